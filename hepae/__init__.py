@@ -1,0 +1,1 @@
+"""hepae: jets made smaller, with the price measured."""

@@ -1,0 +1,1 @@
+"""Codecs: jets to compressed columns and back, in memory and in files."""

@@ -1,0 +1,341 @@
+"""LatentCodec: jets to the latents of an autoencoder and back, and the training that makes one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+import torch
+
+from hepae import kinematics
+from hepae.errors import CodecError, ConfigError
+from hepae.io import container
+from hepae.io.writers import atomic_output
+from hepae.models.autoencoder import Autoencoder, AutoencoderConfig
+from hepae.models.features import FeatureMap, basis_columns
+from hepae.models.training import EpochMetrics, Progress, Run, TrainingConfig, batches, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+_BATCH = 16_384
+
+
+@dataclass(frozen=True)
+class LatentIntegers:
+    """Latents as n-bit integers: a uniform grid over the range that each latent had in training.
+
+    Latents outside that range are put at its ends.
+    """
+
+    bits: int
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check the number of bits.
+
+        Raises
+        ------
+        ConfigError
+            If it is not from 2 to 16.
+        """
+        if not 2 <= self.bits <= 16:
+            raise ConfigError(f"latents have 2 to 16 bits as integers, not {self.bits}")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The unsigned integer type that holds them."""
+        return np.dtype(np.uint8 if self.bits <= 8 else np.uint16)
+
+    @property
+    def _grid(self) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+        low, last = np.array(self.low), 2**self.bits - 1
+        return low, np.maximum(np.array(self.high) - low, 1e-30) / last, last
+
+    def forward(self, latents: NDArray[np.float32]) -> NDArray[Any]:
+        """Latents of shape (jets, latent) to integers; the inverse is `inverse`."""
+        low, step, last = self._grid
+        return np.clip(np.rint((latents - low) / step), 0, last).astype(self.dtype)
+
+    def inverse(self, integers: NDArray[Any]) -> NDArray[np.float32]:
+        """Integers to latents."""
+        low, step, _ = self._grid
+        return (integers * step + low).astype(np.float32)
+
+
+class LatentCodec:
+    """Jets to a few latents each by a trained autoencoder, and back; no error is promised.
+
+    Parameters
+    ----------
+    features
+        Columns of a jet to features and back.
+    network
+        The trained autoencoder.
+    latent_range
+        Smallest and largest value of each latent on the training jets.
+    latent_bits
+        Store latents as integers of so many bits instead of float32.
+    summary
+        What is known of the training, for the record.
+    """
+
+    def __init__(
+        self,
+        features: FeatureMap,
+        network: Autoencoder,
+        *,
+        latent_range: tuple[tuple[float, ...], tuple[float, ...]],
+        latent_bits: int | None = None,
+        summary: dict[str, Any] | None = None,
+    ):
+        self.features = features
+        self.network = network.eval()
+        self.latent_range = latent_range
+        self.integers = None if latent_bits is None else LatentIntegers(latent_bits, *latent_range)
+        self.summary = summary or {}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of a jet that the codec takes and gives back."""
+        return self.features.columns
+
+    @property
+    def latent_names(self) -> tuple[str, ...]:
+        """Names of the latents, z0, z1 and so on."""
+        return tuple(f"z{i}" for i in range(self.network.config.latent))
+
+    @property
+    def latent_dtype(self) -> np.dtype[Any]:
+        """Type in which latents are stored."""
+        return np.dtype(np.float32) if self.integers is None else self.integers.dtype
+
+    def with_latent_bits(self, bits: int | None) -> LatentCodec:
+        """Give the same codec with latents as n-bit integers, or as float32 for None."""
+        return LatentCodec(
+            self.features,
+            self.network,
+            latent_range=self.latent_range,
+            latent_bits=bits,
+            summary=self.summary,
+        )
+
+    def replaced(self, jets: ak.Array) -> dict[str, int]:
+        """How many values of each column the features cannot say and replace: m ≤ 0 in ``physics``, NaN and −999 for example."""
+        return self.features.replaced(self._flat_columns(jets))
+
+    def compress(self, jets: ak.Array) -> ak.Array:
+        """Give the latents of jets as records z0, z1, … in the jets' lists; the inverse is `decompress`.
+
+        Raises
+        ------
+        CodecError
+            If the jets lack a column of the codec.
+        """
+        features = torch.from_numpy(self.features.forward(self._flat_columns(jets)))
+        latents = self._run(self.network.encoder, features, self.network.config.latent)
+        stored = latents if self.integers is None else self.integers.forward(latents)
+        return _like(jets, ak.zip({name: stored[:, i] for i, name in enumerate(self.latent_names)}))
+
+    def decompress(self, compressed: ak.Array) -> ak.Array:
+        """Give jets in GeV of their latents, with the codec's columns.
+
+        Raises
+        ------
+        CodecError
+            If these are not latents of this codec.
+        """
+        if not {*self.latent_names} <= {*compressed.fields}:
+            found = ", ".join(compressed.fields) or "none"
+            raise CodecError(f"this model has latents {', '.join(self.latent_names)}; found {found}")
+        stored = np.stack([kinematics.flat_column(compressed, name) for name in self.latent_names], axis=1)
+        latents = stored.astype(np.float32) if self.integers is None else self.integers.inverse(stored)
+        features = self._run(self.network.decoder, torch.from_numpy(latents), len(self.columns))
+        columns = self.features.inverse(features)
+        if "mass" in columns and "E" in columns:
+            del columns["E"]
+        return _like(compressed, kinematics.momenta(columns))
+
+    def _flat_columns(self, jets: ak.Array) -> dict[str, NDArray[np.generic]]:
+        available = {*jets.fields, *kinematics.MOMENTUM}
+        missing = [name for name in self.columns if name not in available]
+        if missing:
+            raise CodecError(
+                f"the model codes columns {', '.join(self.columns)}; these jets have no {', '.join(missing)}, "
+                f"only {', '.join(jets.fields)}"
+            )
+        return {name: kinematics.flat_column(jets, name) for name in self.columns}
+
+    def _run(self, layers: torch.nn.Module, inputs: torch.Tensor, outputs: int) -> NDArray[np.float32]:
+        result = np.empty((len(inputs), outputs), np.float32)
+        done = 0
+        with torch.inference_mode():
+            for batch in batches(inputs, _BATCH):
+                result[done : done + len(batch)] = layers(batch).numpy()
+                done += len(batch)
+        return result
+
+    def to_bytes(self) -> bytes:
+        """Give the codec as the content of a model file; the inverse is `from_bytes`. Equal codecs give equal bytes."""
+        header = {
+            "codec": "latent",
+            "columns": list(self.columns),
+            "features": self.features.to_config(),
+            "network": self.network.config.to_config(),
+            "latent_range": [list(ends) for ends in self.latent_range],
+            "latent_bits": self.integers.bits if self.integers else None,
+            "training": self.summary,
+        }
+        tensors = {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
+        return container.pack_model(header, tensors)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str = "model") -> LatentCodec:
+        """Rebuild a codec from what `to_bytes` gave; ``where`` names it in errors.
+
+        Raises
+        ------
+        InputError
+            If it is damaged, or was written by a later format.
+        CodecError
+            If it is another kind of model.
+        """
+        header, tensors = container.unpack_model(data, where)
+        if header.get("codec") != "latent":
+            raise CodecError(f"{where} holds a codec {header.get('codec')!r}, not latents")
+        try:
+            features = FeatureMap.from_config(header["features"])
+            network = Autoencoder(len(features.columns), AutoencoderConfig.from_config(header["network"]))
+            network.load_state_dict(
+                {name: torch.from_numpy(tensor.copy()) for name, tensor in tensors.items()}
+            )
+            low, high = (tuple(ends) for ends in header["latent_range"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise CodecError(f"{where} is damaged: its header and tensors do not fit ({reason})") from None
+        bits, summary = header.get("latent_bits"), header.get("training")
+        return cls(features, network, latent_range=(low, high), latent_bits=bits, summary=summary)
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the codec as a model file; the inverse is `load_codec`."""
+        with atomic_output(path, force=force) as temporary:
+            temporary.write_bytes(self.to_bytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LatentCodec) and self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
+
+def _like(structure: ak.Array, flat: ak.Array) -> ak.Array:
+    """Flat records in the lists of another array."""
+    return ak.unflatten(flat, ak.num(structure)) if structure.ndim > 1 else flat
+
+
+def load_codec(path: str | Path) -> LatentCodec:
+    """Read a model file; the inverse is `LatentCodec.save`."""
+    path = Path(path)
+    return LatentCodec.from_bytes(container.read_model(path), str(path))
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained codec, the losses of each epoch, and the run's folder where one was kept."""
+
+    codec: LatentCodec
+    history: list[EpochMetrics]
+    run_dir: Path | None
+
+
+def train(
+    jets: ak.Array,
+    config: TrainingConfig | None = None,
+    *,
+    validation: ak.Array | None = None,
+    test: ak.Array | None = None,
+    resume: Run | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> TrainingResult:
+    """Train an autoencoder on jets.
+
+    Features are fitted on the training jets alone, after the validation jets were set aside.
+
+    Parameters
+    ----------
+    jets
+        Training jets in GeV, flat or one list per event.
+    config
+        How to train.
+    validation
+        Jets whose loss decides which weights are kept; split off the training jets by default.
+    test
+        Jets whose loss is logged every epoch and decides nothing.
+    resume
+        A run that was stopped, to go on with.
+    progress
+        Called a few times a second.
+
+    Raises
+    ------
+    CodecError
+        If the jets lack a column, or are too few to split.
+    """
+    config = config or TrainingConfig()
+    names = basis_columns(config.columns, config.basis)
+    columns = _columns(jets, names)
+    total = len(columns[names[0]])
+    order = np.random.default_rng(config.seed).permutation(total)
+    if validation is None:
+        cut = max(1, round(total * config.validation_fraction))
+        held_out = {name: values[order[:cut]] for name, values in columns.items()}
+        order = order[cut:]
+    else:
+        held_out = _columns(validation, names)
+    order = order[: max(1, round(len(order) * config.fraction))] if len(order) else order
+    if len(order) < 2:
+        raise CodecError(f"{total} jets are too few to train on")
+    columns = {name: values[order] for name, values in columns.items()}
+
+    features = FeatureMap.fit(columns, config.basis)
+    matrix = features.forward(columns)
+    torch.manual_seed(config.seed)
+    network = Autoencoder(len(names), config.network)
+    run = resume or Run.create(config)
+    history = fit(
+        network,
+        torch.from_numpy(matrix),
+        torch.from_numpy(features.forward(held_out)),
+        None if test is None else torch.from_numpy(features.forward(_columns(test, names))),
+        config,
+        run=run,
+        progress=progress,
+        fingerprint=hashlib.sha256(matrix.tobytes()).hexdigest(),
+    )
+    best = min(history, key=lambda row: row.validation_loss)
+    losses = {name: value for name, value in asdict(best).items() if name != "jets_per_s"}
+    options = {
+        name: value for name, value in config.to_config().items() if name not in ("network", "runs_dir")
+    }
+    summary = {"jets": len(order), "best": losses, "config": options, "replaced": features.replaced(columns)}
+    whole = LatentCodec(features, network, latent_range=((), ()))
+    latents = whole._run(network.encoder, torch.from_numpy(matrix), config.network.latent)
+    latent_range = tuple(latents.min(axis=0).tolist()), tuple(latents.max(axis=0).tolist())
+    codec = LatentCodec(features, network, latent_range=latent_range, summary=summary)
+    return TrainingResult(codec, history, run.path if run else None)
+
+
+def _columns(jets: ak.Array, names: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+    missing = [name for name in names if name not in {*jets.fields, *kinematics.MOMENTUM}]
+    if missing:
+        raise CodecError(
+            f"the jets have no column {missing[0]!r}, only {', '.join(jets.fields)}; choose with --columns"
+        )
+    return {name: kinematics.flat_column(jets, name) for name in names}

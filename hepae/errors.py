@@ -1,0 +1,23 @@
+"""What hepae raises: errors with one line that names the thing, what was found and what to do."""
+
+from __future__ import annotations
+
+
+class HepaeError(Exception):
+    """Something a user can act on. Its message is one complete line; the command line prints it and exits with 1."""
+
+
+class InputError(HepaeError):
+    """An input that is missing, damaged or not what was asked for."""
+
+
+class OutputError(HepaeError):
+    """An output that cannot be written, or that was not what had been written when it was read back."""
+
+
+class ConfigError(HepaeError):
+    """An option or a combination of options that makes no sense."""
+
+
+class CodecError(HepaeError):
+    """A codec that does not fit the jets, or a payload that is damaged."""

@@ -1,0 +1,1 @@
+"""Files: reading jets, writing trees, and the two formats of hepae's own."""

@@ -1,0 +1,125 @@
+"""The two formats of hepae's own: the model file, and what a compressed file holds beside the user's tree.
+
+A model is safetensors: tensors, and a JSON header in the metadata. A compressed ROOT file has a tree ``hepae`` with
+one row: a JSON header, the number of entries that it covers, and the model where there is one. Files joined by
+ROOT's hadd have a row a part; rows hold counts and never positions, so they stay readable.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+import safetensors.numpy
+
+from hepae.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+FORMAT_VERSION = 1
+HEADER_TREE = "hepae"
+LARGEST_HEADER = 100_000_000
+"""Bytes that a header may have: what claims more is damaged."""
+
+
+def pack_model(header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> bytes:
+    """Make a model of its header and tensors; the inverse is `unpack_model`. Equal content gives equal bytes."""
+    text = json.dumps({"format_version": FORMAT_VERSION, **header}, sort_keys=True)
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in sorted(tensors.items())}
+    return safetensors.numpy.save(contiguous, metadata={"hepae": text})
+
+
+def unpack_model(data: bytes, where: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Give header and tensors of a model; ``where`` names it in errors.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or was written by a later format.
+    """
+    try:
+        (length,) = struct.unpack_from("<Q", data)
+        header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["hepae"])
+        tensors = safetensors.numpy.load(data)
+    except (struct.error, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise InputError(f"{where} is no hepae model, or damaged ({type(error).__name__})") from None
+    check_version(header, where)
+    return header, tensors
+
+
+def read_model(path: Path) -> bytes:
+    """Bytes of a model file.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read the model {path}: {error.strerror}") from None
+
+
+def check_version(header: dict[str, Any], where: str) -> None:
+    """Refuse what a later version wrote.
+
+    Raises
+    ------
+    InputError
+        If the format is newer than this program knows.
+    """
+    version = header.get("format_version")
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{where} has format version {version}, this hepae reads {FORMAT_VERSION}; upgrade hepae"
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One row of the tree ``hepae``: the header, the entries that it covers, and the model (empty where there is none)."""
+
+    header: dict[str, Any]
+    entries: int
+    model: bytes
+
+
+def write_part(file: Any, part: Part) -> None:
+    """Write the tree ``hepae`` into an open file of ``uproot.recreate``; the inverse is `read_parts`."""
+    tree = file.mktree(HEADER_TREE, {"entries": "int64", "header": "var * uint8", "model": "var * uint8"})
+    text = json.dumps(part.header, sort_keys=True).encode()
+    tree.extend({"entries": np.array([part.entries]), "header": _row(text), "model": _row(part.model)})
+
+
+def read_parts(file: Any, where: str) -> list[Part]:
+    """Rows of the tree ``hepae`` of an open file.
+
+    Raises
+    ------
+    InputError
+        If the file is not a compressed one, or its header is damaged or newer than this program.
+    """
+    if HEADER_TREE not in file:
+        raise InputError(f"{where} is not a compressed file: it has no tree {HEADER_TREE!r}")
+    rows = file[HEADER_TREE].arrays(["entries", "header", "model"], how=dict)
+    parts = []
+    for entries, header, model in zip(rows["entries"], rows["header"], rows["model"], strict=True):
+        try:
+            parsed = json.loads(ak.to_numpy(header).tobytes())
+        except ValueError:
+            raise InputError(f"{where} is damaged: its header is no JSON") from None
+        check_version(parsed, where)
+        parts.append(Part(parsed, int(entries), ak.to_numpy(model).tobytes()))
+    return parts
+
+
+def _row(data: bytes) -> ak.Array:
+    return ak.unflatten(np.frombuffer(data, np.uint8), [len(data)])

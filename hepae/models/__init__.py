@@ -1,0 +1,1 @@
+"""The network: features, autoencoder and training loop."""

@@ -1,0 +1,120 @@
+"""The network: a fully connected autoencoder, its widths, activation and latent size as options."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+
+from hepae.errors import ConfigError
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "leaky_relu": nn.LeakyReLU,
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+PRESETS = ("original", "AE_3D_200", "AE_3D_100", "connections-N")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig:
+    """Shape of an `Autoencoder`.
+
+    ``hidden`` are the encoder's widths from the input inwards, mirrored by the decoder; ``latent_activation`` puts the
+    activation on the latents too, as the original experiment had it.
+    """
+
+    hidden: tuple[int, ...] = (512, 256, 128)
+    latent: int = 3
+    activation: str = "leaky_relu"
+    latent_activation: bool = False
+    batch_norm: bool = False
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises
+        ------
+        ConfigError
+            If one makes no sense.
+        """
+        if self.activation not in ACTIVATIONS:
+            raise ConfigError(f"no activation {self.activation!r}: it is one of {', '.join(ACTIVATIONS)}")
+        if self.latent < 1 or any(width < 1 for width in self.hidden):
+            raise ConfigError(f"widths are positive, not {self.hidden} and latent {self.latent}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout lies in [0, 1), not at {self.dropout}")
+
+    @classmethod
+    def preset(cls, name: str) -> AutoencoderConfig:
+        """Give a configuration by name.
+
+        ``original`` is the first experiment's 512-256-128 with LeakyReLU on the latents too, ``connections-N`` the
+        same with widths 4N-2N-N; ``AE_3D_200`` and ``AE_3D_100`` are the predecessors' 200-100-50 and 100-100-50 with
+        tanh.
+
+        >>> AutoencoderConfig.preset("connections-128") == AutoencoderConfig.preset("original")
+        True
+        """
+        connections = re.fullmatch(r"connections-([1-9]\d*)", name)
+        if name == "original" or connections:
+            n = int(connections[1]) if connections else 128
+            return cls(hidden=(4 * n, 2 * n, n), latent_activation=True)
+        if name in ("AE_3D_200", "AE_3D_100"):
+            return cls(hidden=(200 if name == "AE_3D_200" else 100, 100, 50), activation="tanh")
+        raise ConfigError(f"no preset {name!r}: it is one of {', '.join(PRESETS)}")
+
+    def to_config(self) -> dict[str, Any]:
+        """Say the configuration as JSON; the inverse is `from_config`."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> AutoencoderConfig:
+        """Rebuild a configuration from what `to_config` gave."""
+        return cls(**{**config, "hidden": tuple(config["hidden"])})
+
+
+class Autoencoder(nn.Module):
+    """Features of shape (jets, columns) to latents of shape (jets, latent) and back.
+
+    Parameters
+    ----------
+    columns
+        Number of features.
+    config
+        Widths, latent size, activation.
+    """
+
+    def __init__(self, columns: int, config: AutoencoderConfig):
+        super().__init__()
+        self.config = config
+        widths = [columns, *config.hidden, config.latent]
+        self.encoder = _layers(widths, config, last_activation=config.latent_activation)
+        self.decoder = _layers(widths[::-1], config, last_activation=False)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Features through the latents to restored features."""
+        restored: torch.Tensor = self.decoder(self.encoder(features))
+        return restored
+
+
+def _layers(widths: list[int], config: AutoencoderConfig, *, last_activation: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    pairs = list(pairwise(widths))
+    for i, (inputs, outputs) in enumerate(pairs):
+        layers.append(nn.Linear(inputs, outputs))
+        inner = i < len(pairs) - 1
+        if inner and config.batch_norm:
+            layers.append(nn.BatchNorm1d(outputs))
+        if inner or last_activation:
+            layers.append(ACTIVATIONS[config.activation]())
+        if inner and config.dropout:
+            layers.append(nn.Dropout(config.dropout))
+    return nn.Sequential(*layers)

@@ -1,0 +1,439 @@
+"""The training loop, and the folder of a run: configuration, metrics, TensorBoard events and checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+import math
+import os
+import time
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+import torch
+from torch.nn import functional
+
+from hepae.errors import ConfigError, InputError, OutputError
+from hepae.models.autoencoder import AutoencoderConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from hepae.models.autoencoder import Autoencoder
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+SCHEDULES = ("one-cycle", "constant")
+_INFERENCE_BATCH = 16_384
+_REPORT_EVERY = 0.2  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """All that describes a training run.
+
+    Parameters
+    ----------
+    columns
+        Columns of a jet to code, by canonical or own name.
+    basis
+        How columns become features: ``physics``, ``minmax`` or ``standard``.
+    network
+        Shape of the autoencoder.
+    epochs, batch_size, learning_rate
+        Passes over the training jets, jets a step, and the largest step size of the schedule.
+    optimizer, weight_decay
+        ``adam`` or ``adamw``.
+    schedule
+        ``one-cycle`` (warm-up, then cosine to zero) or ``constant``.
+    patience
+        Epochs without a better validation loss after which training stops; None never stops early.
+    validation_fraction
+        Share of the jets that is set aside for validation, where no validation input is given.
+    fraction
+        Share of the training jets that is used.
+    seed
+        Of the split, the initial weights, the order of the jets and dropout.
+    device
+        ``auto`` takes a GPU where there is one.
+    runs_dir
+        Where the run's folder is made; None keeps no record.
+    """
+
+    columns: tuple[str, ...] = ("pt", "eta", "phi", "E")
+    basis: str = "physics"
+    network: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    epochs: int = 50
+    batch_size: int = 1024
+    learning_rate: float = 2e-3
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    schedule: str = "one-cycle"
+    patience: int | None = None
+    validation_fraction: float = 0.1
+    fraction: float = 1.0
+    seed: int = 0
+    device: str = "auto"
+    runs_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises
+        ------
+        ConfigError
+            If one makes no sense.
+        """
+        checks = {
+            f"no optimizer {self.optimizer!r}: it is one of {', '.join(OPTIMIZERS)}": self.optimizer
+            in OPTIMIZERS,
+            f"no schedule {self.schedule!r}: it is one of {', '.join(SCHEDULES)}": self.schedule in SCHEDULES,
+            f"epochs and batch size are positive, not {self.epochs} and {self.batch_size}": (
+                self.epochs > 0 and self.batch_size > 0
+            ),
+            f"the learning rate is positive, not {self.learning_rate}": (
+                math.isfinite(self.learning_rate) and self.learning_rate > 0
+            ),
+            f"patience is at least one epoch, not {self.patience}": self.patience is None
+            or self.patience > 0,
+            f"the validation fraction lies in (0, 1), not at {self.validation_fraction}": (
+                0 < self.validation_fraction < 1
+            ),
+            f"the fraction lies in (0, 1], not at {self.fraction}": 0 < self.fraction <= 1,
+            "no columns to train on": len(self.columns) > 0,
+        }
+        for message, holds in checks.items():
+            if not holds:
+                raise ConfigError(message)
+
+    def to_config(self) -> dict[str, Any]:
+        """Say the configuration as TOML or JSON can hold it; the inverse is `from_config`."""
+        config = {
+            **asdict(self),
+            "columns": list(self.columns),
+            "runs_dir": self.runs_dir and str(self.runs_dir),
+        }
+        config["network"]["hidden"] = list(self.network.hidden)
+        return {name: value for name, value in config.items() if value is not None}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> TrainingConfig:
+        """Rebuild a configuration from what `to_config` gave, or from a part of it.
+
+        Raises
+        ------
+        ConfigError
+            If it has an option that does not exist.
+        """
+        options = dict(config)
+        network = options.pop("network", {})
+        known = {f.name for f in fields(cls)}, {f.name for f in fields(AutoencoderConfig)}
+        unknown = [*({*options} - known[0]), *({*network} - known[1])]
+        if unknown:
+            raise ConfigError(
+                f"no training option {unknown[0]!r}: there are {', '.join(sorted(known[0] | known[1]))}"
+            )
+        if "columns" in options:
+            options["columns"] = tuple(options["columns"])
+        if options.get("runs_dir"):
+            options["runs_dir"] = Path(options["runs_dir"])
+        return cls(network=AutoencoderConfig(**{**network, **_as_tuple(network, "hidden")}), **options)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> TrainingConfig:
+        """Read a configuration from a TOML file.
+
+        Raises
+        ------
+        ConfigError
+            If there is none, it is no TOML, or has an option that does not exist.
+        """
+        try:
+            return cls.from_config(tomllib.loads(path.read_text()))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+            raise ConfigError(f"cannot read the configuration {path}: {error}") from None
+
+    def torch_device(self) -> torch.device:
+        """Device to train on.
+
+        Raises
+        ------
+        ConfigError
+            If torch does not know it, or the machine does not have it.
+        """
+        name = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError):
+            raise ConfigError(f"no device {self.device!r} on this machine; leave --device at auto") from None
+
+
+def _as_tuple(config: Mapping[str, Any], name: str) -> dict[str, tuple[Any, ...]]:
+    return {name: tuple(config[name])} if name in config else {}
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What is known of an epoch: mean squared errors of the features, the step size at its end, and the speed."""
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    test_loss: float | None
+    learning_rate: float
+    jets_per_s: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands: jets seen of all to be seen, and the last epoch's metrics."""
+
+    jets: int
+    total: int
+    metrics: EpochMetrics | None
+
+
+class Run:
+    """Folder of a run: ``config.toml``, ``metrics.csv``, TensorBoard events, ``best.pt`` and ``last.pt``."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._board: Any = None
+
+    @classmethod
+    def create(cls, config: TrainingConfig) -> Run | None:
+        """Make the folder ``runs_dir/DATE_TIME`` and write the configuration; None without a ``runs_dir``.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be made.
+        """
+        if config.runs_dir is None:
+            return None
+        name = dt.datetime.now(tz=dt.UTC).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+        try:
+            config.runs_dir.mkdir(parents=True, exist_ok=True)
+            path = config.runs_dir / name
+            for attempt in range(2, 1000):
+                if not path.exists():
+                    break
+                path = config.runs_dir / f"{name}_{attempt}"
+            path.mkdir()
+            (path / "config.toml").write_text(tomli_w.dumps(config.to_config()))
+        except OSError as error:
+            raise OutputError(f"cannot make a run folder in {config.runs_dir}: {error.strerror}") from None
+        return cls(path)
+
+    @classmethod
+    def resume(cls, path: Path) -> tuple[Run, TrainingConfig]:
+        """Open the folder of a run that was stopped, with its configuration.
+
+        Raises
+        ------
+        InputError
+            If it is not a run's folder.
+        """
+        if not (path / "config.toml").is_file():
+            raise InputError(f"{path} is no run to resume: it has no config.toml")
+        return cls(path), replace(TrainingConfig.from_toml(path / "config.toml"), runs_dir=path.parent)
+
+    def log(self, history: list[EpochMetrics]) -> None:
+        """Record the epochs so far: all of them in ``metrics.csv``, the last one for TensorBoard."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow([f.name for f in fields(EpochMetrics)])
+        writer.writerows(
+            ["" if value is None else value for value in asdict(row).values()] for row in history
+        )
+        self._replace("metrics.csv", text.getvalue().encode())
+        if self._board is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:  # the extra is not installed: metrics.csv has the same numbers
+                return
+            self._board = SummaryWriter(str(self.path), purge_step=history[-1].epoch)
+        for name, value in asdict(history[-1]).items():
+            if name != "epoch" and value is not None:
+                self._board.add_scalar(name, value, history[-1].epoch)
+
+    def save(self, name: str, state: dict[str, Any]) -> None:
+        """Write a checkpoint whole or not at all; the inverse is `load`."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        self._replace(name, buffer.getvalue())
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """Read a checkpoint, None where there is none yet. Nothing but tensors and plain values is read."""
+        path = self.path / name
+        if not path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True)
+        except Exception as error:
+            raise InputError(f"the checkpoint {path} is damaged; train anew") from error
+        return state
+
+    def close(self) -> None:
+        """Flush TensorBoard's events."""
+        if self._board is not None:
+            self._board.close()
+
+    def _replace(self, name: str, content: bytes) -> None:
+        temporary = self.path / f".{name}.part"
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path / name)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path / name}: {error.strerror}") from None
+
+
+def batches(features: torch.Tensor, size: int) -> Iterator[torch.Tensor]:
+    """Consecutive slices of a tensor of shape (jets, columns), the last one shorter where it does not fit."""
+    for start in range(0, len(features), size):
+        yield features[start : start + size]
+
+
+def mean_squared_error(model: Autoencoder, features: torch.Tensor) -> float:
+    """Mean over jets and columns of (restored − original)² of features, shape (jets, columns)."""
+    model.eval()
+    with torch.inference_mode():
+        sums = [
+            functional.mse_loss(model(batch), batch, reduction="sum").double()
+            for batch in batches(features, _INFERENCE_BATCH)
+        ]
+    return float(torch.stack(sums).sum() / features.numel()) if sums else math.nan
+
+
+def fit(
+    model: Autoencoder,
+    train: torch.Tensor,
+    validation: torch.Tensor,
+    test: torch.Tensor | None,
+    config: TrainingConfig,
+    *,
+    run: Run | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    fingerprint: str = "",
+) -> list[EpochMetrics]:
+    """Train a model; it ends with the weights of the best validation loss.
+
+    Parameters
+    ----------
+    model
+        Changed in place, and moved to the configuration's device.
+    train, validation, test
+        Features of shape (jets, columns), float32.
+    config
+        How to train.
+    run
+        Where to record it. A run that was stopped goes on after its last complete epoch, and ends in the weights
+        of an unbroken one.
+    progress
+        Called a few times a second.
+    fingerprint
+        Says what was trained on, so that a run is not resumed on other jets.
+
+    Returns
+    -------
+    list of EpochMetrics
+        One an epoch.
+
+    Raises
+    ------
+    InputError
+        If the run to resume was trained on other jets.
+    """
+    device = config.torch_device()
+    model.to(device)
+    train, validation = train.to(device), validation.to(device)
+    test = None if test is None else test.to(device)
+    steps = math.ceil(len(train) / config.batch_size)
+    optimizer = OPTIMIZERS[config.optimizer](
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    if config.schedule == "one-cycle":
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, config.learning_rate, total_steps=config.epochs * steps
+        )
+    else:
+        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+
+    history: list[EpochMetrics] = []
+    best: dict[str, Any] = {"loss": math.inf, "epoch": -1, "model": model.state_dict()}
+    last = run.load("last.pt") if run is not None else None
+    if run is not None and last is not None:
+        if last["fingerprint"] != fingerprint:
+            raise InputError(
+                f"the run {run.path} was trained on other jets; resume it with the inputs it began with"
+            )
+        model.load_state_dict(last["model"])
+        optimizer.load_state_dict(last["optimizer"])
+        scheduler.load_state_dict(last["scheduler"])
+        history = [EpochMetrics(**row) for row in json.loads(last["history"])]
+        best = run.load("best.pt") or best
+
+    reported = time.monotonic()
+    for epoch in range(len(history), config.epochs):
+        if config.patience is not None and epoch - best["epoch"] > config.patience:
+            break
+        # Everything random is drawn from the seed and the epoch, so a resumed run needs no state of generators.
+        torch.manual_seed(config.seed * 1_000_003 + epoch)
+        shuffled = train[torch.randperm(len(train)).to(device)]
+        total = torch.zeros((), device=device)
+        started = time.monotonic()
+        model.train()
+        for step, batch in enumerate(batches(shuffled, config.batch_size)):
+            loss = functional.mse_loss(model(batch), batch)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            scheduler.step()
+            total += loss.detach() * len(batch)
+            if progress is not None and time.monotonic() - reported > _REPORT_EVERY:
+                reported = time.monotonic()
+                seen = epoch * len(train) + min((step + 1) * config.batch_size, len(train))
+                progress(Progress(seen, config.epochs * len(train), history[-1] if history else None))
+        seconds = time.monotonic() - started
+        history.append(
+            EpochMetrics(
+                epoch,
+                float(total) / len(train),
+                mean_squared_error(model, validation),
+                None if test is None else mean_squared_error(model, test),
+                float(scheduler.get_last_lr()[0]),
+                round(len(train) / max(seconds, 1e-9)),
+            )
+        )
+        if history[-1].validation_loss < best["loss"]:
+            weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            best = {"loss": history[-1].validation_loss, "epoch": epoch, "model": weights}
+            if run is not None:
+                run.save("best.pt", best)
+        if run is not None:
+            run.log(history)
+            run.save(
+                "last.pt",
+                {
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "scheduler": scheduler.state_dict(),
+                    "history": json.dumps([asdict(row) for row in history]),
+                    "fingerprint": fingerprint,
+                },
+            )
+        if progress is not None:
+            progress(Progress((epoch + 1) * len(train), config.epochs * len(train), history[-1]))
+    if run is not None:
+        run.close()
+    model.load_state_dict(best["model"])
+    model.to("cpu").eval()
+    return history
