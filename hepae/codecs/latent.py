@@ -85,6 +85,8 @@ class LatentCodec:
         Store latents as integers of so many bits instead of float32.
     summary
         What is known of the training, for the record.
+    has_encoder
+        Whether the encoder was trained; a codec out of a compressed file has none and only restores.
     """
 
     def __init__(
@@ -95,12 +97,14 @@ class LatentCodec:
         latent_range: tuple[tuple[float, ...], tuple[float, ...]],
         latent_bits: int | None = None,
         summary: dict[str, Any] | None = None,
+        has_encoder: bool = True,
     ):
         self.features = features
         self.network = network.eval()
         self.latent_range = latent_range
         self.integers = None if latent_bits is None else LatentIntegers(latent_bits, *latent_range)
         self.summary = summary or {}
+        self.has_encoder = has_encoder
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -139,6 +143,10 @@ class LatentCodec:
         CodecError
             If the jets lack a column of the codec.
         """
+        if not self.has_encoder:
+            raise CodecError(
+                "this model comes from a compressed file and can only restore; compress with a model file"
+            )
         features = torch.from_numpy(self.features.forward(self._flat_columns(jets)))
         latents = self._run(self.network.encoder, features, self.network.config.latent)
         stored = latents if self.integers is None else self.integers.forward(latents)
@@ -182,8 +190,11 @@ class LatentCodec:
                 done += len(batch)
         return result
 
-    def to_bytes(self) -> bytes:
-        """Give the codec as the content of a model file; the inverse is `from_bytes`. Equal codecs give equal bytes."""
+    def to_bytes(self, *, encoder: bool = True) -> bytes:
+        """Give the codec as the content of a model file; the inverse is `from_bytes`. Equal codecs give equal bytes.
+
+        Without the encoder it is half the size and restores jets all the same: so it stands in compressed files.
+        """
         header = {
             "codec": "latent",
             "columns": list(self.columns),
@@ -193,7 +204,11 @@ class LatentCodec:
             "latent_bits": self.integers.bits if self.integers else None,
             "training": self.summary,
         }
-        tensors = {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
+        tensors = {
+            name: tensor.detach().cpu().numpy()
+            for name, tensor in self.network.state_dict().items()
+            if encoder or not name.startswith("encoder.")
+        }
         return container.pack_model(header, tensors)
 
     @classmethod
@@ -213,15 +228,24 @@ class LatentCodec:
         try:
             features = FeatureMap.from_config(header["features"])
             network = Autoencoder(len(features.columns), AutoencoderConfig.from_config(header["network"]))
-            network.load_state_dict(
-                {name: torch.from_numpy(tensor.copy()) for name, tensor in tensors.items()}
+            state = {name: torch.from_numpy(tensor.copy()) for name, tensor in tensors.items()}
+            has_encoder = any(name.startswith("encoder.") for name in state)
+            (network if has_encoder else network.decoder).load_state_dict(
+                state if has_encoder else {name.removeprefix("decoder."): state[name] for name in state}
             )
             low, high = (tuple(ends) for ends in header["latent_range"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise CodecError(f"{where} is damaged: its header and tensors do not fit ({reason})") from None
         bits, summary = header.get("latent_bits"), header.get("training")
-        return cls(features, network, latent_range=(low, high), latent_bits=bits, summary=summary)
+        return cls(
+            features,
+            network,
+            latent_range=(low, high),
+            latent_bits=bits,
+            summary=summary,
+            has_encoder=has_encoder,
+        )
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the codec as a model file; the inverse is `load_codec`."""

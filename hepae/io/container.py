@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import numpy as np
 import safetensors.numpy
+import uproot
 
 from hepae.errors import InputError
+from hepae.io.readers import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,3 +125,19 @@ def read_parts(file: Any, where: str) -> list[Part]:
 
 def _row(data: bytes) -> ak.Array:
     return ak.unflatten(np.frombuffer(data, np.uint8), [len(data)])
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file is a compressed one; a file that is no ROOT file is none.
+
+    Raises
+    ------
+    InputError
+        If it is missing, or a damaged ROOT file.
+    """
+    with reading(path):
+        with path.open("rb") as file:
+            if file.read(4) != b"root":
+                return False
+        with uproot.open(path) as root:
+            return HEADER_TREE in root

@@ -27,7 +27,8 @@ SENTINELS = (-99.0, -999.0, -9999.0)
 """Values that mean "there is none" in the files of the field."""
 
 _LOGARITHMIC = ("pt", "mass")
-_FLOOR_QUANTILE = 1e-3
+_FLOOR = 1e-3
+"""Smallest value that a logarithmic column keeps, as a fraction of its median."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Transform:
             positive = numbers[numbers > 0]
             if not positive.size:
                 raise CodecError(f"no {column} above zero in the training jets; train with --basis minmax")
-            floor = float(np.quantile(positive, _FLOOR_QUANTILE))
+            floor = _FLOOR * float(np.median(positive))
             fill = max(fill, floor)
             numbers = np.log(np.maximum(numbers, floor))
         if basis == "standard":

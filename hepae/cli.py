@@ -1,0 +1,486 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from hepae.errors import ConfigError, HepaeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+    from rich.table import Table
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_PATH = click.Path(path_type=Path)
+
+
+class _WrongOption(click.ClickException):
+    exit_code = 2
+
+
+class _Commands(click.Group):
+    """Turns an error of hepae into one line on stderr: status 1, or 2 where the options were wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HepaeError as error:
+            line = " ".join(str(error).split())
+            raise (_WrongOption if isinstance(error, ConfigError) else click.ClickException)(line) from error
+
+
+def _options(*decorators: Decorator) -> Decorator:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+_quiet = click.option("--quiet", is_flag=True, help="No progress and no notes.")
+_force = click.option("--force", is_flag=True, help="Replace an output that exists.")
+_compression = click.option(
+    "--compression",
+    default="zstd:5",
+    show_default=True,
+    help="Of the branches: zstd, lz4, lzma or zlib, and a level.",
+)
+_input_options = _options(
+    click.option("--tree", metavar="NAME", help="Tree to read, where the file has several with jets."),
+    click.option("--collection", metavar="NAME", help="Which jets, where the tree has several collections."),
+    click.option(
+        "--unit",
+        type=click.Choice(["MeV", "GeV"]),
+        help="Unit of pt, mass and E in the file, where neither its convention nor its values tell.",
+    ),
+)
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(package_name="hepae")
+def main() -> None:
+    r"""Make jets smaller, and measure what that cost.
+
+    \b
+    The main job:
+      hepae sample jets.root                              jets to try it on
+      hepae train jets.root -o model.safetensors          train an autoencoder
+      hepae compress jets.root -m model.safetensors -o small.root
+      hepae compare jets.root small.root -o plots         residuals and figures
+      hepae decompress small.root -o restored.root
+
+    Jets are read from TTrees (NanoAOD style or flat) and pickled pandas DataFrames.
+    """
+
+
+@main.command()
+@click.argument("output", type=_PATH)
+@_force
+def sample(output: Path, force: bool) -> None:
+    """Write the bundled sample of 20 000 PYTHIA dijet events to OUTPUT (ROOT, NanoAOD names, GeV)."""
+    from hepae.io.writers import atomic_output
+    from hepae.samples import sample_path
+
+    with atomic_output(output, force=force) as temporary:
+        temporary.write_bytes(sample_path().read_bytes())
+    click.echo(f"{output}: 20 000 dijet events, {output.stat().st_size / 1e6:.2f} MB")
+
+
+@main.command()
+@click.argument("output", type=_PATH)
+@click.option("--process", type=click.Choice(["dijets", "ttbar"]), default="dijets", show_default=True)
+@click.option("--events", type=click.IntRange(1), default=1000, show_default=True, help="Number of events.")
+@click.option("--seed", type=click.IntRange(1, 900_000_000), default=1, show_default=True, help="Of PYTHIA.")
+@_force
+@_quiet
+def generate(output: Path, process: str, events: int, seed: int, force: bool, quiet: bool) -> None:
+    """Generate jets with PYTHIA and fastjet (extra: pip install 'hepae[pythia]') into OUTPUT."""
+    from hepae import samples
+
+    with _progress(quiet, "generating", "events") as update:
+        samples.generate(
+            output,
+            process=process,
+            events=events,
+            seed=seed,
+            force=force,
+            progress=lambda done: update(done, events),
+        )
+    click.echo(f"{output}: {events} {process} events, {output.stat().st_size / 1e6:.2f} MB")
+
+
+@main.command()
+@click.argument("inputs", nargs=-1, required=True, type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="The model file, MODEL.safetensors.")
+@click.option("--columns", help="Columns to code.  [default: pt,eta,phi,E]")
+@click.option(
+    "--basis",
+    type=click.Choice(["physics", "minmax", "standard"]),
+    help="How columns become features.  [default: physics]",
+)
+@click.option(
+    "--preset", metavar="NAME", help="Network by name: original, connections-N, AE_3D_200 or AE_3D_100."
+)
+@click.option(
+    "--hidden",
+    metavar="W-W-W",
+    help="Widths of the encoder, mirrored by the decoder.  [default: 512-256-128]",
+)
+@click.option("--latent", type=int, help="Latents a jet.  [default: 3]")
+@click.option("--activation", help="leaky_relu, relu, tanh, gelu or silu.  [default: leaky_relu]")
+@click.option("--epochs", type=int, help="Passes over the jets.  [default: 50]")
+@click.option("--batch-size", type=int, help="Jets a step.  [default: 1024]")
+@click.option("--learning-rate", type=float, help="Largest step size.  [default: 0.002]")
+@click.option("--fraction", type=float, help="Share of the training jets to use.  [default: 1]")
+@click.option(
+    "--validation", type=_PATH, help="Jets that decide which weights are kept.  [default: 10 % of the input]"
+)
+@click.option("--test", type=_PATH, help="Jets whose loss is logged every epoch.")
+@click.option("--seed", type=int, help="Of the split, the weights and the order of the jets.  [default: 0]")
+@click.option("--device", help="cpu, cuda, …  [default: auto]")
+@click.option("--runs-dir", type=_PATH, help="Where the run's folder is made.  [default: runs]")
+@click.option("--resume", type=_PATH, metavar="RUN_DIR", help="Go on with a run that was stopped.")
+@click.option(
+    "--config",
+    "config_file",
+    type=_PATH,
+    metavar="FILE.toml",
+    help="Options from a file; those given here win.",
+)
+@_input_options
+@_force
+@_quiet
+def train(
+    inputs: tuple[Path, ...],
+    output: Path,
+    config_file: Path | None,
+    resume: Path | None,
+    preset: str | None,
+    validation: Path | None,
+    test: Path | None,
+    tree: str | None,
+    collection: str | None,
+    unit: str | None,
+    force: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Train an autoencoder on the jets of INPUTS and write it as a model file.
+
+    A run's folder keeps the configuration, the losses of each epoch, TensorBoard events and checkpoints.
+    """
+    from hepae.codecs import latent
+    from hepae.errors import OutputError
+    from hepae.io.readers import read_jets
+    from hepae.models.training import Run
+
+    if output.exists() and not force:
+        raise OutputError(f"{output} exists already; name another output or add --force")
+    given = {name: value for name, value in options.items() if value is not None}
+    if resume is not None:
+        if given or config_file or preset:
+            raise click.UsageError(
+                "--resume takes its options from the run's config.toml; give none beside it"
+            )
+        run, config = Run.resume(resume)
+    else:
+        run, config = None, _training_config(given, preset, config_file)
+
+    def read(*paths: Path) -> Any:
+        return read_jets(paths, tree=tree, collection=collection, unit=unit, columns=config.columns)
+
+    with _progress(quiet, "training", "jets") as update:
+        result = latent.train(
+            read(*inputs),
+            config,
+            validation=read(validation) if validation else None,
+            test=read(test) if test else None,
+            resume=run,
+            progress=lambda done: update(done.jets, done.total, _loss_text(done)),
+        )
+    result.codec.save(output, force=force)
+    if result.run_dir is not None:
+        from hepae.validation import plotting
+
+        rows = [vars(row) for row in result.history]
+        plotting.save(
+            plotting.loss({key: [row[key] for row in rows] for key in rows[0]}), result.run_dir / "loss"
+        )
+    best = result.codec.summary["best"]
+    table = _table("loss (mean squared error of the features)", "", "")
+    for name in ("train_loss", "validation_loss", "test_loss"):
+        if best[name] is not None:
+            table.add_row(name.replace("_loss", ""), f"{best[name]:.3e}")
+    table.add_row("best epoch", f"{best['epoch'] + 1} of {len(result.history)}")
+    table.add_row("basis", config.basis)
+    _console().print(table)
+    _print_replaced(result.codec.summary["replaced"], result.codec.summary["jets"])
+    click.echo(
+        f"{output}: model, {output.stat().st_size / 1e6:.2f} MB"
+        + (f"; run in {result.run_dir}" if result.run_dir else "")
+    )
+
+
+def _training_config(given: dict[str, Any], preset: str | None, config_file: Path | None) -> Any:
+    """Options of a file, then a preset, then those of the command line, each over the one before."""
+    from dataclasses import replace
+
+    from hepae.models.autoencoder import AutoencoderConfig
+    from hepae.models.training import TrainingConfig
+
+    config = TrainingConfig.from_toml(config_file) if config_file else TrainingConfig(runs_dir=Path("runs"))
+    network = AutoencoderConfig.preset(preset) if preset else config.network
+    shape = {name: given.pop(name) for name in ("hidden", "latent", "activation") if name in given}
+    if "hidden" in shape:
+        try:
+            shape["hidden"] = tuple(int(width) for width in shape["hidden"].split("-"))
+        except ValueError:
+            raise ConfigError(f"--hidden is widths such as 512-256-128, not {shape['hidden']!r}") from None
+    if "columns" in given:
+        given["columns"] = tuple(name.strip() for name in given["columns"].split(",") if name.strip())
+    return replace(config, network=replace(network, **shape), **given)
+
+
+@main.command()
+@click.argument("inputs", nargs=-1, required=True, type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="The compressed file, OUT.root.")
+@click.option(
+    "-m", "--model", required=True, type=_PATH, help="The model whose latents replace the jets' columns."
+)
+@click.option(
+    "--latent-bits", type=int, metavar="N", help="Latents as N-bit integers, 2 to 16.  [default: float32]"
+)
+@click.option("--keep", multiple=True, metavar="GLOB", help="Keep only these other branches.")
+@click.option("--drop", multiple=True, metavar="GLOB", help="Leave these other branches out.")
+@_compression
+@_input_options
+@_force
+@_quiet
+def compress(
+    inputs: tuple[Path, ...], output: Path, model: Path, latent_bits: int | None, quiet: bool, **options: Any
+) -> None:
+    """Compress the jets of INPUTS, joined in order, into one ROOT file; other branches pass through untouched."""
+    from hepae.codecs import files
+    from hepae.codecs.latent import load_codec
+
+    codec = load_codec(model)
+    if latent_bits is not None:
+        codec = codec.with_latent_bits(latent_bits)
+    with _progress(quiet, "compressing", "events") as update:
+        summary = files.compress_file(inputs, output, codec, progress=update, **options)
+    if not quiet:
+        for note in summary.notes:
+            click.echo(f"note: {note}", err=True)
+        _print_replaced(summary.replaced, summary.jets)
+    latents = f"{len(codec.latent_names)} latents as {codec.latent_dtype.name if latent_bits is None else f'{latent_bits}-bit integers'}"
+    table = _table(
+        f"{output}: {', '.join(summary.columns)} of {summary.collection} as {latents}",
+        "",
+        "before",
+        "after",
+        "ratio",
+    )
+    table.add_row("whole file", *_before_after(summary.file_before, summary.file_after))
+    table.add_row("coded columns", *_before_after(summary.coded_before, summary.coded_after))
+    if summary.jets:
+        table.add_row(
+            "a jet",
+            f"{summary.coded_before / summary.jets:.2f} B",
+            f"{summary.coded_after / summary.jets:.2f} B",
+            "",
+        )
+    _console().print(table)
+    click.echo(
+        f"{summary.events} events, {summary.jets} jets; no bound is promised: see the residuals with hepae compare"
+    )
+
+
+@main.command()
+@click.argument("path", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="The restored file, OUT.root.")
+@_compression
+@_force
+@_quiet
+def decompress(path: Path, output: Path, compression: str, force: bool, quiet: bool) -> None:
+    """Give back the file that was compressed to PATH: same branches, order, units and types."""
+    from hepae.codecs import files
+
+    with _progress(quiet, "restoring", "events") as update:
+        summary = files.decompress_file(path, output, compression=compression, force=force, progress=update)
+    click.echo(f"{output}: {summary.events} events, {summary.jets} jets, {summary.file_after / 1e6:.2f} MB")
+
+
+@main.command()
+@click.argument("path", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@_input_options
+def info(path: Path, as_json: bool, tree: str | None, collection: str | None, unit: str | None) -> None:
+    """Say what PATH is: a file with jets, a compressed file or a model file."""
+    from hepae.description import describe
+
+    content = describe(path, tree=tree, collection=collection, unit=unit)
+    if as_json:
+        click.echo(json.dumps(content, indent=2))
+        return
+    table = _table(str(path), "", "")
+    collections = content.pop("collections", {}) if content["kind"] == "jets" else {}
+    for name, entry in collections.items():
+        columns = (
+            f"{column} ({' '.join([of['type'], of['unit']]).strip()})"
+            for column, of in entry["columns"].items()
+        )
+        content[f"{name}: {entry['jets']} jets"] = list(columns)
+    for key, value in content.items():
+        table.add_row(key.replace("_", " "), _plain(value))
+    _console().print(table)
+
+
+def _plain(value: Any) -> str:
+    """JSON as a person reads it."""
+    if isinstance(value, dict):
+        return "\n".join(f"{key.replace('_', ' ')}: {_plain(entry)}" for key, entry in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@main.command()
+@click.argument("original", type=_PATH)
+@click.argument("version", type=_PATH, metavar="COMPRESSED_OR_RESTORED")
+@click.option("-o", "--output", required=True, type=_PATH, help="Folder for metrics.json and the figures.")
+@click.option("--json", "as_json", is_flag=True, help="Print metrics.json as well.")
+@click.option(
+    "--experiment",
+    type=click.Choice(["", "ATLAS", "CMS"]),
+    default="",
+    help="Whose label stands on the figures, such as ATLAS or CMS.  [default: none]",
+)
+@click.option("--label", default="", help="Text behind it, such as Internal or Simulation.")
+@_input_options
+@_force
+@_quiet
+def compare(
+    original: Path,
+    version: Path,
+    output: Path,
+    as_json: bool,
+    experiment: Literal["", "ATLAS", "CMS"],
+    label: str,
+    tree: str | None,
+    collection: str | None,
+    unit: str | None,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Compare ORIGINAL jets with a compressed or restored file: residuals, figures and bytes."""
+    from hepae.comparison import compare_files
+    from hepae.validation.plotting import Style
+
+    style = Style(experiment=experiment, label=label)
+    with _progress(quiet, "comparing", "events") as update:
+        result = compare_files(
+            original,
+            version,
+            output,
+            style=style,
+            tree=tree,
+            collection=collection,
+            unit=unit,
+            force=force,
+            progress=update,
+        )
+    if as_json:
+        click.echo(json.dumps(result.metrics, indent=2))
+        return
+    names = ("mean", "median", "std", "p68", "p99")
+    table = _table(
+        f"{version} − {original}", "column", "unit", *names, "largest", "largest rel.", "not finite"
+    )
+    for name, column in result.metrics["columns"].items():
+        relative = column["max_rel"] is not None and name in ("pt", "mass", "E")
+        table.add_row(
+            name,
+            "relative" if relative else column["unit"] or "1",
+            *(_number(column[key]) for key in names),
+            f"{_number(column['max_abs'])} {column['unit']}".strip(),
+            _number(column["max_rel"]),
+            str(column["non_finite"]),
+        )
+    _console().print(table)
+    sizes = result.metrics["bytes"]
+    click.echo(
+        f"{result.metrics['jets']} jets, {sizes['per_jet'] or 0:.2f} bytes a jet in the coded columns, {sizes['original'] / 1e6:.2f} MB before, {sizes['compressed'] / 1e6:.2f} MB after"
+    )
+    click.echo(f"{output}: metrics.json and {len(result.figures)} figures as PNG and PDF")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _before_after(before: int, after: int) -> tuple[str, str, str]:
+    return f"{before / 1e6:.3f} MB", f"{after / 1e6:.3f} MB", f"{after / before:.3f}" if before else ""
+
+
+def _print_replaced(replaced: dict[str, int], jets: int) -> None:
+    for name, count in replaced.items():
+        if count:
+            what = f"{name} ≤ 0 or no number" if name in ("pt", "mass") else f"{name} no number"
+            click.echo(f"note: {count} of {jets} jets have {what}; the model replaces these values", err=True)
+
+
+def _loss_text(progress: Any) -> str:
+    metrics = progress.metrics
+    return (
+        "" if metrics is None else f"loss {metrics.train_loss:.2e}, validation {metrics.validation_loss:.2e}"
+    )
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=110)
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=any(columns))
+    for i, column in enumerate(columns):
+        justify: Literal["left", "right"] = "left" if i == 0 or not any(columns) else "right"
+        table.add_column(column, justify=justify, overflow="fold")
+    return table
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool, what: str, unit: str) -> Iterator[Callable[..., None]]:
+    """Give a function ``update(done, total, text="")`` that draws a bar on stderr, with speed and time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f} {unit}/s" if task.speed else "")
+
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        Speed(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+        task = bar.add_task(what, text="", total=None)
+        yield lambda done, total, text="": bar.update(task, completed=done, total=total, text=text)

@@ -1,0 +1,127 @@
+"""What a file is: jets, a compressed file or a model, said as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+
+from hepae import kinematics
+from hepae.codecs.files import CompressedFile
+from hepae.io import container
+from hepae.io.readers import Source, choose_collection, open_source, reading, steps
+
+if TYPE_CHECKING:
+    from hepae.io.layouts import Collection
+
+
+def describe(
+    path: str | Path, *, tree: str | None = None, collection: str | None = None, unit: str | None = None
+) -> dict[str, Any]:
+    """Describe a file with jets, a compressed file or a model file.
+
+    Returns
+    -------
+    dict
+        ``kind`` is ``jets``, ``compressed`` or ``model``; the other keys are those that DESIGN.md lists. Of a file
+        with jets, ``jets`` counts those of the chosen collection.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or none of these.
+    """
+    path = Path(path)
+    with reading(path), path.open("rb") as file:
+        magic = file.read(16)
+    if magic[8:9] == b"{":
+        return _model(path)
+    if container.is_compressed(path):
+        return _compressed(path)
+    with open_source(path, tree=tree, unit=unit) as source:
+        return _jets(source, collection)
+
+
+def _model(path: Path) -> dict[str, Any]:
+    header, tensors = container.unpack_model(container.read_model(path), str(path))
+    return {
+        "kind": "model",
+        "format_version": header["format_version"],
+        "codec": header["codec"],
+        "columns": header["columns"],
+        "basis": header["features"]["basis"],
+        "network": header["network"],
+        "latent_bits": header["latent_bits"],
+        "parameters": int(sum(tensor.size for tensor in tensors.values())),
+        "training": header["training"],
+        "bytes": path.stat().st_size,
+    }
+
+
+def _compressed(path: Path) -> dict[str, Any]:
+    with CompressedFile(path) as file:
+        header = file.header
+        keys = (
+            "format_version",
+            "codec",
+            "collections",
+            "columns",
+            "bounds",
+            "edges",
+            "events",
+            "jets",
+            "bytes",
+        )
+        return {
+            "kind": "compressed",
+            **{key: header[key] for key in keys},
+            "model_sha256": header["model_sha256"],
+        }
+
+
+def _jets(source: Source, name: str | None) -> dict[str, Any]:
+    chosen = choose_collection(source, name)
+    collections = {
+        collection.name: {
+            "jets": _count(source, collection),
+            "columns": {
+                column.name: {
+                    "type": column.dtype.lstrip("<>|="),
+                    "unit": _unit(collection, column.name),
+                    "bytes": source.stored_bytes(column.branch),
+                }
+                for column in collection.columns
+            },
+        }
+        for collection in source.layout.collections.values()
+    }
+    return {
+        "kind": "jets",
+        "format": source.format,
+        "layout": source.layout.name,
+        "tree": source.tree,
+        "trees": list(source.trees),
+        "collection": chosen.name,
+        "collections": collections,
+        "events": source.num_entries,
+        "jets": collections[chosen.name]["jets"],
+        "bytes": source.path.stat().st_size,
+    }
+
+
+def _unit(collection: Collection, column: str) -> str:
+    unit = kinematics.UNITS.get(column, "")
+    return collection.unit if unit == "GeV" else unit
+
+
+def _count(source: Source, collection: Collection) -> int:
+    """Jets of a collection: the entries of a flat one, else the lengths of one column's lists."""
+    if collection.counter is None:
+        return source.num_entries
+    branch = collection.counter if collection.counted else collection.column("pt").branch
+    total = 0
+    for start, stop in steps(source.num_entries, 1_000_000):
+        array = source.arrays([branch], start, stop)[branch]
+        total += int(ak.sum(array)) if collection.counted else int(ak.count(array, axis=None))
+    return total
