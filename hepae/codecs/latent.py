@@ -17,14 +17,12 @@ from hepae.io import container
 from hepae.io.writers import atomic_output
 from hepae.models.autoencoder import Autoencoder, AutoencoderConfig
 from hepae.models.features import FeatureMap, basis_columns
-from hepae.models.training import EpochMetrics, Progress, Run, TrainingConfig, batches, fit
+from hepae.models.training import INFERENCE_BATCH, EpochMetrics, Progress, Run, TrainingConfig, batches, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-
-_BATCH = 16_384
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ class LatentCodec:
         result = np.empty((len(inputs), outputs), np.float32)
         done = 0
         with torch.inference_mode():
-            for batch in batches(inputs, _BATCH):
+            for batch in batches(inputs, INFERENCE_BATCH):
                 result[done : done + len(batch)] = layers(batch).numpy()
                 done += len(batch)
         return result

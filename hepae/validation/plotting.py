@@ -9,6 +9,7 @@ Nothing is registered with pyplot, so there is nothing to close.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -94,27 +95,9 @@ def comparison(
     with _atlas_style():
         main, below = _two_panels() if axes is None else axes
         axis = original.axes[0]
-        mplhep.histplot(
-            original,
-            ax=main,
-            yerr=False,
-            flow="none",
-            histtype="fill",
-            color=BLUE,
-            alpha=0.35,
-            label="Original",
-        )
-        mplhep.histplot(original, ax=main, yerr=False, flow="none", color=BLUE, linewidth=1.2)
-        mplhep.histplot(
-            restored,
-            ax=main,
-            yerr=False,
-            flow="none",
-            color=RED,
-            linewidth=1.6,
-            linestyle="--",
-            label="Restored",
-        )
+        _draw_entries(main, original, color=BLUE, histtype="fill", alpha=0.35, label="Original")
+        _draw_entries(main, original, color=BLUE, linewidth=1.2)
+        _draw_entries(main, restored, color=RED, linewidth=1.6, linestyle="--", label="Restored")
         _scale_entries(main, original.values(), restored.values(), headroom=HEADROOM["comparison"])
         main.set_ylabel(_entries_label(original))
         _draw_ratio(below, axis.edges, original.values(), restored.values())
@@ -142,7 +125,8 @@ def residual(
     histogram
         Residuals.
     stats
-        Numbers to write beside it, of all jets: mean, σ, the central 68 % (drawn as a band), the largest.
+        Numbers of all jets to write beside it: mean, σ, the central 68 % (drawn as a
+        band), the 99 % quantile.
     bound
         Largest residual that was promised, in the residual's unit.
     style
@@ -153,7 +137,7 @@ def residual(
     with _atlas_style():
         panel = Figure().add_subplot() if axes is None else axes
         axis = histogram.axes[0]
-        mplhep.histplot(histogram, ax=panel, yerr=False, flow="none", color=BLUE, linewidth=1.8)
+        _draw_entries(panel, histogram, color=BLUE, linewidth=1.8)
         panel.set_xlim(axis.edges[0], axis.edges[-1])
         # Where most residuals are 0, the others would not be seen on a linear scale.
         entries = histogram.values()
@@ -205,16 +189,17 @@ def loss(
                 panel.plot(
                     epochs, losses, color=color, linestyle=line, marker=marker, label=name.capitalize()
                 )
-        low, high = panel.dataLim.intervaly
-        panel.set_yscale("log")
-        _make_headroom(panel, min(0.7 * low, 0.1 * high), high, headroom=HEADROOM["loss"])
-        panel.yaxis.set_minor_formatter(NullFormatter())
-        panel.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
+        if panel.lines:
+            low, high = panel.dataLim.minposy, panel.dataLim.y1
+            panel.set_yscale("log")
+            _make_headroom(panel, min(0.7 * low, 0.1 * high), high, headroom=HEADROOM["loss"])
+            panel.yaxis.set_minor_formatter(NullFormatter())
+            panel.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
+            panel.legend(loc="upper right")
         panel.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
         panel.set_xlabel("Epoch")
         panel.set_ylabel("Loss (mean squared error)")
         _write_corner(panel, style, "")
-        panel.legend(loc="upper right")
         return _figure_of(panel)
 
 
@@ -249,7 +234,8 @@ def save(figure: Figure, path: Path | str) -> list[Path]:
             with _atlas_style():
                 figure.savefig(target, dpi=150, metadata=content)
         except OSError as error:
-            target.unlink(missing_ok=True)
+            with suppress(OSError):
+                target.unlink(missing_ok=True)
             raise OutputError(f"cannot write figure {target}: {error.strerror or error}") from error
         written.append(target)
     return written
@@ -274,6 +260,10 @@ def _figure_of(axes: Axes) -> Figure:
     assert figure is not None
     figure.align_ylabels()
     return figure
+
+
+def _draw_entries(axes: Axes, histogram: hist.Hist, **look: Any) -> None:
+    mplhep.histplot(histogram, ax=axes, yerr=False, flow="none", **look)
 
 
 def _scale_values(axes: Axes, axis: hist.axis.Regular) -> None:
@@ -318,7 +308,7 @@ def _draw_ratio(
     # Bins with few jets may lie far off: they must not flatten all others, so they are marked at the panel's edge.
     deviations = np.abs(ratio[np.isfinite(ratio)] - 1)
     most = float(np.quantile(deviations, 0.9)) if deviations.size else 0.0
-    step = next((step for step in RATIO_STEPS if step >= most), RATIO_STEPS[-1])
+    step = next((step for step in RATIO_STEPS if 1.2 * step >= most), RATIO_STEPS[-1])
     reach = 1.4 * step
     axes.set_ylim(1 - reach, 1 + reach)
     axes.set_yticks([1 - step, 1, 1 + step])

@@ -21,7 +21,7 @@ from hepae.errors import InputError
 from hepae.kinematics import MOMENTUM, UNITS, columns_of, flat_column, wrap_phi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -203,11 +203,11 @@ class ResidualSums:
     columns
         Columns to compare; by default, those that :func:`compared_columns` finds in the first chunk.
     bounds
-        Bounds that were promised, by column.
+        Bounds that were promised, by column; the same for all sums that are added up.
     """
 
     def __init__(
-        self, columns: Sequence[str] | None = None, *, bounds: Mapping[str, Allowance] | None = None
+        self, columns: Iterable[str] | None = None, *, bounds: Mapping[str, Allowance] | None = None
     ) -> None:
         self._bounds = dict(bounds or {})
         self._columns: dict[str, _ColumnSums] = {}
@@ -215,7 +215,7 @@ class ResidualSums:
         self.jets = 0
         self._start(columns or ())
 
-    def _start(self, columns: Sequence[str]) -> None:
+    def _start(self, columns: Iterable[str]) -> None:
         self._columns = {name: _ColumnSums(name, self._bounds.get(name)) for name in columns}
 
     def fill(self, original: ak.Array, restored: ak.Array) -> None:
@@ -247,12 +247,12 @@ class ResidualSums:
     def __add__(self, other: ResidualSums) -> ResidualSums:
         if not isinstance(other, ResidualSums):
             return NotImplemented
-        if not (self._columns and other._columns):
-            return self if self._columns else other
-        if self._columns.keys() != other._columns.keys():
+        if self._columns and other._columns and self._columns.keys() != other._columns.keys():
             raise ValueError(f"sums of other columns: {list(self._columns)} and {list(other._columns)}")
-        total = ResidualSums(bounds=self._bounds)
-        total._columns = {name: sums + other._columns[name] for name, sums in self._columns.items()}
+        total = ResidualSums(self._columns or other._columns, bounds=self._bounds | other._bounds)
+        for part in (self, other):
+            for name, sums in part._columns.items():
+                total._columns[name] += sums
         total.events = self.events + other.events
         total.jets = self.jets + other.jets
         return total
@@ -285,7 +285,8 @@ class _ColumnSums:
         if self.name not in WITHOUT_RELATIVE:
             self.max_rel = max(self.max_rel, _largest(ratio))
         if self.bound is not None:
-            allowed = self.bound.allowed(np.asarray(original, np.float64))
+            with np.errstate(invalid="ignore", over="ignore"):
+                allowed = self.bound.allowed(np.asarray(original, np.float64))
             self.violations += int(np.count_nonzero((change != 0) & ~(np.abs(change) <= allowed)))
         residual = ratio if self.name in RELATIVE else change
         finite = residual[np.isfinite(residual)]

@@ -1,0 +1,41 @@
+# Everything a newcomer needs: `make demo` and `make test`, each on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := plots/demo
+# What was imported from elsewhere must not decide what is tested here.
+unexport PYTHONPATH
+
+.PHONY: venv demo test lint plots clean
+.DELETE_ON_ERROR:
+
+venv: $(READY)
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --prefer-binary --editable ".[all]"
+	touch $@
+
+demo: $(READY)
+	rm -rf $(DEMO)
+	mkdir -p $(DEMO)
+	$(BIN)/hepae sample $(DEMO)/jets.root
+	$(BIN)/hepae train $(DEMO)/jets.root -o $(DEMO)/model.safetensors --runs-dir $(DEMO)/runs
+	$(BIN)/hepae compress $(DEMO)/jets.root -m $(DEMO)/model.safetensors -o $(DEMO)/small.root
+	$(BIN)/hepae decompress $(DEMO)/small.root -o $(DEMO)/restored.root
+	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/small.root -o $(DEMO)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+plots: $(READY)
+	$(BIN)/python analysis/gallery.py plots
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
