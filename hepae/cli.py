@@ -448,14 +448,14 @@ def _loss_text(progress: Any) -> str:
 def _console() -> Console:
     from rich.console import Console
 
-    console = Console()
-    return console if console.is_terminal else Console(width=110)
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(width=110, highlight=False)
 
 
 def _table(title: str, *columns: str) -> Table:
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", show_header=any(columns))
+    table = Table(title=title, title_justify="left", show_header=any(columns), min_width=min(len(title), 100))
     for i, column in enumerate(columns):
         justify: Literal["left", "right"] = "left" if i == 0 or not any(columns) else "right"
         table.add_column(column, justify=justify, overflow="fold")
@@ -481,6 +481,15 @@ def _progress(quiet: bool, what: str, unit: str) -> Iterator[Callable[..., None]
         TimeRemainingColumn(),
         TextColumn("{task.fields[text]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
-        task = bar.add_task(what, text="", total=None)
-        yield lambda done, total, text="": bar.update(task, completed=done, total=total, text=text)
+    bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
+    task = bar.add_task(what, text="", total=None)
+
+    def update(done: int, total: int, text: str = "") -> None:
+        bar.start()  # only now: what fails before the first step shows its error and nothing else
+        bar.update(task, completed=done, total=total, text=text)
+
+    try:
+        yield update
+    finally:
+        if bar.live.is_started:
+            bar.stop()
