@@ -21,8 +21,16 @@ from hepae.codecs.latent import LatentCodec
 from hepae.errors import CodecError, InputError, OutputError
 from hepae.io import container
 from hepae.io.layouts import Branch, Collection
-from hepae.io.readers import STEP_SIZE, choose_collection, open_source, reading, steps, tree_entries
-from hepae.io.writers import COMPRESSION, TreeWriter, atomic_output, check_tree, parse_compression
+from hepae.io.readers import (
+    STEP_SIZE,
+    choose_collection,
+    open_root,
+    open_source,
+    reading,
+    steps,
+    tree_entries,
+)
+from hepae.io.writers import COMPRESSION, Digests, TreeWriter, atomic_output, check_tree, parse_compression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -183,6 +191,7 @@ def compress_file(
                     "original": coded_before,
                 },
                 "replaced": dict(tally.replaced),
+                "checksums": writer.digests.crc,
                 "model_sha256": hashlib.sha256(codec.to_bytes()).hexdigest(),
                 "stored_model_sha256": hashlib.sha256(model).hexdigest(),
             }
@@ -241,8 +250,8 @@ def decompress_file(
     with atomic_output(output, force=force) as temporary, CompressedFile(path) as source:
         with uproot.recreate(temporary, compression=parse_compression(compression)) as file:
             writer = TreeWriter(file, source.tree, source.original_branches)
-            for start, stop in steps(source.num_entries, source.entries_per_step(step_size)):
-                writer.extend(source.original_arrays(start, stop))
+            for arrays in source.iterate_checked(step_size):
+                writer.extend(arrays)
                 if progress is not None:
                     progress(writer.num_entries, source.num_entries)
         check_tree(temporary, source.tree, writer, source.entries_per_step(step_size))
@@ -262,7 +271,7 @@ class CompressedFile:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         with reading(self.path):
-            self._file = uproot.open(self.path)
+            self._file = open_root(self.path)
             self._parts = container.read_parts(self._file, str(self.path))
             if not self._parts:
                 raise InputError(f"{self.path} is damaged: its tree {container.HEADER_TREE!r} is empty")
@@ -331,22 +340,42 @@ class CompressedFile:
             were stored in), any further column as it is.
         """
         stop = self.num_entries if entry_stop is None else min(entry_stop, self.num_entries)
-        return self.collection.jets(self._restored(entry_start, stop, self.collection.column_names))
+        others = [column.branch for column in self.collection.columns if column.name not in self.coded]
+        stored = self._stored([*others, *self._latents], entry_start, stop)
+        return self.collection.jets({**stored, **self._restore(stored, entry_start, stop)})
 
     def iterate_jets(self, *, step_size: str | int = STEP_SIZE) -> Iterator[ak.Array]:
         """Restored jets step by step."""
         for start, stop in steps(self.num_entries, self.entries_per_step(step_size)):
             yield self.jets(start, stop)
 
-    def original_arrays(self, entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
-        """All the original's branches of these events, the jets restored."""
+    def iterate_checked(self, step_size: str | int = STEP_SIZE) -> Iterator[dict[str, ak.Array]]:
+        """All the original's branches step by step, the jets restored; what is stored is checked on the way.
+
+        Raises
+        ------
+        InputError
+            At the end of a part whose branches do not have the checksums that its header says.
+        """
         coded = {self.collection.column(name).branch for name in self.coded}
         others = [branch.name for branch in self.original_branches if branch.name not in coded]
-        with reading(self.path):
-            arrays: dict[str, ak.Array] = self._tree.arrays(
-                others, entry_start=entry_start, entry_stop=entry_stop, how=dict
-            )
-        return {**arrays, **self._restored(entry_start, entry_stop, self.coded)}
+        first = 0
+        for part in self._parts:
+            found = Digests()
+            for start, stop in steps(part.entries, self.entries_per_step(step_size)):
+                stored = self._stored([*others, *self._latents], first + start, first + stop)
+                found.update(stored)
+                restored = self._restore(stored, first + start, first + stop)
+                yield {**{name: stored[name] for name in others}, **restored}
+            wrong = [
+                name for name, crc in part.header["checksums"].items() if found.crc.get(name) != tuple(crc)
+            ]
+            if wrong and part.entries:
+                where = f"events {first} to {first + part.entries}"
+                raise InputError(
+                    f"{self.path} is damaged: {', '.join(wrong[:5])} of {where} are not what was written"
+                )
+            first += part.entries
 
     def entries_per_step(self, step_size: str | int) -> int:
         """How many entries take this much memory, once restored."""
@@ -373,15 +402,21 @@ class CompressedFile:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _restored(self, entry_start: int, entry_stop: int, columns: Sequence[str]) -> dict[str, ak.Array]:
-        """Columns of the collection by the original's branch names, decoded where they were coded."""
-        wanted = [self.collection.column(name).branch for name in columns if name not in self.coded]
-        latents = self._parts[0].header["collections"][self.collection.name]["latents"]
+    @property
+    def _latents(self) -> list[str]:
+        latents: list[str] = self._parts[0].header["collections"][self.collection.name]["latents"]
+        return latents
+
+    def _stored(self, names: Sequence[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
         with reading(self.path):
-            stored = self._tree.arrays(
-                [*latents, *wanted], entry_start=entry_start, entry_stop=entry_stop, how=dict
+            arrays: dict[str, ak.Array] = self._tree.arrays(
+                list(names), entry_start=entry_start, entry_stop=entry_stop, how=dict
             )
-        records = ak.zip({f"z{i}": stored[name] for i, name in enumerate(latents)})
+        return arrays
+
+    def _restore(self, stored: dict[str, ak.Array], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
+        """Coded columns by the original's branch names, decoded of the latents of these entries."""
+        records = ak.zip({f"z{i}": stored[name] for i, name in enumerate(self._latents)})
         chunks: list[dict[str, ak.Array]] = []
         first = 0
         for i, part in enumerate(self._parts):
@@ -390,8 +425,7 @@ class CompressedFile:
                 jets = self.codec(i).decompress(records[begin - entry_start : end - entry_start])
                 chunks.append(self.collection.arrays(jets, self.coded))
             first += part.entries
-        decoded = {name: ak.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-        return {**{name: stored[name] for name in wanted}, **decoded}
+        return {name: ak.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
 def open(path: str | Path) -> CompressedFile:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import numpy as np
 import safetensors.numpy
-import uproot
 
 from hepae.errors import InputError
-from hepae.io.readers import reading
+from hepae.io.readers import open_root, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,5 +138,5 @@ def is_compressed(path: Path) -> bool:
         with path.open("rb") as file:
             if file.read(4) != b"root":
                 return False
-        with uproot.open(path) as root:
+        with open_root(path) as root:
             return HEADER_TREE in root

@@ -200,6 +200,8 @@ def _nanoaod(branches: Mapping[str, Branch]) -> dict[str, Collection]:
 
 def _flat(branches: Mapping[str, Branch]) -> dict[str, Collection]:
     found = {}
+    counters = {branch.counter for branch in branches.values()}
+    branches = {name: branch for name, branch in branches.items() if name not in counters}
     for branch in branches.values():
         match = re.fullmatch(r"(?i)(.*?)_?pt", branch.name)
         if match is None:
@@ -212,7 +214,7 @@ def _flat(branches: Mapping[str, Branch]) -> dict[str, Collection]:
         }
         name = match[1] or UNNAMED
         counter = f"n{name}" if branch.jagged else None
-        collection = _collection(name, members, counter=counter, counted=counter in branches)
+        collection = _collection(name, members, counter=counter, counted=counter in counters)
         if collection is not None:
             found[name] = collection
     return found

@@ -39,7 +39,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turn whatever a damaged or missing file makes a library raise into one line."""
     try:
         yield
-    except (HepaeError, MemoryError):
+    except (HepaeError, MemoryError, NameError):  # a NameError is a fault of ours, never of a file
         raise
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
@@ -51,6 +51,22 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
         raise InputError(f"cannot read {path}: it is damaged or incomplete ({reason[:120]})") from error
+
+
+def open_root(path: Path) -> Any:
+    """Open a ROOT file with uproot, unless its end is missing; use it inside `reading`.
+
+    Raises
+    ------
+    InputError
+        If the file is shorter than it says itself.
+    """
+    file = uproot.open(path)
+    missing = file.file.fEND - path.stat().st_size
+    if missing > 0:
+        file.close()
+        raise InputError(f"cannot read {path}: it is truncated, {missing} bytes of its end are missing")
+    return file
 
 
 class Source(ABC):
@@ -142,7 +158,7 @@ class TreeSource(Source):
     def __init__(self, path: Path, *, tree: str | None = None, unit: str | None = None):
         self.path, self.unit = path, unit
         with reading(path):
-            self.file = uproot.open(path)
+            self.file = open_root(path)
             classes = self.file.classnames(recursive=True, cycle=False)
             self.trees = tuple(
                 name for name, kind in classes.items() if kind in ("TTree", "TNtuple", "TNtupleD")

@@ -73,19 +73,19 @@ class Digests:
     """Checksum of each branch's values, the same however its entries are cut into chunks."""
 
     def __init__(self) -> None:
-        self.crc: dict[str, int] = {}
+        self.crc: dict[str, tuple[int, int]] = {}
+        """Of the lists' lengths (0 where there are none) and of the values, by branch name."""
 
     def update(self, arrays: Mapping[str, ak.Array]) -> None:
         """Take in a chunk of arrays by branch name."""
         for name, array in arrays.items():
-            crc = self.crc.get(name, 0)
-            if array.ndim > 1 and array.layout.is_list:
-                crc = zlib.crc32(ak.to_numpy(ak.num(array)).astype("<i8"), crc)
-                array = ak.flatten(array)
-            values = np.ascontiguousarray(ak.to_numpy(array))
-            self.crc[name] = zlib.crc32(
-                values.astype(values.dtype.newbyteorder("<"), copy=False).data.cast("B"), crc
-            )
+            lengths, values = self.crc.get(name, (0, 0))
+            layout = ak.to_layout(array)
+            if layout.is_list and not layout.is_regular:
+                lengths = zlib.crc32(ak.to_numpy(ak.num(layout)).astype("<i8"), lengths)
+            flat = np.ascontiguousarray(ak.to_numpy(ak.flatten(layout, axis=None)))
+            values = zlib.crc32(flat.astype(flat.dtype.newbyteorder("<"), copy=False).data.cast("B"), values)
+            self.crc[name] = lengths, values
 
 
 class TreeWriter:

@@ -1,0 +1,54 @@
+"""What several test modules use: real data, a small trained codec, and trees of any branches."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import uproot
+
+import hepae
+from hepae.io.layouts import Branch
+from hepae.io.writers import TreeWriter
+from hepae.samples import sample_path
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Folder of real jets; tests that need it skip, and say so, where there is none."""
+    folder = os.environ.get("HEPAE_DATA")
+    if not folder:
+        pytest.skip("HEPAE_DATA is not set: no real jets to test on")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    return sample_path()
+
+
+@pytest.fixture(scope="session")
+def codec(sample):
+    """A small codec of pt, eta, phi, mass, trained for one epoch on the bundled sample."""
+    network = hepae.AutoencoderConfig(hidden=(16, 8))
+    return hepae.train(hepae.read_jets(sample), hepae.TrainingConfig(epochs=1, network=network)).codec
+
+
+@pytest.fixture
+def make_tree(tmp_path):
+    """Write a tree of named arrays and give its path."""
+
+    def make(arrays, name="jets.root", tree="Events", counters=None):
+        path = tmp_path / name
+        branches = []
+        for branch, array in arrays.items():
+            jagged = array.ndim > 1 and getattr(array, "layout", None) is not None
+            dtype = array.layout.content.dtype if jagged else array.dtype
+            shape = () if jagged else array.shape[1:]
+            branches.append(Branch(branch, dtype, jagged, (counters or {}).get(branch), shape))
+        with uproot.recreate(path) as file:
+            TreeWriter(file, tree, branches).extend(arrays)
+        return path
+
+    return make

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+import hepae
+from hepae.errors import CodecError, InputError, OutputError
+from hepae.io.readers import open_source
+
+
+def _arrays(path, tree="Events"):
+    with uproot.open(path) as file:
+        return file[tree].arrays(how=dict), file[tree].typenames()
+
+
+def _same_bits(first, second):
+    first, second = (ak.to_numpy(ak.flatten(ak.Array(a), axis=None)) for a in (first, second))
+    return first.dtype == second.dtype and first.tobytes() == second.tobytes()
+
+
+@pytest.fixture
+def compressed(sample, codec, tmp_path):
+    path = tmp_path / "small.root"
+    hepae.compress_file(sample, path, codec)
+    return path
+
+
+def test_every_other_branch_passes_through_untouched(sample, codec, compressed):
+    original, types = _arrays(sample)
+    small, small_types = _arrays(compressed)
+    coded = ["Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass"]
+    assert [n for n in small if n not in ("Jet_z0", "Jet_z1", "Jet_z2")] == [
+        n for n in original if n not in coded
+    ]
+    for name in small.keys() & original.keys():
+        assert _same_bits(small[name], original[name])
+        assert small_types[name] == types[name]
+    latents = codec.compress(hepae.read_jets(sample))
+    for name in ("z0", "z1", "z2"):
+        assert small_types[f"Jet_{name}"] == "float[]"
+        assert ak.all(ak.num(small[f"Jet_{name}"]) == original["nJet"])
+        np.testing.assert_allclose(
+            ak.flatten(small[f"Jet_{name}"]), ak.flatten(latents[name]), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_the_restored_file_has_the_originals_branches(sample, codec, compressed, tmp_path):
+    back = tmp_path / "back.root"
+    summary = hepae.decompress_file(compressed, back)
+    original, types = _arrays(sample)
+    restored, restored_types = _arrays(back)
+    assert list(restored) == list(original)
+    assert restored_types == types
+    for name in original:
+        if not name.startswith("Jet_"):
+            assert _same_bits(restored[name], original[name])
+    assert ak.all(ak.num(restored["Jet_pt"]) == ak.num(original["Jet_pt"]))
+    expected = codec.decompress(codec.compress(hepae.read_jets(sample)))
+    np.testing.assert_allclose(ak.flatten(restored["Jet_pt"]), ak.flatten(expected.pt), rtol=1e-3)
+    assert summary.events == 20_000
+    assert summary.jets == ak.sum(original["nJet"])
+    with hepae.open(compressed) as file:
+        assert ak.all(file.jets().pt == restored["Jet_pt"])
+
+
+@pytest.mark.parametrize("step", [1777, 5000, "300 kB"])
+def test_steps_of_any_size_give_the_same_file(sample, codec, compressed, tmp_path, step):
+    path, back = tmp_path / "steps.root", tmp_path / "back.root"
+    summary = hepae.compress_file(sample, path, codec, step_size=step)
+    assert summary.events == 20_000
+    whole, parts = _arrays(compressed)[0], _arrays(path)[0]
+    for name, array in whole.items():
+        np.testing.assert_allclose(
+            *(ak.flatten(a, axis=None) for a in (parts[name], array)), rtol=1e-3, atol=1e-4
+        )
+    hepae.decompress_file(path, back, step_size=step)
+    assert ak.all(_arrays(back)[0]["event"] == whole["event"])
+
+
+def test_entries_of_a_compressed_file(compressed):
+    with hepae.open(compressed) as file:
+        whole = file.jets()
+        assert file.num_entries == len(whole) == 20_000
+        np.testing.assert_allclose(
+            ak.flatten(file.jets(1000, 1100).pt), ak.flatten(whole.pt[1000:1100]), rtol=1e-4
+        )
+        assert len(file.jets(19_990, 10**9)) == 10
+        assert len(file.jets(5, 5)) == 0
+        chunks = list(file.iterate_jets(step_size=7000))
+        assert [len(chunk) for chunk in chunks] == [7000, 7000, 6000]
+        assert file.header["codec"] == "latent"
+        assert file.header["jets"] == int(ak.sum(ak.num(whole)))
+
+
+def test_the_real_dijets(data, codec, tmp_path):
+    original, small, back = data / "pythia_dijets.root", tmp_path / "small.root", tmp_path / "back.root"
+    hepae.compress_file(original, small, codec)
+    hepae.decompress_file(small, back)
+    before, types = _arrays(original)
+    after, after_types = _arrays(back)
+    assert types == after_types
+    assert list(before) == list(after)
+    for name in before:
+        if not name.startswith("Jet_"):
+            assert _same_bits(before[name], after[name])
+    assert ak.all(ak.num(before["Jet_eta"]) == ak.num(after["Jet_eta"]))
+
+
+@pytest.mark.parametrize("name", ["nanoaod_cms_open_data_2012_singlemu.root", "nanoaod_tt_v12.root"])
+def test_hundreds_of_branches_of_real_nanoaod(data, codec, tmp_path, name):
+    small, back = tmp_path / "small.root", tmp_path / "back.root"
+    hepae.compress_file(data / name, small, codec)
+    hepae.decompress_file(small, back)
+    before, after = _arrays(data / name)[0], _arrays(back)[0]
+    assert before.keys() <= after.keys()
+    for branch, array in before.items():
+        if branch in ("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass"):
+            assert ak.all(ak.num(array) == ak.num(after[branch]))
+        elif branch.startswith("n") and array.ndim == 1 and ak.to_numpy(array).dtype == np.uint32:
+            assert ak.all(array == after[branch])  # counters come back as int32
+        else:
+            assert _same_bits(array, after[branch]), branch
+
+
+def test_trigger_jets_keep_their_own_flat_columns(data, codec, tmp_path):
+    original, small, back = (
+        data / "all_jets_test_4D_100_percent.pkl",
+        tmp_path / "small.root",
+        tmp_path / "back.root",
+    )
+    summary = hepae.compress_file(original, small, codec.with_latent_bits(12))
+    assert any("MeV" in note for note in summary.notes)
+    assert list(_arrays(small, "jets")[0]) == ["z0", "z1", "z2"]
+    hepae.decompress_file(small, back)
+    restored, types = _arrays(back, "jets")
+    assert list(restored) == ["m", "pt", "phi", "eta"]
+    assert set(types.values()) == {"double"}
+    with hepae.open(small) as file:
+        np.testing.assert_allclose(file.jets().pt * 1000, restored["pt"], rtol=1e-12)
+
+
+def test_a_file_of_energies_gets_energies_back(make_tree, codec, tmp_path):
+    arrays = {"pt": [50.0, 60], "eta": [0.5, -1.0], "phi": [3.0, 0.0], "E": [80.0, 150.0]}
+    small, back = tmp_path / "small.root", tmp_path / "back.root"
+    hepae.compress_file(make_tree({n: np.array(v, np.float32) for n, v in arrays.items()}), small, codec)
+    hepae.decompress_file(small, back)
+    restored, types = _arrays(back)
+    assert list(restored) == ["pt", "eta", "phi", "E"]
+    assert types["E"] == "float"
+    with hepae.open(small) as file:
+        np.testing.assert_allclose(restored["E"], file.jets().E, rtol=1e-6)
+
+
+def _tree(make_tree, counts, name="jets.root", dtype=np.float32):
+    jets = int(np.sum(counts))
+    values = {
+        "pt": np.linspace(20, 200, jets),
+        "eta": np.zeros(jets),
+        "phi": np.ones(jets),
+        "mass": np.full(jets, 9.0),
+    }
+    jagged = {
+        f"Jet_{n}": ak.unflatten(v.astype(dtype), np.array(counts, np.int64)) for n, v in values.items()
+    }
+    event = {"event": np.arange(len(counts))}
+    return make_tree({**event, **jagged}, name=name, counters=dict.fromkeys(jagged, "nJet"))
+
+
+@pytest.mark.parametrize("counts", [[0, 0, 0], [1], [1000, 0, 1], [3] * 50])
+def test_events_with_any_number_of_jets(make_tree, codec, tmp_path, counts):
+    path, small, back = _tree(make_tree, counts), tmp_path / "small.root", tmp_path / "back.root"
+    assert hepae.compress_file(path, small, codec).jets == sum(counts)
+    hepae.decompress_file(small, back)
+    restored = _arrays(back)[0]
+    assert ak.num(restored["Jet_pt"]).tolist() == counts
+    assert restored["nJet"].tolist() == counts
+    assert restored["event"].tolist() == list(range(len(counts)))
+
+
+def test_a_tree_without_events(make_tree, codec, tmp_path):
+    path, small, back = (
+        _tree(make_tree, [], dtype=np.float64),
+        tmp_path / "small.root",
+        tmp_path / "back.root",
+    )
+    assert hepae.compress_file(path, small, codec).events == 0
+    hepae.decompress_file(small, back)
+    assert len(_arrays(back)[0]["Jet_pt"]) == 0
+
+
+def test_several_inputs_are_joined_in_order(make_tree, codec, tmp_path):
+    first, second = _tree(make_tree, [2, 1], "a.root"), _tree(make_tree, [0, 3, 1], "b.root")
+    hepae.compress_file([first, second], tmp_path / "small.root", codec)
+    assert _arrays(tmp_path / "small.root")[0]["nJet"].tolist() == [2, 1, 0, 3, 1]
+    other = _tree(make_tree, [1], "c.root", dtype=np.float64)
+    with pytest.raises(InputError, match="cannot be joined: branch 'Jet_"):
+        hepae.compress_file([first, other], tmp_path / "other.root", codec)
+
+
+def test_branches_are_kept_and_dropped_by_pattern(sample, codec, tmp_path):
+    hepae.compress_file(sample, tmp_path / "a.root", codec, drop=["GenJet_*", "nGenJet", "MET_*"])
+    hepae.compress_file(sample, tmp_path / "b.root", codec, keep=["event"])
+    latents = {"nJet", "Jet_z0", "Jet_z1", "Jet_z2"}
+    assert {*_arrays(tmp_path / "a.root")[0]} == {*latents, "run", "luminosityBlock", "event", "genWeight"}
+    assert {*_arrays(tmp_path / "b.root")[0]} == {*latents, "event"}
+    with hepae.open(tmp_path / "b.root") as file:
+        assert "MET_pt" in file.header["left_out"]
+
+
+def test_strings_are_named_and_can_be_dropped(codec, tmp_path):
+    path = tmp_path / "strings.root"
+    with uproot.recreate(path) as file:
+        columns = {name: np.ones(2) for name in ("pt", "eta", "phi", "m")}
+        file.mktree("Events", {**dict.fromkeys(columns, "float64"), "label": "string"}).extend(
+            {**columns, "label": ["a", "b"]}
+        )
+    with pytest.raises(OutputError, match="--drop 'label'"):
+        hepae.compress_file(path, tmp_path / "small.root", codec)
+    assert not (tmp_path / "small.root").exists()
+    hepae.compress_file(path, tmp_path / "small.root", codec, drop=["label"])
+
+
+def test_a_model_of_other_columns_names_both(sample, data, tmp_path):
+    config = hepae.TrainingConfig(
+        columns=("pt", "charge"), epochs=1, network=hepae.AutoencoderConfig(hidden=(8,))
+    )
+    other = hepae.train(hepae.read_jets(data / "pythia_jets_18columns.root"), config).codec
+    with pytest.raises(CodecError, match=r"charge.*only pt, eta, phi, mass"):
+        hepae.compress_file(sample, tmp_path / "x.root", other)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_is_never_the_input_nor_overwritten(sample, compressed, codec):
+    before = compressed.read_bytes()
+    with pytest.raises(OutputError, match="--force"):
+        hepae.compress_file(sample, compressed, codec)
+    with pytest.raises(OutputError, match="input"):
+        hepae.decompress_file(compressed, compressed, force=True)
+    assert compressed.read_bytes() == before
+    hepae.compress_file(sample, compressed, codec, force=True)
+
+
+def test_compressed_files_are_told_from_others(sample, compressed, tmp_path):
+    with pytest.raises(InputError, match="not a compressed file"):
+        hepae.decompress_file(sample, tmp_path / "x.root")
+    with pytest.raises(InputError, match="hepae decompress"):
+        hepae.read_jets(compressed)
+
+
+def test_damage_is_noticed(compressed, tmp_path):
+    whole = compressed.read_bytes()
+    damaged = tmp_path / "damaged.root"
+    for share in (0.3, 0.9):
+        damaged.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(InputError):
+            hepae.decompress_file(damaged, tmp_path / "x.root")
+    with uproot.open(compressed) as file:
+        basket = file["Events"]["Jet_z0"].basket_key(0)
+        middle = basket.data_cursor.index + 2000
+    damaged.write_bytes(whole[:middle] + bytes(64) + whole[middle + 64 :])
+    with pytest.raises(InputError) as error:
+        hepae.decompress_file(damaged, tmp_path / "x.root")
+    assert "\n" not in str(error.value)
+    assert {path.name for path in tmp_path.iterdir()} == {"small.root", "damaged.root"}
+
+
+def test_replaced_values_are_counted(make_tree, codec, tmp_path):
+    arrays = {"pt": [50.0, 60, 70], "eta": [0.0, 1, 2], "phi": [0.0, 1, 2], "m": [5.0, 0.0, -0.01]}
+    summary = hepae.compress_file(
+        make_tree({n: np.array(v) for n, v in arrays.items()}), tmp_path / "x.root", codec
+    )
+    assert summary.replaced == {"mass": 2}
+
+
+def test_the_unit_of_the_file_comes_back(make_tree, codec, tmp_path):
+    arrays = {"pt": [5e4, 6e4], "eta": [0.0, 1], "phi": [0.0, 1], "m": [5e3, 6e3]}
+    small, back = tmp_path / "small.root", tmp_path / "back.root"
+    hepae.compress_file(make_tree({n: np.array(v) for n, v in arrays.items()}), small, codec)
+    hepae.decompress_file(small, back)
+    with hepae.open(small) as file, open_source(back, unit="MeV") as source:
+        np.testing.assert_allclose(file.jets().pt * 1000, source.arrays(["pt"], 0, 2)["pt"], rtol=1e-12)

@@ -1,0 +1,112 @@
+"""ROOT itself reads what hepae writes, and joins it. ROOT runs in a process of its own: it does not share one well."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import awkward as ak
+import numpy as np
+import pytest
+
+import hepae
+from hepae.errors import InputError
+
+pytestmark = pytest.mark.root
+
+
+def _root(script, *arguments):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import json, sys, ROOT\nROOT.gROOT.SetBatch()\n{script}",
+            *map(str, arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+
+
+SUMS = """
+frame = ROOT.RDataFrame(sys.argv[1], sys.argv[2])
+names = sys.argv[3:]
+sums = [frame.Define("one_sum", f"(double)Sum(ROOT::VecOps::RVec<double>({n}.begin(), {n}.end()))").Sum("one_sum") for n in names]
+counts = frame.Define("size_of", f"(double){names[0]}.size()").Sum("size_of")
+print(json.dumps({"events": int(frame.Count().GetValue()), "jets": counts.GetValue(), "nJet": frame.Sum("nJet").GetValue(), **{n: s.GetValue() for n, s in zip(names, sums)}}))
+"""
+
+
+def test_root_reads_latents_and_restored_jets(sample, codec, tmp_path):
+    small, back = tmp_path / "small.root", tmp_path / "back.root"
+    hepae.compress_file(sample, small, codec, step_size=3000)
+    hepae.decompress_file(small, back, step_size=3000)
+    for path, names in (
+        (small, ["Jet_z0", "Jet_z1", "Jet_z2"]),
+        (back, ["Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass"]),
+    ):
+        found = json.loads(_root(SUMS, "Events", path, *names))
+        assert found["events"] == 20_000
+        assert found["jets"] == found["nJet"] == 52_385
+        for name in names:
+            import uproot
+
+            with uproot.open(path) as file:
+                expected = float(ak.sum(ak.values_astype(file["Events"][name].array(), np.float64)))
+            assert found[name] == pytest.approx(expected, rel=1e-9, abs=1e-6)
+
+
+MERGE = """
+merger = ROOT.TFileMerger(False)
+merger.OutputFile(sys.argv[1], True)
+for path in sys.argv[2:]:
+    merger.AddFile(path)
+assert merger.Merge()
+"""
+
+
+def test_files_that_hadd_joined_stay_readable(sample, codec, tmp_path):
+    jets = hepae.read_jets(sample)
+    network = hepae.AutoencoderConfig(hidden=(8,))
+    other = hepae.train(jets, hepae.TrainingConfig(epochs=1, network=network, basis="standard")).codec
+    parts = [tmp_path / "a.root", tmp_path / "b.root", tmp_path / "c.root"]
+    hepae.compress_file(sample, parts[0], codec)
+    hepae.compress_file(sample, parts[2], codec)
+    mass = hepae.TrainingConfig(
+        columns=("pt", "eta", "phi", "mass"), epochs=1, network=network, basis="standard"
+    )
+    other = hepae.train(jets, mass).codec
+    hepae.compress_file(sample, parts[1], other)
+    joined = tmp_path / "joined.root"
+    _root(MERGE, joined, *parts)
+    with hepae.open(joined) as file:
+        assert file.num_entries == 60_000
+        assert file.header["jets"] == 3 * 52_385
+        for start, part in zip((0, 20_000, 40_000), parts, strict=True):
+            with hepae.open(part) as single:
+                expected, found = single.jets(0, 500), file.jets(start, start + 500)
+            np.testing.assert_allclose(ak.flatten(found.pt), ak.flatten(expected.pt), rtol=1e-5)
+        across = file.jets(19_990, 20_010)
+        assert len(across) == 20
+    hepae.decompress_file(joined, tmp_path / "back.root")
+    assert len(hepae.read_jets(tmp_path / "back.root")) == 60_000
+
+
+def test_files_that_do_not_go_together_are_refused(sample, codec, tmp_path):
+    wider = hepae.train(
+        hepae.read_jets(sample),
+        hepae.TrainingConfig(epochs=1, network=replace(hepae.AutoencoderConfig(hidden=(8,)), latent=2)),
+    ).codec
+    parts = [tmp_path / "a.root", tmp_path / "b.root"]
+    hepae.compress_file(sample, parts[0], codec)
+    hepae.compress_file(sample, parts[1], wider)
+    joined = tmp_path / "joined.root"
+    _root(MERGE, joined, *parts)
+    with pytest.raises(InputError, match="joined of files"):
+        hepae.open(joined)
