@@ -24,6 +24,33 @@ MOMENTUM = ("pt", "eta", "phi", "mass", "E")
 UNITS = {"pt": "GeV", "eta": "", "phi": "rad", "mass": "GeV", "E": "GeV"}
 """Unit of each canonical column; any other column is in its own unit."""
 
+COORDINATES = frozenset(
+    [
+        "x",
+        "y",
+        "z",
+        "t",
+        "rho",
+        "theta",
+        "tau",
+        "px",
+        "py",
+        "pz",
+        "m",
+        "M",
+        "e",
+        "energy",
+        "e2",
+        "t2",
+        "mass",
+        "E",
+        "pt",
+        "eta",
+        "phi",
+    ]
+)
+"""Names that mean a coordinate to vector: a further column of such a name would make jets ambiguous."""
+
 GEV = {"GeV": 1.0, "MeV": 1e-3, "TeV": 1e3}
 """One of these units in GeV."""
 

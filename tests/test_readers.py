@@ -165,3 +165,11 @@ def test_truncated_files_end_in_one_line(sample, tmp_path, share):
         hepae.read_jets(path)
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_further_columns_named_like_coordinates_are_no_coordinates(make_tree):
+    four = {"pt": [50.0], "eta": [0.0], "phi": [0.0], "m": [5.0], "x": [7.0], "tau": [0.5]}
+    jets = hepae.read_jets(make_tree({name: np.array(values) for name, values in four.items()}))
+    assert jets.fields == ["pt", "eta", "phi", "mass", "x_", "tau_"]
+    assert jets.x_.tolist() == [7]
+    assert jets.px.tolist() == [50]

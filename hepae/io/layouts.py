@@ -178,7 +178,7 @@ def find_layout(branches: Mapping[str, Branch]) -> Layout:
 def _collection(name: str, members: Mapping[str, Branch], **options: Any) -> Collection | None:
     """Make a collection of branches by column name, or None where they are no four-momentum."""
     columns = [
-        Column(_CANONICAL.get(own.lower(), own), branch.name, branch.dtype.str)
+        Column(_column_name(own), branch.name, branch.dtype.str)
         for own, branch in members.items()
         if branch.dtype is not None and not branch.shape
     ]
@@ -186,6 +186,12 @@ def _collection(name: str, members: Mapping[str, Branch], **options: Any) -> Col
     if not ({"pt", "eta", "phi"} <= names and names & {"mass", "E"}):
         return None
     return Collection(name, tuple(columns), **options)
+
+
+def _column_name(own: str) -> str:
+    """Canonical or own name of a column; what would be another coordinate of the jet gets an underscore."""
+    name = _CANONICAL.get(own.lower(), own)
+    return f"{name}_" if name in kinematics.COORDINATES and name not in kinematics.MOMENTUM else name
 
 
 def _nanoaod(branches: Mapping[str, Branch]) -> dict[str, Collection]:

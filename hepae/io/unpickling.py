@@ -7,8 +7,10 @@ module: arrays are built from plain bytes, and pandas' objects only record their
 
 from __future__ import annotations
 
+import io
 import itertools
 import pickle
+import pickletools
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -171,6 +173,16 @@ class _AllowListed(pickle.Unpickler):
         return allowed
 
 
+def _check_sizes(data: bytes) -> None:
+    """Refuse lengths and memo positions beyond the pickle's end.
+
+    Python's unpickler allocates them before it reads on: seven bytes could ask for terabytes.
+    """
+    for opcode, argument, _ in pickletools.genops(data):  # raises ValueError where a length is too large
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(data):
+            raise pickle.UnpicklingError(f"memo position {argument} in {len(data)} bytes")
+
+
 def _plain(value: Any) -> Any:
     """Numpy array behind a recorded array, index or string array; anything else as it is."""
     if isinstance(value, _Array):
@@ -197,6 +209,8 @@ def _frame_columns(frame: _Frame) -> dict[str, NDArray[Any]]:
     manager = frame.state.get("_mgr", frame.state.get("_data"))
     axis, blocks = _blocks(manager)
     names = [str(name) for name in _plain(axis)]
+    if len({*names}) < len(names):
+        raise pickle.UnpicklingError(f"several columns have the same name ({', '.join(names)})")
     columns: dict[int, NDArray[Any]] = {}
     for values, placement in blocks:
         array = np.atleast_2d(_plain(values))
@@ -224,18 +238,17 @@ def read_pickle(path: Path) -> dict[str, NDArray[Any]]:
         If the pickle names anything but the parts of a table (the error says what), is damaged, or holds
         something else than a DataFrame of numbers.
     """
-    with path.open("rb") as file:
-        try:
-            table = _AllowListed(file).load()
-            columns = _frame_columns(table) if isinstance(table, _Frame) else None
-        except (OSError, MemoryError):
-            raise
-        # A damaged or hostile pickle makes Python's unpickler and the code above raise nearly anything.
-        except Exception as error:  # noqa: BLE001
-            reason = str(error) or type(error).__name__
-            raise InputError(
-                f"cannot read the pickle {path}: {reason}; hepae reads pickled pandas DataFrames"
-            ) from None
+    data = path.read_bytes()
+    try:
+        _check_sizes(data)
+        table = _AllowListed(io.BytesIO(data)).load()
+        columns = _frame_columns(table) if isinstance(table, _Frame) else None
+    # A damaged or hostile pickle makes Python's unpickler and the code above raise nearly anything.
+    except Exception as error:  # noqa: BLE001
+        reason = str(error) or type(error).__name__
+        raise InputError(
+            f"cannot read the pickle {path}: {reason}; hepae reads pickled pandas DataFrames"
+        ) from None
     if columns is None:
         raise InputError(f"the pickle {path} holds no pandas DataFrame; save one with DataFrame.to_pickle")
     for name, column in columns.items():

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import hepae
+from hepae.cli import main
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+@pytest.fixture
+def work(sample, codec, tmp_path, monkeypatch):
+    """A folder with the sample and a model, to run commands in."""
+    monkeypatch.chdir(tmp_path)
+    Path("jets.root").write_bytes(sample.read_bytes())
+    codec.save("model.safetensors")
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.mark.usefixtures("work")
+def test_the_main_job():
+    training = ("--epochs", 2, "--hidden", "16-8", "--batch-size", 512, "--latent", 3, "--test", "jets.root")
+    for command in (
+        ("train", "jets.root", "-o", "m.safetensors", *training),
+        ("compress", "jets.root", "-m", "m.safetensors", "-o", "small.root", "--latent-bits", 10),
+        ("decompress", "small.root", "-o", "back.root"),
+        ("compare", "jets.root", "small.root", "-o", "out"),
+        ("info", "small.root"),
+        ("info", "m.safetensors"),
+        ("info", "jets.root"),
+    ):
+        result = run(*command)
+        assert result.exit_code == 0, result.output
+    assert len(hepae.read_jets("back.root")) == 20_000
+    assert Path("out/pt_residual.pdf").exists()
+    (folder,) = Path("runs").iterdir()
+    assert {"config.toml", "metrics.csv", "loss.png", "best.pt", "last.pt"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert json.loads(run("info", "small.root", "--json").stdout)["codec"] == "latent"
+    assert json.loads(run("info", "m.safetensors", "--json").stdout)["network"]["hidden"] == [16, 8]
+
+
+@pytest.mark.usefixtures("work")
+def test_compare_prints_its_metrics():
+    run("compress", "jets.root", "-m", "model.safetensors", "-o", "small.root")
+    result = run("compare", "jets.root", "small.root", "-o", "out", "--json", "--quiet")
+    assert json.loads(result.stdout) == json.loads(Path("out/metrics.json").read_text())
+
+
+@pytest.mark.usefixtures("work")
+def test_the_word_atlas_stands_only_where_asked_for():
+    run("compress", "jets.root", "-m", "model.safetensors", "-o", "small.root")
+    for folder, options in (("plain", ()), ("atlas", ("--experiment", "ATLAS", "--label", "Internal"))):
+        assert run("compare", "jets.root", "small.root", "-o", folder, *options).exit_code == 0
+    assert Path("plain/pt.png").read_bytes() != Path("atlas/pt.png").read_bytes()
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in main.commands)])
+def test_help_teaches(command):
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+class _Hostile:
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+def _one_line(result, *words):
+    assert result.exit_code == 1, result.output
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing.root", ["no such file", "missing.root"]),
+        ("truncated.root", ["truncated.root", "truncated"]),
+        ("nojets.root", ["no jets", "nojets.root"]),
+        ("hostile.pkl", ["hostile.pkl", "system"]),
+        ("empty.root", ["empty.root", "neither"]),
+    ],
+)
+@pytest.mark.parametrize("command", ["compress", "train", "info", "compare"])
+def test_bad_input_ends_in_one_line_and_leaves_nothing(work, make_tree, name, words, command):
+    import numpy as np
+
+    Path("truncated.root").write_bytes(Path("jets.root").read_bytes()[:500_000])
+    Path("empty.root").touch()
+    Path("hostile.pkl").write_bytes(pickle.dumps(_Hostile()))
+    make_tree({"x": np.ones(3)}, name="nojets.root")
+    before = {*work.iterdir()}
+    options = {
+        "compress": (name, "-m", "model.safetensors", "-o", "out.root"),
+        "train": (name, "-o", "out.safetensors", "--epochs", 1),
+        "info": (name,),
+        "compare": (name, "jets.root", "-o", "out"),
+    }[command]
+    _one_line(run(command, *options), *words)
+    assert {*work.iterdir()} == before
+
+
+@pytest.mark.usefixtures("work")
+def test_a_model_of_other_columns():
+    config = hepae.TrainingConfig(
+        epochs=1, columns=("pt", "qgl"), network=hepae.AutoencoderConfig(hidden=(8,))
+    )
+    jets = hepae.read_jets("jets.root")[:500]
+    jets["qgl"] = jets.pt * 2
+    hepae.train(jets, config).codec.save("other.safetensors")
+    _one_line(
+        run("compress", "jets.root", "-m", "other.safetensors", "-o", "out.root"),
+        "pt, x",
+        "pt, eta, phi, mass",
+    )
+    assert not Path("out.root").exists()
+    _one_line(run("compress", "jets.root", "-m", "jets.root", "-o", "out.root"), "no hepae model")
+
+
+@pytest.mark.usefixtures("work")
+def test_existing_output_needs_force():
+    Path("small.root").write_text("precious")
+    Path("m.safetensors").write_text("precious")
+    for command in (
+        ("compress", "jets.root", "-m", "model.safetensors", "-o", "small.root"),
+        ("train", "jets.root", "-o", "m.safetensors"),
+        ("sample", "small.root"),
+    ):
+        _one_line(run(*command), "--force")
+    assert Path("small.root").read_text() == Path("m.safetensors").read_text() == "precious"
+    assert run("sample", "small.root", "--force").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compress", "jets.root", "-o", "out.root", "-m", "model.safetensors", "--latent-bits", 40),
+        ("compress", "jets.root", "-o", "out.root", "-m", "model.safetensors", "--compression", "zip:1"),
+        ("train", "jets.root", "-o", "m", "--hidden", "a-b"),
+        ("train", "jets.root", "-o", "m", "--preset", "nope"),
+        ("train", "jets.root", "-o", "m", "--epochs", 0),
+        ("train", "jets.root", "-o", "m", "--device", "abacus"),
+        ("train", "-o", "m"),
+        ("info", "jets.root", "--unit", "eV"),
+        ("nope",),
+    ],
+)
+def test_wrong_usage_is_status_2(work, arguments):
+    before = {*work.iterdir()}
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert {*work.iterdir()} - before <= {work / "runs"}
+
+
+@pytest.mark.usefixtures("work")
+def test_quiet_says_nothing_on_the_way():
+    result = run("compress", "jets.root", "-m", "model.safetensors", "-o", "small.root", "--quiet")
+    assert result.stderr == ""
+    loud = run("compress", "jets.root", "-m", "model.safetensors", "-o", "small.root", "--force")
+    assert "compressing" in loud.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compress", "jets.root", "-m", "model.safetensors", "-o", "out.root"),
+        ("sample", "out.root"),
+        ("compare", "jets.root", "jets.root", "-o", "out"),
+    ],
+)
+def test_a_full_disk_ends_in_one_line_and_leaves_no_output(work, arguments):
+    """A limit on the size of files stands for the full disk: writes fail in the same way."""
+    before = {path.name for path in work.iterdir()}
+    done = subprocess.run(
+        [sys.executable, "-m", "hepae", *arguments, *(() if arguments[0] == "sample" else ("--quiet",))],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: cannot write")
+    assert len(done.stderr.splitlines()) == 1
+    assert {path.name for path in work.iterdir()} - before <= {"out"}
+    assert not Path("out/metrics.json").exists()
+
+
+def test_the_readmes_shell_commands_are_real_options():
+    for line in re.findall(r"^    hepae (.+)$", README.read_text(), re.MULTILINE):
+        words = line.split("#")[0].split()
+        if words[0].startswith("-"):
+            continue
+        known = {option for parameter in main.commands[words[0]].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= known | {"--help"}
