@@ -130,7 +130,7 @@ def test_a_model_of_other_columns():
     hepae.train(jets, config).codec.save("other.safetensors")
     _one_line(
         run("compress", "jets.root", "-m", "other.safetensors", "-o", "out.root"),
-        "pt, x",
+        "pt, qgl",
         "pt, eta, phi, mass",
     )
     assert not Path("out.root").exists()
