@@ -11,7 +11,7 @@ from typing import Any
 _HOMES = {
     "AutoencoderConfig": "hepae.models.autoencoder",
     "CodecError": "hepae.errors",
-    "CompressedFile": "hepae.codecs.files",
+    "CompressedFile": "hepae.codecs.compressed",
     "ConfigError": "hepae.errors",
     "HepaeError": "hepae.errors",
     "InputError": "hepae.errors",
@@ -23,7 +23,7 @@ _HOMES = {
     "decompress_file": "hepae.codecs.files",
     "iterate_jets": "hepae.io.readers",
     "load_codec": "hepae.codecs.latent",
-    "open": "hepae.codecs.files",
+    "open": "hepae.codecs.compressed",
     "read_jets": "hepae.io.readers",
     "residuals": "hepae.validation.residuals",
     "train": "hepae.codecs.latent",

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from hepae import terminal
 from hepae.errors import ConfigError, HepaeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from rich.console import Console
-    from rich.table import Table
+    from collections.abc import Callable
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -108,7 +105,7 @@ def generate(output: Path, process: str, events: int, seed: int, force: bool, qu
     """Generate jets with PYTHIA and fastjet (extra: pip install 'hepae[pythia]') into OUTPUT."""
     from hepae import samples
 
-    with _progress(quiet, "generating", "events") as update:
+    with terminal.progress(quiet, "generating", "events") as update:
         samples.generate(
             output,
             process=process,
@@ -200,7 +197,7 @@ def train(
     def read(*paths: Path) -> Any:
         return read_jets(paths, tree=tree, collection=collection, unit=unit, columns=config.columns)
 
-    with _progress(quiet, "training", "jets") as update:
+    with terminal.progress(quiet, "training", "jets") as update:
         result = latent.train(
             read(*inputs),
             config,
@@ -218,13 +215,13 @@ def train(
             plotting.loss({key: [row[key] for row in rows] for key in rows[0]}), result.run_dir / "loss"
         )
     best = result.codec.summary["best"]
-    table = _table("loss (mean squared error of the features)", "", "")
+    table = terminal.table("loss (mean squared error of the features)", "", "")
     for name in ("train_loss", "validation_loss", "test_loss"):
         if best[name] is not None:
             table.add_row(name.replace("_loss", ""), f"{best[name]:.3e}")
     table.add_row("best epoch", f"{best['epoch'] + 1} of {len(result.history)}")
     table.add_row("basis", config.basis)
-    _console().print(table)
+    terminal.console().print(table)
     _print_replaced(result.codec.summary["replaced"], result.codec.summary["jets"])
     click.echo(
         f"{output}: model, {output.stat().st_size / 1e6:.2f} MB"
@@ -277,14 +274,14 @@ def compress(
     codec = load_codec(model)
     if latent_bits is not None:
         codec = codec.with_latent_bits(latent_bits)
-    with _progress(quiet, "compressing", "events") as update:
+    with terminal.progress(quiet, "compressing", "events") as update:
         summary = files.compress_file(inputs, output, codec, progress=update, **options)
     if not quiet:
         for note in summary.notes:
             click.echo(f"note: {note}", err=True)
         _print_replaced(summary.replaced, summary.jets)
     latents = f"{len(codec.latent_names)} latents as {codec.latent_dtype.name if latent_bits is None else f'{latent_bits}-bit integers'}"
-    table = _table(
+    table = terminal.table(
         f"{output}: {', '.join(summary.columns)} of {summary.collection} as {latents}",
         "",
         "before",
@@ -300,7 +297,7 @@ def compress(
             f"{summary.coded_after / summary.jets:.2f} B",
             "",
         )
-    _console().print(table)
+    terminal.console().print(table)
     click.echo(
         f"{summary.events} events, {summary.jets} jets; no bound is promised: see the residuals with hepae compare"
     )
@@ -316,7 +313,7 @@ def decompress(path: Path, output: Path, compression: str, force: bool, quiet: b
     """Give back the file that was compressed to PATH: same branches, order, units and types."""
     from hepae.codecs import files
 
-    with _progress(quiet, "restoring", "events") as update:
+    with terminal.progress(quiet, "restoring", "events") as update:
         summary = files.decompress_file(path, output, compression=compression, force=force, progress=update)
     click.echo(f"{output}: {summary.events} events, {summary.jets} jets, {summary.file_after / 1e6:.2f} MB")
 
@@ -333,7 +330,7 @@ def info(path: Path, as_json: bool, tree: str | None, collection: str | None, un
     if as_json:
         click.echo(json.dumps(content, indent=2))
         return
-    table = _table(str(path), "", "")
+    table = terminal.table(str(path), "", "")
     collections = content.pop("collections", {}) if content["kind"] == "jets" else {}
     for name, entry in collections.items():
         columns = (
@@ -343,7 +340,7 @@ def info(path: Path, as_json: bool, tree: str | None, collection: str | None, un
         content[f"{name}: {entry['jets']} jets"] = list(columns)
     for key, value in content.items():
         table.add_row(key.replace("_", " "), _plain(value))
-    _console().print(table)
+    terminal.console().print(table)
 
 
 def _plain(value: Any) -> str:
@@ -386,7 +383,7 @@ def compare(
     from hepae.validation.plotting import Style
 
     style = Style(experiment=experiment, label=label)
-    with _progress(quiet, "comparing", "events") as update:
+    with terminal.progress(quiet, "comparing", "events") as update:
         result = compare_files(
             original,
             version,
@@ -402,7 +399,7 @@ def compare(
         click.echo(json.dumps(result.metrics, indent=2))
         return
     names = ("mean", "median", "std", "p68", "p99")
-    table = _table(
+    table = terminal.table(
         f"{version} − {original}", "column", "unit", *names, "largest", "largest rel.", "not finite"
     )
     for name, column in result.metrics["columns"].items():
@@ -415,7 +412,7 @@ def compare(
             _number(column["max_rel"]),
             str(column["non_finite"]),
         )
-    _console().print(table)
+    terminal.console().print(table)
     sizes = result.metrics["bytes"]
     click.echo(
         f"{result.metrics['jets']} jets, {sizes['per_jet'] or 0:.2f} bytes a jet in the coded columns, {sizes['original'] / 1e6:.2f} MB before, {sizes['compressed'] / 1e6:.2f} MB after"
@@ -443,53 +440,3 @@ def _loss_text(progress: Any) -> str:
     return (
         "" if metrics is None else f"loss {metrics.train_loss:.2e}, validation {metrics.validation_loss:.2e}"
     )
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(width=110, highlight=False)
-
-
-def _table(title: str, *columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", show_header=any(columns), min_width=min(len(title), 100))
-    for i, column in enumerate(columns):
-        justify: Literal["left", "right"] = "left" if i == 0 or not any(columns) else "right"
-        table.add_column(column, justify=justify, overflow="fold")
-    return table
-
-
-@contextlib.contextmanager
-def _progress(quiet: bool, what: str, unit: str) -> Iterator[Callable[..., None]]:
-    """Give a function ``update(done, total, text="")`` that draws a bar on stderr, with speed and time left."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-    from rich.text import Text
-
-    class Speed(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:,.0f} {unit}/s" if task.speed else "")
-
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        Speed(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}"),
-    )
-    bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
-    task = bar.add_task(what, text="", total=None)
-
-    def update(done: int, total: int, text: str = "") -> None:
-        bar.start()  # only now: what fails before the first step shows its error and nothing else
-        bar.update(task, completed=done, total=total, text=text)
-
-    try:
-        yield update
-    finally:
-        if bar.live.is_started:
-            bar.stop()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepae import kinematics
-from hepae.codecs.files import CompressedFile
+from hepae.codecs.compressed import CompressedFile
 from hepae.errors import InputError, OutputError
 from hepae.io.container import is_compressed
 from hepae.io.readers import STEP_SIZE, Source, choose_collection, open_source, steps

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 
 from hepae import kinematics
-from hepae.codecs.files import CompressedFile
+from hepae.codecs.compressed import CompressedFile
 from hepae.io import container
 from hepae.io.readers import Source, choose_collection, open_source, reading, steps
 

@@ -179,7 +179,7 @@ def _check_sizes(data: bytes) -> None:
     Python's unpickler allocates them before it reads on: seven bytes could ask for terabytes.
     """
     for opcode, argument, _ in pickletools.genops(data):  # raises ValueError where a length is too large
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(data):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(data):
             raise pickle.UnpicklingError(f"memo position {argument} in {len(data)} bytes")
 
 

@@ -16,17 +16,23 @@ from hepae.samples import sample_path
 HERE = Path(__file__).parent
 BRANCHES = ("event", "MET_pt", "nJet", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")
 
-network = hepae.AutoencoderConfig(hidden=(16, 8))
-codec = hepae.train(
-    hepae.read_jets(sample_path()), hepae.TrainingConfig(epochs=10, network=network, batch_size=64)
-).codec
-with tempfile.TemporaryDirectory() as folder, uproot.open(sample_path()) as sample:
-    first = Path(folder) / "first.root"
-    with open_source(sample_path()) as source, uproot.recreate(first) as file:
-        writer = TreeWriter(file, "Events", [source.branches[name] for name in BRANCHES])
-        writer.extend(source.arrays(BRANCHES, 0, 40))
-    hepae.compress_file(first, HERE / "latent_v1.root", codec, force=True)
-with hepae.open(HERE / "latent_v1.root") as compressed:
-    jets = compressed.jets()
-    expected = {name: jets[name].tolist() for name in ("pt", "eta", "phi", "mass")}
-(HERE / "latent_v1.json").write_text(json.dumps(expected) + "\n")
+
+def main() -> None:
+    network = hepae.AutoencoderConfig(hidden=(16, 8))
+    codec = hepae.train(
+        hepae.read_jets(sample_path()), hepae.TrainingConfig(epochs=10, network=network, batch_size=64)
+    ).codec
+    with tempfile.TemporaryDirectory() as folder, uproot.open(sample_path()) as sample:
+        first = Path(folder) / "first.root"
+        with open_source(sample_path()) as source, uproot.recreate(first) as file:
+            writer = TreeWriter(file, "Events", [source.branches[name] for name in BRANCHES])
+            writer.extend(source.arrays(BRANCHES, 0, 40))
+        hepae.compress_file(first, HERE / "latent_v1.root", codec, force=True)
+    with hepae.open(HERE / "latent_v1.root") as compressed:
+        jets = compressed.jets()
+        expected = {name: jets[name].tolist() for name in ("pt", "eta", "phi", "mass")}
+    (HERE / "latent_v1.json").write_text(json.dumps(expected) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""What the command line shows: tables on standard output, progress on standard error. rich is imported on first use."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+    from rich.table import Table
+
+
+def console() -> Console:
+    """Standard output, wide enough for tables where it is no terminal."""
+    from rich.console import Console
+
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(width=110, highlight=False)
+
+
+def table(title: str, *columns: str) -> Table:
+    """An empty table; without names of columns it has no header."""
+    from rich.table import Table
+
+    rows = Table(title=title, title_justify="left", show_header=any(columns), min_width=min(len(title), 100))
+    for i, column in enumerate(columns):
+        justify: Literal["left", "right"] = "left" if i == 0 or not any(columns) else "right"
+        rows.add_column(column, justify=justify, overflow="fold")
+    return rows
+
+
+@contextlib.contextmanager
+def progress(quiet: bool, what: str, unit: str) -> Iterator[Callable[..., None]]:
+    """Give a function ``update(done, total, text="")`` that draws a bar on stderr, with speed and time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f} {unit}/s" if task.speed else "")
+
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        Speed(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
+    task = bar.add_task(what, text="", total=None)
+
+    def update(done: int, total: int, text: str = "") -> None:
+        bar.start()  # only now: what fails before the first step shows its error and nothing else
+        bar.update(task, completed=done, total=total, text=text)
+
+    try:
+        yield update
+    finally:
+        if bar.live.is_started:
+            bar.stop()
