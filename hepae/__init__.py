@@ -9,6 +9,8 @@ from importlib import import_module, metadata
 from typing import Any
 
 _HOMES = {
+    "Bound": "hepae.bounds",
+    "BoundedCodec": "hepae.codecs.bounded",
     "AutoencoderConfig": "hepae.models.autoencoder",
     "CodecError": "hepae.errors",
     "CompressedFile": "hepae.codecs.compressed",

@@ -31,7 +31,7 @@ _GRAMMAR = re.compile(
 
 @dataclass(frozen=True)
 class Bound:
-    """Largest error of a column: ``relative``·\\|original\\| + ``absolute``, or every bit kept where both are 0.
+    r"""Largest error of a column: ``relative``·\\|original\\| + ``absolute``, or every bit kept where both are 0.
 
     ``absolute`` is in GeV for pt, mass, E, px, py and pz, and in the column's own unit otherwise.
     """

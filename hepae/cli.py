@@ -74,6 +74,7 @@ def main() -> None:
       hepae sample jets.root                              jets to try it on
       hepae train jets.root -o model.safetensors          train an autoencoder
       hepae compress jets.root -m model.safetensors -o small.root
+      hepae compress jets.root -o bounded.root            no model: every jet within its bounds
       hepae compare jets.root small.root -o plots         residuals and figures
       hepae decompress small.root -o restored.root
 
@@ -252,8 +253,20 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
 @main.command()
 @click.argument("inputs", nargs=-1, required=True, type=_PATH)
 @click.option("-o", "--output", required=True, type=_PATH, help="The compressed file, OUT.root.")
+@click.option("-m", "--model", type=_PATH, help="Code the jets as this model's latents, without a bound.")
 @click.option(
-    "-m", "--model", required=True, type=_PATH, help="The model whose latents replace the jets' columns."
+    "--bound",
+    "bounds",
+    multiple=True,
+    metavar="COLUMN=BOUND",
+    help="Largest error of a column: 0.1%, 0.001, 1%+1MeV or exact.  [default: pt=0.1%, eta=0.001, phi=0.001, "
+    "mass=1%+1MeV, any other float exact]",
+)
+@click.option(
+    "--edges",
+    multiple=True,
+    metavar="COLUMN=X,Y,...",
+    help="Cuts that select the same jets before and after, such as pt=20,30.",
 )
 @click.option(
     "--latent-bits", type=int, metavar="N", help="Latents as N-bit integers, 2 to 16.  [default: float32]"
@@ -265,42 +278,63 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
 @_force
 @_quiet
 def compress(
-    inputs: tuple[Path, ...], output: Path, model: Path, latent_bits: int | None, quiet: bool, **options: Any
+    inputs: tuple[Path, ...],
+    output: Path,
+    model: Path | None,
+    bounds: tuple[str, ...],
+    edges: tuple[str, ...],
+    latent_bits: int | None,
+    quiet: bool,
+    **options: Any,
 ) -> None:
-    """Compress the jets of INPUTS, joined in order, into one ROOT file; other branches pass through untouched."""
-    from hepae.codecs import files
-    from hepae.codecs.latent import load_codec
+    """Compress the jets of INPUTS, joined in order, into one ROOT file; other branches pass through untouched.
 
-    codec = load_codec(model)
-    if latent_bits is not None:
-        codec = codec.with_latent_bits(latent_bits)
+    Every column of every jet stays within its bound, which needs no training. With a model, its latents take the place
+    of the columns instead, and nothing is promised.
+    """
+    from hepae.codecs import files
+
+    codec, coding, promise = _codec(model, bounds, edges, latent_bits)
     with terminal.progress(quiet, "compressing", "events") as update:
         summary = files.compress_file(inputs, output, codec, progress=update, **options)
     if not quiet:
         for note in summary.notes:
             click.echo(f"note: {note}", err=True)
         _print_replaced(summary.replaced, summary.jets)
-    latents = f"{len(codec.latent_names)} latents as {codec.latent_dtype.name if latent_bits is None else f'{latent_bits}-bit integers'}"
-    table = terminal.table(
-        f"{output}: {', '.join(summary.columns)} of {summary.collection} as {latents}",
-        "",
-        "before",
-        "after",
-        "ratio",
-    )
+    table = terminal.table(f"{output}: {summary.collection} as {coding}", "", "before", "after", "ratio")
     table.add_row("whole file", *_before_after(summary.file_before, summary.file_after))
     table.add_row("coded columns", *_before_after(summary.coded_before, summary.coded_after))
     if summary.jets:
-        table.add_row(
-            "a jet",
-            f"{summary.coded_before / summary.jets:.2f} B",
-            f"{summary.coded_after / summary.jets:.2f} B",
-            "",
-        )
+        sizes = (f"{size / summary.jets:.2f} B" for size in (summary.coded_before, summary.coded_after))
+        table.add_row("a jet", *sizes, "")
     terminal.console().print(table)
-    click.echo(
-        f"{summary.events} events, {summary.jets} jets; no bound is promised: see the residuals with hepae compare"
-    )
+    if summary.bounds:
+        click.echo("bounds: " + ", ".join(f"{name} {bound}" for name, bound in summary.bounds.items()))
+    click.echo(f"{summary.events} events, {summary.jets} jets; {promise}")
+
+
+def _codec(
+    model: Path | None, bounds: tuple[str, ...], edges: tuple[str, ...], latent_bits: int | None
+) -> tuple[Any, str, str]:
+    """Codec that the options ask for, what to call it, and what it promises."""
+    if model is None:
+        from hepae.bounds import parse_assignments
+        from hepae.codecs.bounded import BoundedCodec
+
+        if latent_bits is not None:
+            raise click.UsageError("--latent-bits is of a model's latents; name the model with -m")
+        codec = BoundedCodec(parse_assignments(bounds, "--bound"), parse_assignments(edges, "--edges"))
+        return codec, "integers within bounds", "every jet was restored and checked against its bounds"
+    if bounds or edges:
+        raise click.UsageError("latents promise no bound: leave out -m, or --bound and --edges")
+    from hepae.codecs.latent import load_codec
+
+    latents = load_codec(model)
+    if latent_bits is not None:
+        latents = latents.with_latent_bits(latent_bits)
+    bits = latents.integers.bits if latents.integers else None
+    kind = f"{len(latents.latent_names)} latents in {f'{bits}-bit integers' if bits else 'float32'}"
+    return latents, kind, "no bound is promised: see the residuals with hepae compare"
 
 
 @main.command()
@@ -400,7 +434,14 @@ def compare(
         return
     names = ("mean", "median", "std", "p68", "p99")
     table = terminal.table(
-        f"{version} − {original}", "column", "unit", *names, "largest", "largest rel.", "not finite"
+        f"{version} − {original}",
+        "column",
+        "unit",
+        *names,
+        "largest",
+        "largest rel.",
+        "not finite",
+        "violations",
     )
     for name, column in result.metrics["columns"].items():
         relative = column["max_rel"] is not None and name in ("pt", "mass", "E")
@@ -411,6 +452,7 @@ def compare(
             f"{_number(column['max_abs'])} {column['unit']}".strip(),
             _number(column["max_rel"]),
             str(column["non_finite"]),
+            "–" if column["violations"] is None else str(column["violations"]),
         )
     terminal.console().print(table)
     sizes = result.metrics["bytes"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepae import kinematics
+from hepae.bounds import Bound
 from hepae.codecs.compressed import CompressedFile
 from hepae.errors import InputError, OutputError
 from hepae.io.container import is_compressed
@@ -129,7 +130,7 @@ def compare_files(
         columns = None if isinstance(after, _Jets) else tuple(dict.fromkeys((*after.coded, "mass", "E")))
         sample = min(total, BINNING_ENTRIES)
         histograms = ComparisonHistograms(Binning.choose(before.read(0, sample), read(0, sample), columns))
-        sums = ResidualSums(columns)
+        sums = ResidualSums(columns, bounds=_promised(after))
         for start, stop in steps(total, before.source.entries_per_step(step_size)):
             chunk = before.read(start, stop), read(start, stop)
             sums.fill(*chunk)
@@ -162,6 +163,13 @@ def compare_files(
     with atomic_output(output / "metrics.json", force=force) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
     return ComparisonResult(metrics, figures)
+
+
+def _promised(version: CompressedFile | _Jets) -> dict[str, Bound] | None:
+    """Bounds of the columns that a compressed file coded within one; None where nothing was promised."""
+    if isinstance(version, _Jets):
+        return None
+    return {name: Bound.parse(text) for name, text in version.header["bounds"].items()} or None
 
 
 def _open(

@@ -17,7 +17,7 @@ def console() -> Console:
     from rich.console import Console
 
     found = Console(highlight=False)
-    return found if found.is_terminal else Console(width=110, highlight=False)
+    return found if found.is_terminal else Console(width=132, highlight=False)
 
 
 def table(title: str, *columns: str) -> Table:
@@ -27,7 +27,7 @@ def table(title: str, *columns: str) -> Table:
     rows = Table(title=title, title_justify="left", show_header=any(columns), min_width=min(len(title), 100))
     for i, column in enumerate(columns):
         justify: Literal["left", "right"] = "left" if i == 0 or not any(columns) else "right"
-        rows.add_column(column, justify=justify, overflow="fold")
+        rows.add_column(column, justify=justify, overflow="fold", no_wrap=justify == "right")
     return rows
 
 

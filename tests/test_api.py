@@ -16,6 +16,8 @@ README = Path(__file__).parent.parent / "README.md"
 def test_the_public_names():
     assert hepae.__all__ == [
         "AutoencoderConfig",
+        "Bound",
+        "BoundedCodec",
         "CodecError",
         "CompressedFile",
         "ConfigError",

@@ -56,6 +56,25 @@ def test_the_main_job():
 
 
 @pytest.mark.usefixtures("work")
+def test_bounds_need_no_model():
+    result = run("compress", "jets.root", "-o", "b.root", "--bound", "pt=1%", "--edges", "pt=30,50")
+    assert result.exit_code == 0, result.output
+    assert "pt 1%, eta 0.001, phi 0.001, mass 1%+0.001" in result.stdout
+    assert run("compare", "jets.root", "b.root", "-o", "out").exit_code == 0
+    columns = json.loads(Path("out/metrics.json").read_text())["columns"]
+    for name in ("pt", "eta", "phi", "mass"):
+        assert columns[name]["violations"] == 0
+    assert 0.009 < columns["pt"]["max_rel"] <= 0.01
+    content = json.loads(run("info", "b.root", "--json").stdout)
+    assert (content["codec"], content["bounds"]["pt"], content["edges"]) == (
+        "bounded",
+        "1%",
+        {"pt": [30, 50]},
+    )
+    assert content["model_sha256"] is None
+
+
+@pytest.mark.usefixtures("work")
 def test_compare_prints_its_metrics():
     run("compress", "jets.root", "-m", "model.safetensors", "-o", "small.root")
     result = run("compare", "jets.root", "small.root", "-o", "out", "--json", "--quiet")
@@ -156,6 +175,11 @@ def test_existing_output_needs_force():
     [
         ("compress", "jets.root", "-o", "out.root", "-m", "model.safetensors", "--latent-bits", 40),
         ("compress", "jets.root", "-o", "out.root", "-m", "model.safetensors", "--compression", "zip:1"),
+        ("compress", "jets.root", "-o", "out.root", "-m", "model.safetensors", "--bound", "pt=1%"),
+        ("compress", "jets.root", "-o", "out.root", "--latent-bits", 8),
+        ("compress", "jets.root", "-o", "out.root", "--bound", "phi=1%"),
+        ("compress", "jets.root", "-o", "out.root", "--bound", "pt"),
+        ("compress", "jets.root", "-o", "out.root", "--edges", "pt=a"),
         ("train", "jets.root", "-o", "m", "--hidden", "a-b"),
         ("train", "jets.root", "-o", "m", "--preset", "nope"),
         ("train", "jets.root", "-o", "m", "--epochs", 0),

@@ -281,3 +281,126 @@ def test_the_unit_of_the_file_comes_back(make_tree, codec, tmp_path):
     hepae.decompress_file(small, back)
     with hepae.open(small) as file, open_source(back, unit="MeV") as source:
         np.testing.assert_allclose(file.jets().pt * 1000, source.arrays(["pt"], 0, 2)["pt"], rtol=1e-12)
+
+
+@pytest.fixture
+def within(sample, tmp_path):
+    """The sample, compressed within the default bounds."""
+    path = tmp_path / "bounded.root"
+    hepae.compress_file(sample, path, hepae.BoundedCodec(edges={"pt": "30"}))
+    return path
+
+
+def test_a_bounded_file_holds_its_bounds_and_passes_everything_else_through(sample, within, tmp_path):
+    back = tmp_path / "back.root"
+    hepae.decompress_file(within, back)
+    original, types = _arrays(sample)
+    restored, restored_types = _arrays(back)
+    assert list(restored) == list(original)
+    assert restored_types == types
+    for name in original:
+        if not name.startswith("Jet_"):
+            assert _same_bits(restored[name], original[name])
+    pt, found = (ak.to_numpy(ak.flatten(a["Jet_pt"])).astype(float) for a in (original, restored))
+    assert np.all(np.abs(found - pt) <= 0.001 * pt)
+    assert np.array_equal(found > 30, pt > 30)
+    small, _ = _arrays(within)
+    assert not {"Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass"} & small.keys()
+    assert _same_bits(small["nJet"], original["nJet"])
+    assert within.stat().st_size < 0.85 * sample.stat().st_size
+    with hepae.open(within) as file:
+        assert file.header["bounds"] == {"pt": "0.1%", "eta": "0.001", "phi": "0.001", "mass": "1%+0.001"}
+        assert file.header["edges"] == {"pt": [30.0]}
+        assert ak.all(file.jets().pt == restored["Jet_pt"])
+        assert ak.all(file.jets(777, 1234).mass == restored["Jet_mass"][777:1234])
+
+
+@pytest.mark.parametrize("step", [1500, "200 kB"])
+def test_reading_in_any_steps_gives_the_same_bits(sample, monkeypatch, tmp_path, step):
+    monkeypatch.setattr("hepae.codecs.coding.CLUSTER_JETS", 7000)
+    path = tmp_path / "bounded.root"
+    hepae.compress_file(sample, path, hepae.BoundedCodec(), step_size=1000)
+    hepae.decompress_file(path, tmp_path / "whole.root")
+    hepae.decompress_file(path, tmp_path / "steps.root", step_size=step)
+    whole, parts = _arrays(tmp_path / "whole.root")[0], _arrays(tmp_path / "steps.root")[0]
+    with uproot.open(path) as file:
+        assert file["hepae_payload"].num_entries > 5
+    for name, array in whole.items():
+        assert _same_bits(array, parts[name])
+
+
+def test_a_damaged_cluster_names_its_events_and_leaves_the_others_readable(sample, monkeypatch, tmp_path):
+    monkeypatch.setattr("hepae.codecs.coding.CLUSTER_JETS", 10_000)
+    path, damaged = tmp_path / "bounded.root", tmp_path / "damaged.root"
+    hepae.compress_file(sample, path, hepae.BoundedCodec(), step_size=1000)
+    with uproot.open(path) as file:
+        tree = file["hepae_payload"]
+        ends = np.cumsum(tree["events"].array(library="np"))
+        middle = tree["blob"].basket_key(2).data_cursor.index + 9000
+    whole = path.read_bytes()
+    damaged.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    with hepae.open(damaged) as file, hepae.open(path) as intact:
+        with pytest.raises(CodecError, match=f"events {ends[1]} to {ends[2]} of .* are damaged"):
+            file.jets()
+        assert ak.all(file.jets(0, int(ends[1])).pt == intact.jets(0, int(ends[1])).pt)
+        assert ak.all(file.jets(int(ends[2]), 20_000).pt == intact.jets(int(ends[2]), 20_000).pt)
+
+
+@pytest.mark.parametrize("counts", [[0, 0, 0], [1], [1000, 0, 1], [], [3] * 50])
+def test_bounded_events_with_any_number_of_jets(make_tree, tmp_path, counts):
+    path, small, back = _tree(make_tree, counts), tmp_path / "small.root", tmp_path / "back.root"
+    assert hepae.compress_file(path, small, hepae.BoundedCodec()).jets == sum(counts)
+    hepae.decompress_file(small, back)
+    restored = _arrays(back)[0]
+    assert ak.num(restored["Jet_pt"]).tolist() == counts
+    np.testing.assert_allclose(ak.flatten(restored["Jet_mass"]), 9.0, atol=0.0911)
+
+
+def test_a_table_of_nothing_but_jets(data, tmp_path):
+    original, small, back = (
+        data / "all_jets_test_4D_100_percent.pkl",
+        tmp_path / "small.root",
+        tmp_path / "back.root",
+    )
+    summary = hepae.compress_file(original, small, hepae.BoundedCodec())
+    assert summary.coded_after < 5.2 * summary.jets
+    hepae.decompress_file(small, back)
+    restored, types = _arrays(back, "jets")
+    assert list(restored) == ["m", "pt", "phi", "eta"]
+    assert set(types.values()) == {"double"}
+    before = hepae.read_jets(original)
+    assert np.all(np.abs(restored["pt"] / 1000 / before.pt - 1) <= 0.001 * (1 + 1e-12))
+    assert np.all(np.abs(restored["m"] / 1000 - before.mass) <= 0.01 * np.abs(before.mass) + 0.001 + 1e-12)
+
+
+@pytest.mark.parametrize("name", ["nanoaod_cms_open_data_2015_ttbar.root", "nanoaod_tt_v12.root"])
+def test_every_column_of_real_nanoaod_is_exact_or_within_its_bound(data, tmp_path, name):
+    small, back = tmp_path / "small.root", tmp_path / "back.root"
+    hepae.compress_file(data / name, small, hepae.BoundedCodec())
+    hepae.decompress_file(small, back)
+    before, after = _arrays(data / name)[0], _arrays(back)[0]
+    for branch, array in before.items():
+        if branch in ("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass"):
+            limit = {"pt": 1e-3 * np.abs(array), "mass": 0.01 * np.abs(array) + 1e-3}.get(branch[4:], 1e-3)
+            assert ak.all(np.abs(ak.values_astype(after[branch], float) - array) <= limit)
+        elif branch.startswith("Jet_"):
+            assert _same_bits(array, after[branch]), branch
+
+
+def test_bounds_and_edges_on_columns_that_are_not_there(sample, tmp_path):
+    for codec in (hepae.BoundedCodec({"nope": 1}), hepae.BoundedCodec(edges={"nope": "1"})):
+        with pytest.raises(hepae.ConfigError, match="there are pt, eta, phi, mass"):
+            hepae.compress_file(sample, tmp_path / "x.root", codec)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bounds_are_in_gev_whatever_the_files_unit(make_tree, tmp_path):
+    values = np.linspace(2e4, 5e5, 2000)
+    arrays = {"pt": values, "eta": values * 1e-6, "phi": values * 1e-6, "m": values / 10}
+    path = make_tree(arrays)
+    hepae.compress_file(path, tmp_path / "small.root", hepae.BoundedCodec({"m": "5MeV"}, {"pt": "100.5"}))
+    hepae.decompress_file(tmp_path / "small.root", tmp_path / "back.root")
+    restored = _arrays(tmp_path / "back.root")[0]
+    error = np.abs(ak.to_numpy(restored["m"]) - values / 10)
+    assert 3 < error.max() <= 5
+    assert np.array_equal(ak.to_numpy(restored["pt"]) > 100_500, values > 100_500)

@@ -110,3 +110,26 @@ def test_files_that_do_not_go_together_are_refused(sample, codec, tmp_path):
     _root(MERGE, joined, *parts)
     with pytest.raises(InputError, match="joined of files"):
         hepae.open(joined)
+
+
+def test_bounded_files_of_other_bounds_can_be_joined(sample, tmp_path):
+    parts = [tmp_path / "a.root", tmp_path / "b.root"]
+    hepae.compress_file(sample, parts[0], hepae.BoundedCodec())
+    hepae.compress_file(sample, parts[1], hepae.BoundedCodec({"pt": "1%"}, {"pt": "30"}))
+    joined = tmp_path / "joined.root"
+    _root(MERGE, joined, *parts)
+    with hepae.open(joined) as file:
+        assert file.num_entries == 40_000
+        for start, part in zip((0, 20_000), parts, strict=True):
+            with hepae.open(part) as single:
+                assert ak.all(file.jets(start, start + 20_000).pt == single.jets().pt)
+        assert len(file.jets(19_990, 20_010)) == 20
+
+
+def test_root_reads_what_was_restored_within_bounds(sample, tmp_path):
+    small, back = tmp_path / "small.root", tmp_path / "back.root"
+    hepae.compress_file(sample, small, hepae.BoundedCodec(), step_size=3000)
+    hepae.decompress_file(small, back, step_size=3000)
+    found = json.loads(_root(SUMS, "Events", back, "Jet_pt"))
+    assert found["jets"] == found["nJet"] == 52_385
+    assert found["Jet_pt"] == pytest.approx(float(ak.sum(hepae.read_jets(sample).pt)), rel=1e-4)

@@ -79,7 +79,7 @@ def _write(path, chunks):
 def test_every_kind_of_branch_comes_back_bit_by_bit(tmp_path):
     arrays = _arrays(1000)
     writer = _write(tmp_path / "x.root", [arrays])
-    check_tree(tmp_path / "x.root", "Events", writer, 300)
+    check_tree(tmp_path / "x.root", writer, 300)
     with uproot.open(tmp_path / "x.root") as file:
         tree = file["Events"]
         for name, array in arrays.items():
@@ -103,7 +103,7 @@ def test_checksums_do_not_depend_on_the_chunks(tmp_path):
     writer = _write(tmp_path / "x.root", cut)
     assert writer.num_entries == 1000
     assert writer.digests.crc == whole.crc
-    check_tree(tmp_path / "x.root", "Events", writer, 77)
+    check_tree(tmp_path / "x.root", writer, 77)
 
 
 def test_a_list_boundary_that_moved_is_noticed():
@@ -119,10 +119,10 @@ def test_a_value_that_changed_on_the_way_is_noticed(tmp_path):
     arrays["weight"][50] += 1
     _write(tmp_path / "y.root", [arrays])
     with pytest.raises(OutputError, match="weight"):
-        check_tree(tmp_path / "y.root", "Events", writer, 100)
+        check_tree(tmp_path / "y.root", writer, 100)
     _write(tmp_path / "z.root", [{n: a[:99] for n, a in _arrays(100).items()}])
     with pytest.raises(OutputError, match="reads back differently"):
-        check_tree(tmp_path / "z.root", "Events", writer, 100)
+        check_tree(tmp_path / "z.root", writer, 100)
 
 
 def test_what_no_tree_can_hold_is_named(tmp_path):

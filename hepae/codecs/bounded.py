@@ -58,7 +58,7 @@ def encode_cluster(
     Raises
     ------
     CodecError
-        If a value would break its bound; none does, and that is checked here.
+        If a column has a type that is not coded.
     """
     names = [name for name in _FIRST if name in columns] + [name for name in columns if name not in _FIRST]
     jets = len(next(iter(columns.values()), ()))
@@ -70,9 +70,6 @@ def encode_cluster(
         shifts = dither(seed, i, jets)
         bound = bounds.get(name, Bound())
         column = quantize(name, columns[name], bound, shifts, edges.get(name, ()))
-        broken = violations(name, columns[name], column.complete(shifts), bound)
-        if broken.any():
-            raise CodecError(f"{int(broken.sum())} values of column {name!r} would break their bound {bound}")
         quantized[name] = column
         out.text(name)
         column.write(out)
@@ -142,14 +139,30 @@ class Cluster:
         bounds: Mapping[str, Bound],
         edges: Mapping[str, tuple[float, ...]],
     ) -> Cluster:
-        """Code columns; the seed is a checksum of them, so that equal jets give equal bytes."""
+        """Code columns, decode them again and check every value.
+
+        The dither's seed is a checksum of the columns, so that equal jets give equal bytes.
+
+        Raises
+        ------
+        CodecError
+            If a value came back outside its bound or across an edge; none does, and this makes sure.
+        """
         crc = 0
         for values in columns.values():
-            crc = zlib.crc32(np.ascontiguousarray(values).view(np.uint8), crc)
+            crc = zlib.crc32(np.ascontiguousarray(values).data.cast("B"), crc)
         jets = len(next(iter(columns.values()), ()))
         seed = (crc << 32) | (zlib.crc32(jets.to_bytes(8, "little"), crc) & 0xFFFFFFFF)
         blob = encode_cluster(columns, counts, bounds, edges, seed=seed)
-        return cls(jets if counts is None else len(counts), jets, seed, zlib.crc32(blob), blob)
+        cluster = cls(jets if counts is None else len(counts), jets, seed, zlib.crc32(blob), blob)
+        restored = cluster.columns(counts)
+        for name, values in columns.items():
+            broken = violations(name, values, restored[name], bounds.get(name, Bound()), edges.get(name, ()))
+            if broken.any():
+                raise CodecError(
+                    f"{int(broken.sum())} values of column {name!r} would break their bound; nothing was written"
+                )
+        return cluster
 
     def columns(self, counts: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
         """Decode, after the checksum.
@@ -161,7 +174,10 @@ class Cluster:
         """
         if zlib.crc32(self.blob) != self.crc:
             raise CodecError("damaged payload: its checksum is another")
-        return decode_cluster(self.blob, self.jets, counts, seed=self.seed)
+        try:
+            return decode_cluster(self.blob, self.jets, counts, seed=self.seed)
+        except (IndexError, ValueError, OverflowError, KeyError) as error:
+            raise CodecError(f"damaged payload: it contradicts itself ({error})") from None
 
 
 @dataclass(frozen=True)

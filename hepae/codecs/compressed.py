@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any, Self
 import awkward as ak
 import numpy as np
 
-from hepae.codecs.latent import LatentCodec
-from hepae.errors import InputError
+from hepae.codecs.bounded import Cluster
+from hepae.errors import CodecError, InputError
 from hepae.io import container
 from hepae.io.layouts import Branch, Collection
-from hepae.io.readers import STEP_SIZE, open_root, reading, steps, tree_entries
+from hepae.io.readers import STEP_SIZE, memory_size, open_root, reading, steps
 from hepae.io.writers import Digests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from hepae.codecs.latent import LatentCodec
 
 
 class CompressedFile:
@@ -39,20 +43,23 @@ class CompressedFile:
                 raise InputError(f"{self.path} is damaged: its tree {container.HEADER_TREE!r} is empty")
             self._check_parts()
             self.tree: str = self._parts[0].header["tree"]
-            self._tree = self._file[self.tree]
-            self.num_entries = int(self._tree.num_entries)
+            self.num_entries = sum(part.entries for part in self._parts)
+            # Where every branch was coded there is no tree: the header alone knows how many rows there were.
+            self._tree = self._file.get(self.tree, None)
+            found = self.num_entries if self._tree is None else int(self._tree.num_entries)
+            self._payload = _Payload(self._file, self.path) if container.PAYLOAD_TREE in self._file else None
         self._codecs: dict[int, LatentCodec] = {}
-        covered = sum(part.entries for part in self._parts)
-        if covered != self.num_entries:
+        if found != self.num_entries or (self._payload and self._payload.events != self.num_entries):
             raise InputError(
-                f"{self.path} is damaged: {self.num_entries} events in tree {self.tree!r}, its header covers {covered}"
+                f"{self.path} is damaged: tree {self.tree!r} or the payload does not have the {self.num_entries} events "
+                "that the header covers"
             )
 
     def _check_parts(self) -> None:
         """Refuse a file that was joined of parts which do not go together."""
         first = self._parts[0].header
         for part in self._parts[1:]:
-            for what in ("tree", "branches", "collections", "columns"):
+            for what in ("codec", "tree", "branches", "collections", "columns", "latents"):
                 if part.header[what] != first[what]:
                     raise InputError(
                         f"{self.path} was joined of files whose {what} differ; decompress them one by one"
@@ -64,8 +71,10 @@ class CompressedFile:
         headers = [part.header for part in self._parts]
         sums = {key: sum(header[key] for header in headers) for key in ("events", "jets")}
         before = {key: sum(header["bytes"][key] for header in headers) for key in headers[0]["bytes"]}
-        latents = [name for entry in headers[0]["collections"].values() for name in entry["latents"]]
-        after = sum(int(self._tree[name].compressed_bytes) for name in latents)
+        after = sum(
+            int(self._tree[name].compressed_bytes) for name in self._latents if self._tree is not None
+        )
+        after += self._payload.compressed_bytes if self._payload else 0
         sizes = {**before, "file_compressed": self.path.stat().st_size, "compressed": after}
         return {**headers[0], **sums, "bytes": sizes}
 
@@ -141,7 +150,12 @@ class CompressedFile:
 
     def entries_per_step(self, step_size: str | int) -> int:
         """How many entries take this much memory, once restored."""
-        return tree_entries(self._tree, step_size)
+        if isinstance(step_size, int):
+            return step_size
+        stored = self._tree.uncompressed_bytes if self._tree is not None else 0
+        row = sum(np.dtype(column.dtype).itemsize for column in self.collection.columns)
+        per_entry = (stored + row * self.header["jets"]) / max(self.num_entries, 1)
+        return max(1, int(memory_size(step_size) / max(per_entry, 1)))
 
     def codec(self, part: int = 0) -> LatentCodec:
         """Codec of one part of the file; there is one part unless hadd joined several."""
@@ -151,6 +165,8 @@ class CompressedFile:
                 raise InputError(
                     f"{self.path} is damaged: its model does not have the checksum that the header says"
                 )
+            from hepae.codecs.latent import LatentCodec  # torch: only where there is a network
+
             self._codecs[part] = LatentCodec.from_bytes(model, f"the model in {self.path}")
         return self._codecs[part]
 
@@ -166,10 +182,12 @@ class CompressedFile:
 
     @property
     def _latents(self) -> list[str]:
-        latents: list[str] = self._parts[0].header["collections"][self.collection.name]["latents"]
+        latents: list[str] = self._parts[0].header["latents"]
         return latents
 
     def _stored(self, names: Sequence[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
+        if not names or self._tree is None:
+            return {}
         with reading(self.path):
             arrays: dict[str, ak.Array] = self._tree.arrays(
                 list(names), entry_start=entry_start, entry_stop=entry_stop, how=dict
@@ -178,6 +196,8 @@ class CompressedFile:
 
     def _restore(self, stored: dict[str, ak.Array], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
         """Coded columns by the original's branch names, decoded of the latents of these entries."""
+        if self._payload is not None:
+            return self._restore_clusters(self._payload, entry_start, entry_stop)
         records = ak.zip({f"z{i}": stored[name] for i, name in enumerate(self._latents)})
         chunks: list[dict[str, ak.Array]] = []
         first = 0
@@ -188,6 +208,80 @@ class CompressedFile:
                 chunks.append(self.collection.arrays(jets, self.coded))
             first += part.entries
         return {name: ak.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+    def _restore_clusters(self, payload: _Payload, entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
+        """Coded columns by branch name, of the clusters that hold these entries and no others."""
+        columns = [self.collection.column(name) for name in self.coded]
+        pieces: dict[str, list[NDArray[Any]]] = {
+            column.name: [np.zeros(0, column.dtype)] for column in columns
+        }
+        lengths = [np.zeros(0, np.int64)]
+        for i, begin, end in payload.overlapping(entry_start, entry_stop):
+            first, last = max(entry_start, begin), min(entry_stop, end)
+            counts = None
+            jets = slice(first - begin, last - begin)
+            if self.collection.counter is not None:
+                counter = self._stored([self.collection.counter], begin, end)[self.collection.counter]
+                counts = ak.to_numpy(counter).astype(np.int64)
+                ends = np.append(0, np.cumsum(counts))
+                jets = slice(int(ends[first - begin]), int(ends[last - begin]))
+                lengths.append(counts[first - begin : last - begin])
+            decoded = payload.columns(i, counts)
+            for column in columns:
+                if column.name not in decoded:
+                    raise CodecError(f"{self.path} is damaged: column {column.name!r} is not in its payload")
+                pieces[column.name].append(decoded[column.name][jets])
+        flat = {column.branch: np.concatenate(pieces[column.name]) for column in columns}
+        if self.collection.counter is None:
+            return {name: ak.Array(values) for name, values in flat.items()}
+        counts = np.concatenate(lengths)
+        return {name: ak.unflatten(values, counts) for name, values in flat.items()}
+
+
+class _Payload:
+    """Clusters of the tree ``hepae_payload``; the one decoded last is kept, for steps smaller than clusters."""
+
+    def __init__(self, file: Any, path: Path):
+        self._tree, self._path = file[container.PAYLOAD_TREE], path
+        rows = self._tree.arrays(["events", "jets", "seed", "crc"], library="np")
+        self._rows = list(
+            zip(*(rows[name].tolist() for name in ("events", "jets", "seed", "crc")), strict=True)
+        )
+        self._ends = np.cumsum([row[0] for row in self._rows], dtype=np.int64)
+        self.events = int(self._ends[-1]) if self._rows else 0
+        self.compressed_bytes = int(self._tree.compressed_bytes)
+        self._last: tuple[int, dict[str, NDArray[Any]]] | None = None
+
+    def overlapping(self, entry_start: int, entry_stop: int) -> Iterator[tuple[int, int, int]]:
+        """Clusters with events of this range: their number, first event and last event but one."""
+        for i, (end, row) in enumerate(zip(self._ends.tolist(), self._rows, strict=True)):
+            begin = end - row[0]
+            if begin < entry_stop and end > entry_start:
+                yield i, begin, end
+
+    def columns(self, cluster: int, counts: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+        """Decode a cluster.
+
+        Raises
+        ------
+        CodecError
+            If it is damaged; the error names its events, and the other clusters stay readable.
+        """
+        if self._last is None or self._last[0] != cluster:
+            events, jets, seed, crc = self._rows[cluster]
+            try:
+                with reading(self._path):
+                    blob = self._tree["blob"].array(
+                        entry_start=cluster, entry_stop=cluster + 1, library="np"
+                    )[0]
+                decoded = Cluster(events, jets, seed, crc, blob.tobytes()).columns(counts)
+            except (CodecError, InputError) as error:
+                end = int(self._ends[cluster])
+                raise CodecError(
+                    f"events {end - events} to {end} of {self._path} are damaged ({error}); the others are readable"
+                ) from None
+            self._last = cluster, decoded
+        return self._last[1]
 
 
 def open(path: str | Path) -> CompressedFile:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
-from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import awkward as ak
 import uproot
 
-from hepae import kinematics
+from hepae.codecs.bounded import BoundedCodec
+from hepae.codecs.coding import BoundedCoder, Coder, LatentCoder
 from hepae.codecs.compressed import CompressedFile
-from hepae.errors import CodecError, InputError, OutputError
+from hepae.errors import InputError, OutputError
 from hepae.io import container
-from hepae.io.layouts import Branch, Collection
 from hepae.io.readers import (
     STEP_SIZE,
     choose_collection,
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from hepae.codecs.latent import LatentCodec
+    from hepae.io.layouts import Branch, Collection
     from hepae.io.readers import Source
 
     Report = Callable[[int, int], None]
@@ -41,8 +39,8 @@ if TYPE_CHECKING:
 class CompressionSummary:
     """What `compress_file` did: counts, and bytes of the whole file and of the coded columns, before and after.
 
-    ``replaced`` counts, by column, the values that the codec cannot say and put another in place of. ``notes`` are
-    things a user should know.
+    ``replaced`` counts, by column, the values that the codec cannot say and put another in place of. ``bounds`` are
+    those that were kept, ``notes`` things a user should know.
     """
 
     collection: str
@@ -54,6 +52,7 @@ class CompressionSummary:
     coded_before: int
     coded_after: int
     replaced: dict[str, int]
+    bounds: dict[str, str]
     notes: tuple[str, ...] = ()
 
 
@@ -67,18 +66,10 @@ class DecompressionSummary:
     file_after: int
 
 
-@dataclass
-class _Tally:
-    """What is counted on the way through a file."""
-
-    jets: int = 0
-    replaced: Counter[str] = field(default_factory=Counter)
-
-
 def compress_file(
     inputs: str | Path | Sequence[str | Path],
     output: str | Path,
-    codec: LatentCodec,
+    codec: LatentCodec | BoundedCodec,
     *,
     tree: str | None = None,
     collection: str | None = None,
@@ -102,7 +93,7 @@ def compress_file(
     output
         The compressed file.
     codec
-        What codes the jets.
+        What codes the jets: a model's latents, or bounds.
     tree, collection, unit
         Which tree, which jets in it, and the unit of their pt, mass and E, where names and values do not tell.
     keep, drop
@@ -121,7 +112,9 @@ def compress_file(
     InputError
         If an input is missing or damaged, has no jets, or differs from the first in its branches.
     CodecError
-        If the jets lack a column of the codec.
+        If the jets lack a column of the model.
+    ConfigError
+        If a bound or an edge is for a column that is not there or takes none.
     OutputError
         If the output exists or cannot be written.
     """
@@ -135,65 +128,54 @@ def compress_file(
         chosen = choose_collection(first, collection)
         for source in sources[1:]:
             _check_alike(first, source)
-        coded = _coded_columns(chosen, codec, first)
-        coded_branches = {chosen.column(name).branch for name in coded}
-        kept = {
-            name: branch
-            for name, branch in first.branches.items()
-            if name in coded_branches or name == chosen.counter or _wanted(name, keep, drop)
-        }
-        branches = _with_latents(kept, coded_branches, chosen, codec)
-        total = sum(source.num_entries for source in sources)
-        tally = _Tally()
         with uproot.recreate(temporary, compression=parse_compression(compression)) as file:
-            writer = TreeWriter(file, first.tree, branches)
+            coder = _coder(codec, chosen, str(first.path), file)
+            kept = {
+                name: branch
+                for name, branch in first.branches.items()
+                if name in coder.coded_branches or name == chosen.counter or _wanted(name, keep, drop)
+            }
+            writer = TreeWriter(file, first.tree, _with_new_branches(kept, coder))
+            total = sum(source.num_entries for source in sources)
+            done = 0
             for source in sources:
-                step = source.entries_per_step(step_size)
-                for start, stop in steps(source.num_entries, step):
+                for start, stop in steps(source.num_entries, source.entries_per_step(step_size)):
                     arrays = source.arrays(kept, start, stop)
-                    jets = chosen.jets(arrays, codec.columns)
-                    tally.jets += int(ak.count(kinematics.column(jets, "pt"), axis=None))
-                    tally.replaced.update(codec.replaced(jets))
-                    latents = codec.compress(jets)
-                    arrays |= {f"{chosen.prefix}{name}": latents[name] for name in latents.fields}
-                    writer.extend(arrays)
+                    writer.extend({**arrays, **coder.encode(arrays)})
+                    done += stop - start
                     if progress is not None:
-                        progress(writer.num_entries, total)
-            coded_before = sum(source.stored_bytes(branch) for source in sources for branch in coded_branches)
-            model = codec.to_bytes(encoder=False)
+                        progress(done, total)
+            coder.finish()
+            coded_before = sum(
+                source.stored_bytes(name) for source in sources for name in coder.coded_branches
+            )
             header: dict[str, Any] = {
                 "format_version": container.FORMAT_VERSION,
                 "hepae": metadata.version("hepae"),
-                "codec": "latent",
+                "codec": coder.kind,
                 "tree": first.tree,
                 "source": {"format": first.format, "layout": first.layout.name},
                 "branches": [_branch_config(branch) for branch in kept.values()],
                 "left_out": [name for name in first.branches if name not in kept],
                 "unreadable": list(first.unreadable),
-                "collections": {
-                    chosen.name: {
-                        **chosen.to_config(),
-                        "coded": list(coded),
-                        "latents": [f"{chosen.prefix}{name}" for name in codec.latent_names],
-                    }
-                },
-                "columns": list(codec.columns),
-                "bounds": {},
-                "edges": {},
+                "collections": {chosen.name: {**chosen.to_config(), "coded": list(coder.coded)}},
+                "columns": list(coder.columns),
                 "events": total,
-                "jets": tally.jets,
+                "jets": coder.jets,
                 "bytes": {
                     "file_original": sum(path.stat().st_size for path in paths),
                     "original": coded_before,
                 },
-                "replaced": dict(tally.replaced),
+                "replaced": dict(coder.replaced),
                 "checksums": writer.digests.crc,
-                "model_sha256": hashlib.sha256(codec.to_bytes()).hexdigest(),
-                "stored_model_sha256": hashlib.sha256(model).hexdigest(),
+                **coder.header(),
             }
-            container.write_part(file, container.Part(header, total, model))
-        check_tree(temporary, first.tree, writer, first.entries_per_step(step_size))
-        coded_after = _stored_bytes(temporary, first.tree, header["collections"][chosen.name]["latents"])
+            container.write_part(file, container.Part(header, total, coder.model))
+        for written in (writer, coder.payload):
+            if written is not None:
+                check_tree(temporary, written, first.entries_per_step(step_size))
+        with CompressedFile(temporary) as compressed:
+            coded_after = compressed.header["bytes"]["compressed"]
     notes = [first.unit_note] if first.unit_note else []
     if first.unreadable:
         notes.append(
@@ -201,14 +183,15 @@ def compress_file(
         )
     return CompressionSummary(
         chosen.name,
-        codec.columns,
+        coder.columns,
         total,
-        tally.jets,
+        coder.jets,
         header["bytes"]["file_original"],
         output.stat().st_size,
         coded_before,
         coded_after,
-        {name: count for name, count in tally.replaced.items() if count},
+        {name: count for name, count in coder.replaced.items() if count},
+        header["bounds"],
         tuple(notes),
     )
 
@@ -250,47 +233,32 @@ def decompress_file(
                 writer.extend(arrays)
                 if progress is not None:
                     progress(writer.num_entries, source.num_entries)
-        check_tree(temporary, source.tree, writer, source.entries_per_step(step_size))
+        check_tree(temporary, writer, source.entries_per_step(step_size))
         events, jets = source.num_entries, source.header["jets"]
     return DecompressionSummary(events, jets, path.stat().st_size, output.stat().st_size)
 
 
-def _coded_columns(collection: Collection, codec: LatentCodec, source: Source) -> tuple[str, ...]:
-    """Columns of the file that the codec takes the place of."""
-    try:
-        return tuple(dict.fromkeys(collection.column(name).name for name in codec.columns))
-    except KeyError as error:
-        raise CodecError(
-            f"the model codes columns {', '.join(codec.columns)}; collection {collection.name!r} of {source.path} has "
-            f"no {error.args[0]}, only {', '.join(collection.column_names)}"
-        ) from None
+def _coder(codec: LatentCodec | BoundedCodec, collection: Collection, where: str, file: Any) -> Coder:
+    if isinstance(codec, BoundedCodec):
+        return BoundedCoder(codec, collection, where, file)
+    return LatentCoder(codec, collection, where)
 
 
-def _with_latents(
-    kept: Mapping[str, Branch], coded: set[str], collection: Collection, codec: LatentCodec
-) -> list[Branch]:
-    """Branches of the compressed file: the latents stand where the first coded branch stood."""
-    latents = [
-        Branch(
-            f"{collection.prefix}{name}",
-            codec.latent_dtype,
-            collection.counter is not None,
-            collection.counter,
-        )
-        for name in codec.latent_names
-    ]
-    clash = [branch.name for branch in latents if branch.name in kept]
+def _with_new_branches(kept: Mapping[str, Branch], coder: Coder) -> list[Branch]:
+    """Branches of the compressed file: the new ones stand where the first coded branch stood."""
+    new = coder.new_branches
+    clash = [branch.name for branch in new if branch.name in kept]
     if clash:
         raise InputError(
             f"the input has a branch {clash[0]!r} already; leave it out with --drop {clash[0]!r}"
         )
     branches: list[Branch] = []
     for name, branch in kept.items():
-        if name not in coded:
+        if name not in coder.coded_branches:
             branches.append(branch)
-        elif latents:
-            branches += latents
-            latents = []
+        else:
+            branches += new
+            new = []
     return branches
 
 
@@ -309,8 +277,3 @@ def _check_alike(first: Source, other: Source) -> None:
 def _branch_config(branch: Branch) -> list[Any]:
     assert branch.dtype is not None  # TreeWriter refused the others
     return [branch.name, branch.dtype.str, branch.jagged, branch.counter, list(branch.shape)]
-
-
-def _stored_bytes(path: Path, tree: str, branches: Sequence[str]) -> int:
-    with uproot.open(path) as file:
-        return sum(int(file[tree][name].compressed_bytes) for name in branches)

@@ -11,6 +11,7 @@ operation at a time: only these give the same bits on every machine. The format 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -185,7 +186,7 @@ class _Model:
     def group(self, features: _Design) -> Integers:
         if self.groups == 1:
             return np.zeros(len(features.rows), np.int64)
-        return np.searchsorted(self.thresholds, self.spread(features), side="right")
+        return np.searchsorted(self.thresholds, self.spread(features), side="right").astype(np.int64)
 
     def write(self, out: Writer) -> None:
         out.varint(int(self.recoil))
@@ -262,7 +263,8 @@ def _unpack(data: bytes, length: int) -> Integers:
         raise CodecError(f"damaged payload: {error}") from None
     if values is None or len(values) != length or values.dtype.kind != "i":
         raise CodecError(f"damaged payload: a stream of {length} integers has another length")
-    return values.astype(np.int64)
+    integers: Integers = values.astype(np.int64)
+    return integers
 
 
 def encode(
@@ -419,11 +421,12 @@ def _saved_bits(rest: Integers, group: Integers, groups: int) -> float:
     edges = np.unique(np.quantile(rest, np.arange(1, _BINS) / _BINS))
     bins = len(edges) + 1
     joint = np.bincount(np.searchsorted(edges, rest, side="right") * groups + group, minlength=bins * groups)
-    joint = joint.reshape(bins, groups) / len(rest)
-    product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    filled = joint > 0
-    information = float((joint[filled] * np.log2(joint[filled] / product[filled])).sum())
-    return information - (bins - 1) * (groups - 1) / (2 * np.log(2) * len(rest))
+    share = joint.reshape(bins, groups) / len(rest)
+    product = share.sum(axis=1, keepdims=True) * share.sum(axis=0, keepdims=True)
+    filled = share > 0
+    information = float((share[filled] * np.log2(share[filled] / product[filled])).sum())
+    bias = (bins - 1) * (groups - 1) / (2 * math.log(2) * len(rest))
+    return information - bias
 
 
 def _same(values: Floats) -> Floats:

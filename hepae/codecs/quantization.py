@@ -10,6 +10,7 @@ and integers map one to one. Restoring uses only operations that give the same b
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -60,13 +61,15 @@ class Grid:
     """Value ↔ position on a grid whose steps hold a bound: integers are grid points, shifted by the dither.
 
     ``relative`` and ``absolute`` are what the steps hold, a little less than the bound: the rounding of the stored type
-    needs room. Magnitudes from 2**low to 2**high are cut into pieces of equal steps; below lies one piece of its own.
+    needs room. Magnitudes from 2**low to 2**high are cut into pieces of equal steps.
     """
 
     relative: float
     absolute: float
     low: int
     high: int
+    from_zero: bool = False
+    """Whether a piece of the absolute bound's steps lies between 0 and the first power of two."""
 
     @classmethod
     def of(cls, bound: Bound, values: Floats, precision: float) -> Grid | None:
@@ -77,11 +80,16 @@ class Grid:
             if relative < _LEAST_STEPS:
                 return None
             smallest = float(np.abs(values[values != 0]).min(initial=max(largest, 1e-300)))
-            least = max(smallest, bound.absolute / bound.relative / PIECES)
-            low, high = (int(np.floor(np.log2(max(v, 1e-300)))) for v in (least, max(largest, least)))
-            if high - low > 400:
-                low = high - 400
-            return cls(relative, bound.absolute * (1 - bound.relative), low, high + 2)
+            linear = bound.absolute / bound.relative / PIECES
+            low, high = (_exponent(v) for v in (max(smallest, linear), max(largest, linear)))
+            low, _kept = max(low, high - 400), low
+            return cls(
+                relative,
+                bound.absolute * (1 - bound.relative),
+                low,
+                high + 2,
+                from_zero=smallest < linear and low == kept,
+            )
         absolute = bound.absolute - largest * precision * 1.01
         if absolute < 0.5 * bound.absolute:
             return None
@@ -111,18 +119,24 @@ class Grid:
         out.float64(self.absolute)
         out.varint(self.low + 2000)
         out.varint(self.high + 2000)
+        out.varint(int(self.from_zero))
 
     @classmethod
     def read(cls, data: Reader) -> Grid:
         """Read what `write` wrote."""
         relative, absolute = data.float64(), data.float64()
-        low, high = data.varint(4000) - 2000, data.varint(4000) - 2000
+        low, high, from_zero = data.varint(4000) - 2000, data.varint(4000) - 2000, bool(data.varint(1))
         finite = np.isfinite(relative) and np.isfinite(absolute)
         if not (
             finite and relative >= 0 and absolute >= 0 and relative + absolute > 0 and 0 <= high - low <= 500
         ):
             raise CodecError("damaged payload: a grid that makes no sense")
-        return cls(relative, absolute, low, high)
+        return cls(relative, absolute, low, high, from_zero)
+
+
+def _exponent(value: float) -> int:
+    """Power of two below a value, within those of a double whose square of steps stays finite."""
+    return min(max(math.frexp(value)[1] - 1, -1000), 1000)
 
 
 @lru_cache(maxsize=64)
@@ -131,10 +145,10 @@ def _pieces(grid: Grid) -> tuple[Floats, Floats, Floats]:
     powers = np.ldexp(1.0, np.arange(grid.low, grid.high))
     fractions = 1.0 + np.arange(PIECES) / PIECES
     starts = np.multiply.outer(powers, fractions).reshape(-1)
-    ends = np.append(starts[1:], 2.0 ** float(grid.high))
+    ends = np.append(starts[1:], np.ldexp(1.0, grid.high))
     steps = 2.0 * (grid.relative * starts + grid.absolute)
     counts = (ends - starts) / steps
-    if grid.absolute:
+    if grid.from_zero:
         starts, steps = np.append(0.0, starts), np.append(2.0 * grid.absolute, steps)
         counts = np.append(starts[1] / steps[0], counts)
         first = 0.0
@@ -283,9 +297,7 @@ def quantize(
     broken = ~finite | ((values == 0) & np.signbit(values)) | _violated(name, values, restored, bound)
     if len(repeated):
         broken |= same & (restored != values)
-    for edge in edges:
-        for cut in {edge, float(dtype.type(edge))}:
-            broken |= np.sign(values.astype(np.float64) - cut) != np.sign(restored.astype(np.float64) - cut)
+    broken |= _crossed(values, restored, edges)
     column.exceptions = np.flatnonzero(broken)
     column.stored = values[column.exceptions]
     if len(column.exceptions) > 0.2 * len(values):
@@ -296,13 +308,18 @@ def quantize(
     return column
 
 
-def violations(name: str, original: NDArray[Any], restored: NDArray[Any], bound: Bound) -> NDArray[np.bool_]:
-    """Which values break their bound; NaN restored as the same NaN does not, nor does an infinity."""
+def violations(
+    name: str, original: NDArray[Any], restored: NDArray[Any], bound: Bound, edges: tuple[float, ...] = ()
+) -> NDArray[np.bool_]:
+    """Which values break their bound or cross an edge; a NaN or an infinity that came back does neither."""
     if bound.exact or original.dtype.kind != "f":
-        return original.view(f"V{original.itemsize}") != restored.view(f"V{restored.itemsize}")
-    return _violated(name, original, restored, bound) & ~(
-        (original == restored) | (np.isnan(original) & np.isnan(restored))
-    )
+        differs: NDArray[np.bool_] = original.view(f"V{original.itemsize}") != restored.view(
+            f"V{restored.itemsize}"
+        )
+        return differs
+    same = (original == restored) | (np.isnan(original) & np.isnan(restored))
+    broken: NDArray[np.bool_] = _violated(name, original, restored, bound) & ~same
+    return broken | _crossed(original, restored, edges)
 
 
 def _violated(name: str, original: NDArray[Any], restored: NDArray[Any], bound: Bound) -> NDArray[np.bool_]:
@@ -310,7 +327,18 @@ def _violated(name: str, original: NDArray[Any], restored: NDArray[Any], bound: 
         error = np.abs(restored.astype(np.float64) - original.astype(np.float64))
         if name in _CIRCLE:
             error = np.minimum(error, np.abs(error - 2 * np.pi))
-        return ~(error <= bound.allowed(original))
+        outside: NDArray[np.bool_] = ~(error <= bound.allowed(original))
+    return outside
+
+
+def _crossed(original: NDArray[Any], restored: NDArray[Any], edges: tuple[float, ...]) -> NDArray[np.bool_]:
+    """Which values lie on another side of an edge (as float64 or rounded to the column's type) than their originals."""
+    crossed: NDArray[np.bool_] = np.zeros(len(original), bool)
+    before, after = original.astype(np.float64), restored.astype(np.float64)
+    for edge in edges:
+        for cut in {edge, float(original.dtype.type(edge))}:
+            crossed |= ((before > cut) != (after > cut)) | ((before < cut) != (after < cut))
+    return crossed
 
 
 def _repeated(values: NDArray[Any]) -> NDArray[Any]:

@@ -17,6 +17,7 @@ import numpy as np
 import safetensors.numpy
 
 from hepae.errors import InputError
+from hepae.io.layouts import Branch
 from hepae.io.readers import open_root, reading
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 HEADER_TREE = "hepae"
+PAYLOAD_TREE = "hepae_payload"
 LARGEST_HEADER = 100_000_000
 """Bytes that a header may have: what claims more is damaged."""
 
@@ -124,6 +126,30 @@ def read_parts(file: Any, where: str) -> list[Part]:
 
 def _row(data: bytes) -> ak.Array:
     return ak.unflatten(np.frombuffer(data, np.uint8), [len(data)])
+
+
+def payload_branches() -> list[Branch]:
+    """Branches of the tree ``hepae_payload``: one row a cluster of events."""
+    return [
+        Branch("events", np.dtype(np.int64)),
+        Branch("jets", np.dtype(np.int64)),
+        Branch("seed", np.dtype(np.uint64)),
+        Branch("crc", np.dtype(np.uint32)),
+        Branch("collection", np.dtype(np.uint8), jagged=True),
+        Branch("blob", np.dtype(np.uint8), jagged=True),
+    ]
+
+
+def payload_row(collection: str, cluster: Any) -> dict[str, ak.Array]:
+    """Make a row of the tree ``hepae_payload`` of a cluster: events, jets, seed, crc and blob."""
+    return {
+        "events": np.array([cluster.events], np.int64),
+        "jets": np.array([cluster.jets], np.int64),
+        "seed": np.array([cluster.seed], np.uint64),
+        "crc": np.array([cluster.crc], np.uint32),
+        "collection": _row(collection.encode()),
+        "blob": _row(cluster.blob),
+    }
 
 
 def is_compressed(path: Path) -> bool:

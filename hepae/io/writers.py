@@ -120,14 +120,20 @@ class TreeWriter:
         self.added = tuple(dict.fromkeys(c for c in counters.values() if c not in self.branches))
         self.digests = Digests()
         self.num_entries = 0
-        self._tree = file.mktree(name, types, counter_name=lambda branch: counters.get(branch, f"n{branch}"))
+        self.name = name
+        self._tree = (  # a tree without branches cannot be written, and needs not be: the header knows its entries
+            file.mktree(name, types, counter_name=lambda branch: counters.get(branch, f"n{branch}"))
+            if types
+            else None
+        )
 
     def extend(self, arrays: Mapping[str, ak.Array]) -> None:
         """Write a chunk: one array of equal length for each branch."""
         arrays = {name: arrays[name] for name in self.branches}
-        length = len(next(iter(arrays.values())))
+        length = len(next(iter(arrays.values()), ()))
         if length == 0:  # ROOT misreads a tree that was extended by nothing
             return
+        assert self._tree is not None
         self._tree.extend(arrays)
         self.digests.update({name: array for name, array in arrays.items() if not self._counts(name)})
         self.num_entries += length
@@ -137,7 +143,7 @@ class TreeWriter:
         return any(branch.counter == name for branch in self.branches.values())
 
 
-def check_tree(path: Path, name: str, written: TreeWriter, step: int) -> None:
+def check_tree(path: Path, written: TreeWriter, step: int) -> None:
     """Read a tree back and compare each branch's checksum with what had been written.
 
     Raises
@@ -146,6 +152,9 @@ def check_tree(path: Path, name: str, written: TreeWriter, step: int) -> None:
         If a branch differs.
     """
     found = Digests()
+    if not written.branches:
+        return
+    name = written.name
     with uproot.open(path) as file:
         tree = file[name]
         for start, stop in steps(int(tree.num_entries), step):

@@ -22,7 +22,7 @@ def main() -> None:
     codec = hepae.train(
         hepae.read_jets(sample_path()), hepae.TrainingConfig(epochs=10, network=network, batch_size=64)
     ).codec
-    with tempfile.TemporaryDirectory() as folder, uproot.open(sample_path()) as sample:
+    with tempfile.TemporaryDirectory() as folder, uproot.open(sample_path()):
         first = Path(folder) / "first.root"
         with open_source(sample_path()) as source, uproot.recreate(first) as file:
             writer = TreeWriter(file, "Events", [source.branches[name] for name in BRANCHES])

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from hepae.bounds import Bound
+from hepae.codecs.bytestream import Reader, Writer
+from hepae.codecs.quantization import Grid, Quantized, dither, quantize, violations
+
+HOSTILE = [
+    0.0,
+    -0.0,
+    np.inf,
+    -np.inf,
+    np.nan,
+    1e38,
+    -1e38,
+    1e-40,
+    -1e-45,
+    -999.0,
+    -9999.0,
+    -99.0,
+    1.0,
+    -1.0,
+    7000.0,
+    -0.01,
+]
+BOUNDS = [
+    Bound(0.001),
+    Bound(0, 0.001),
+    Bound(0.01, 0.001),
+    Bound(0.05, 0.1),
+    Bound(1e-5),
+    Bound(0, 1e-9),
+    Bound(),
+]
+
+
+def round_trip(name, values, bound, edges=()):
+    shifts = dither(12345, 3, len(values))
+    column = quantize(name, values, bound, shifts, edges)
+    out = Writer()
+    column.write(out)
+    read = Quantized.read(Reader(out.content()), len(values))
+    read.integers = column.integers
+    restored = read.complete(shifts)
+    assert restored.dtype == values.dtype
+    return restored, column
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bound", BOUNDS, ids=str)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_no_bound_is_ever_broken(dtype, bound, data):
+    width = np.dtype(dtype).itemsize * 8
+    elements = st.one_of(st.sampled_from([float(dtype(v)) for v in HOSTILE]), st.floats(width=width))
+    values = data.draw(arrays(dtype, st.integers(0, 60), elements=elements))
+    edges = tuple(data.draw(st.lists(st.floats(-1e4, 1e4), max_size=3)))
+    restored, _ = round_trip("x", values, bound, edges)
+    assert not violations("x", values, restored, bound, edges).any()
+    special = ~np.isfinite(values) | np.isin(values, [0, 1, -1, -99, -999, -9999])
+    assert restored[special].tobytes() == values[special].tobytes()
+    if bound.exact:
+        assert restored.tobytes() == values.tobytes()
+
+
+@given(arrays(np.float32, st.integers(1, 100), elements=st.floats(-4, 4, width=32)))
+@settings(max_examples=60, deadline=None)
+def test_phi_is_held_around_the_circle(values):
+    restored, _ = round_trip("phi", values, Bound(0, 0.001))
+    away = np.abs(restored.astype(float) - values.astype(float))
+    assert np.minimum(away, 2 * np.pi - away).max() <= 0.001
+
+
+def test_ten_million_values_of_every_kind():
+    rng = np.random.default_rng(1)
+    for name, bound, make in (
+        ("pt", Bound(0.001), lambda n: rng.pareto(2, n) * 20 + 20),
+        ("mass", Bound(0.01, 0.001), lambda n: rng.normal(5, 10, n)),
+        ("eta", Bound(0, 0.001), lambda n: rng.normal(0, 2, n)),
+        ("phi", Bound(0, 0.001), lambda n: rng.uniform(-np.pi, np.pi, n)),
+        (
+            "w",
+            Bound(0.0001, 1e-6),
+            lambda n: np.exp(np.clip(rng.normal(0, 20, n), -80, 80)) * rng.choice([-1, 1], n),
+        ),
+    ):
+        for _ in range(8):
+            values = make(250_000).astype(np.float32)
+            values[rng.integers(0, len(values), 2000)] = rng.choice(np.array(HOSTILE, np.float32), 2000)
+            edges = (20.0, 30.0, 100.0) if name == "pt" else ()
+            restored, _ = round_trip(name, values, bound, edges)
+            assert not violations(name, values, restored, bound, edges).any()
+            for edge in edges:
+                assert np.array_equal(values > np.float32(edge), restored > np.float32(edge))
+
+
+@pytest.mark.parametrize("bound", [Bound(0.001), Bound(0, 0.01), Bound(0.01, 0.001)], ids=str)
+def test_residuals_are_uniform_and_do_not_know_the_value(bound):
+    rng = np.random.default_rng(2)
+    values = (rng.pareto(3, 200_000) * 30 + 20).astype(np.float32)
+    restored, column = round_trip("pt", values, bound)
+    residual = (restored.astype(float) - values) / bound.allowed(values)
+    assert len(column.exceptions) == 0
+    assert abs(residual.mean()) < 4 / np.sqrt(3 * len(values))
+    assert residual.std() == pytest.approx(1 / np.sqrt(3), rel=0.02)
+    assert residual.std() > 0.97 / np.sqrt(3)  # the steps are nearly as wide as the bound allows
+    assert abs(np.corrcoef(residual, values % 1.0)[0, 1]) < 0.01
+
+
+def test_repeated_values_stay_and_cost_no_order():
+    rng = np.random.default_rng(3)
+    values = rng.uniform(0, 1, 50_000).astype(np.float32)
+    values[::3], values[1::7] = 0.0, 0.25
+    restored, column = round_trip("f", values, Bound(0, 0.001))
+    for value in (0.0, 0.25):
+        assert np.array_equal(restored == value, values == value)
+    order = np.argsort(values, kind="stable")
+    assert np.all(
+        np.diff(column.integers[order]) >= -2
+    )  # the dither moves by one step, and the repeated lie between
+    assert column.integers.max() - column.integers.min() < 510
+
+
+def test_truncated_mantissas_make_small_integers():
+    values = (
+        np.random.default_rng(4).normal(0, 1, 1000).astype(np.float32).view(np.uint32) & 0xFFFFE000
+    ).view(np.float32)
+    restored, column = round_trip("x", values, Bound())
+    assert restored.tobytes() == values.tobytes()
+    assert column.shift >= 13
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"])
+def test_integers_are_exact(dtype):
+    info = None if dtype == "?" else np.iinfo(dtype)
+    values = np.array([0, 1, 1] if info is None else [info.min, info.max, 0, 1], dtype)
+    restored, _ = round_trip("n", values, Bound())
+    assert np.array_equal(restored, values)
+
+
+def test_a_grid_is_inverted():
+    values = np.array([0.001, 0.5, 20.0, 7000.0, -3.0, 1e-30])
+    for bound in (Bound(0.001), Bound(0.01, 0.001), Bound(0, 0.5)):
+        grid = Grid.of(bound, values, 2.0**-24)
+        np.testing.assert_allclose(grid.inverse(grid.forward(values)), values, rtol=1e-9, atol=1e-12)
+
+
+def test_dither_is_what_it_was():
+    shifts = dither(2**63 + 5, 2, 4)
+    assert shifts.tolist() == dither(2**63 + 5, 2, 9)[:4].tolist()
+    assert np.abs(dither(7, 0, 100_000)).max() <= 0.5
+    assert abs(dither(7, 0, 100_000).mean()) < 0.005
+    assert abs(np.corrcoef(dither(7, 0, 50_000), dither(7, 1, 50_000))[0, 1]) < 0.02
