@@ -7,7 +7,7 @@ import pytest
 import uproot
 
 import hepae
-from hepae.errors import InputError
+from hepae.errors import ConfigError, InputError
 from hepae.io.readers import open_source
 
 
@@ -173,3 +173,34 @@ def test_further_columns_named_like_coordinates_are_no_coordinates(make_tree):
     assert jets.fields == ["pt", "eta", "phi", "mass", "x_", "tau_"]
     assert jets.x_.tolist() == [7]
     assert jets.px.tolist() == [50]
+
+
+def test_flipped_bits_end_in_one_line_or_in_jets(make_tree, tmp_path):
+    """ROOT files have no checksum: a changed value passes, but nothing else than an InputError is raised."""
+    lists = ak.Array([[50.0, 40], [], [30]])
+    names = ("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass")
+    whole = make_tree(dict.fromkeys(names, lists), counters=dict.fromkeys(names, "nJet")).read_bytes()
+    rng = np.random.default_rng(0)
+    path, messages = tmp_path / "flipped.root", []
+    for position, bit in zip(rng.integers(0, len(whole), 150), rng.integers(0, 8, 150), strict=True):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1 << bit
+        path.write_bytes(flipped)
+        try:
+            hepae.read_jets(path)
+        except InputError as error:
+            messages.append(str(error))
+    assert messages
+    assert all(str(path) in message and "\n" not in message for message in messages)
+
+
+@pytest.mark.parametrize("step_size", [0, -1, "x", "1..5 MB", "MB"])
+def test_steps_that_make_no_sense_are_refused(sample, step_size):
+    with pytest.raises(ConfigError, match=r"step|size"):
+        list(hepae.iterate_jets(sample, step_size=step_size))
+
+
+def test_an_empty_file_is_no_jets_file(tmp_path):
+    (tmp_path / "empty.root").touch()
+    with pytest.raises(InputError, match="neither a ROOT file nor a pickle"):
+        hepae.read_jets(tmp_path / "empty.root")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import builtins
 import os
 import pickle
+import struct
 import subprocess
 
 import numpy as np
@@ -114,4 +115,108 @@ def test_a_column_of_text_is_named(tmp_path):
     path = tmp_path / "x.pkl"
     pd.DataFrame({"pt": [1.0], "label": np.array(["jet"], object)}).to_pickle(path)
     with pytest.raises(InputError, match="label"):
+        read_pickle(path)
+
+
+@pytest.mark.parametrize(
+    ("bomb", "what"),
+    [
+        (b"\x80\x04\x8e" + struct.pack("<Q", 10**13) + b".", "expected 10000000000000 bytes"),  # BINBYTES8
+        (b"\x80\x05\x96" + struct.pack("<Q", 10**13) + b".", "expected 10000000000000 bytes"),  # BYTEARRAY8
+        (b"\x80\x04\x95" + struct.pack("<Q", 10**13) + b"N.", "truncated"),  # FRAME
+        (b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b".", "not enough data"),  # LONG4
+        (b"\x80\x02Nr" + struct.pack("<I", 2**31 - 1) + b".", "memo position 2147483647"),  # LONG_BINPUT
+        (b"\x80\x02Np999999999999\n.", "memo position 999999999999"),  # PUT
+    ],
+)
+def test_lengths_beyond_the_end_take_no_memory(tmp_path, bomb, what):
+    path = tmp_path / "bomb.pkl"
+    path.write_bytes(bomb)
+    with pytest.raises(InputError, match=what):
+        read_pickle(path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "data", "what"),
+    [
+        ("f8", (10**12,), b"12345678", "reshape"),
+        ("f8", (2**62, 4), b"", "reshape"),
+        ("O", (10**12,), b"12345678", "without its list"),
+        ("V8", (1,), b"12345678", "dtype 'V8'"),
+        ([("a", "O")], (1,), b"12345678", "dtype"),
+    ],
+)
+def test_arrays_that_are_not_plain_numbers_are_refused(tmp_path, dtype, shape, data, what):
+    array = _Calls(np._core.numeric._frombuffer, data, _Calls(np.dtype, dtype, False, True), shape, "C")
+    path = tmp_path / "x.pkl"
+    path.write_bytes(pickle.dumps(array))
+    with pytest.raises(InputError, match=what):
+        read_pickle(path)
+
+
+def test_sums_of_the_trigger_jets(data):
+    found = read_pickle(data / "all_jets_train_4D_100_percent.pkl")
+    frame = pd.read_pickle(data / "all_jets_train_4D_100_percent.pkl")
+    for name, column in found.items():
+        assert column.tobytes() == frame[name].to_numpy().tobytes()
+    assert found["pt"].sum() == pytest.approx(7205062721.056641, rel=1e-12)
+    assert found["m"][[0, -1]].tolist() == [3831.83935546875, 5150.32275390625]
+
+
+BASE = pd.DataFrame({"pt": [1.0, 2, 3], "eta": [0.0, 1, 2], "phi": [0.5, 1, 2]})
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        BASE.assign(
+            ok=[True, False, True], i=np.int8([1, -2, 3]), u=np.uint64([2**64 - 1, 1, 2]), f=np.float32(3)
+        ),
+        pd.DataFrame(np.arange(24.0).reshape(6, 4), columns=list("abcd"))[["d", "a"]].iloc[::-2],
+        BASE.rename(columns={"pt": "π"}).assign(x=1).drop(columns="eta"),
+        BASE.rename_axis(columns="columns").set_index(pd.Index([1.5, 2, 3])),
+        BASE.set_index(pd.Index(["a", "b", "c"])),
+        BASE.iloc[:0],
+    ],
+    ids=["types", "strided", "renamed", "float index", "text index", "empty"],
+)
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_frames_of_many_shapes(tmp_path, frame, protocol):
+    path = tmp_path / "frame.pkl"
+    path.write_bytes(pickle.dumps(frame, protocol=protocol))
+    found = read_pickle(path)
+    assert list(found) == list(frame.columns)
+    for name, column in found.items():
+        assert column.dtype == frame[name].dtype
+        assert column.flags.c_contiguous
+        np.testing.assert_array_equal(column, frame[name].to_numpy())
+
+
+def test_types_that_no_tree_holds_keep_their_values(tmp_path):
+    path = tmp_path / "frame.pkl"
+    pd.DataFrame({"big": np.array([1.5, -2], ">f8"), "half": np.array([1.5, 65504], "f2")}).to_pickle(path)
+    found = read_pickle(path)
+    assert [column.dtype.str for column in found.values()] == ["<f8", "<f4"]
+    assert [column.tolist() for column in found.values()] == [[1.5, -2], [1.5, 65504]]
+
+
+def test_columns_of_the_same_name_are_never_lost_in_silence(tmp_path):
+    path = tmp_path / "frame.pkl"
+    pd.DataFrame(np.ones((2, 2)), columns=["pt", "pt"]).to_pickle(path)
+    with pytest.raises(InputError, match="the same name"):
+        read_pickle(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "named"),
+    [
+        (pd.array([1, 2, None], "Int64"), "IntegerArray"),
+        (pd.Categorical(["a", "b", "a"]), "Categorical"),
+        (np.array([1j, 2, 3]), "c16"),
+    ],
+)
+def test_columns_that_are_no_plain_numbers_are_named(tmp_path, column, named):
+    path = tmp_path / "frame.pkl"
+    BASE.assign(x=column).to_pickle(path)
+    with pytest.raises(InputError, match=named):
         read_pickle(path)

@@ -82,13 +82,13 @@ class Grid:
             smallest = float(np.abs(values[values != 0]).min(initial=max(largest, 1e-300)))
             linear = bound.absolute / bound.relative / PIECES
             low, high = (_exponent(v) for v in (max(smallest, linear), max(largest, linear)))
-            low, _kept = max(low, high - 400), low
+            low, wanted = max(low, high - 400), low
             return cls(
                 relative,
                 bound.absolute * (1 - bound.relative),
                 low,
                 high + 2,
-                from_zero=smallest < linear and low == kept,
+                from_zero=smallest < linear and low == wanted,
             )
         absolute = bound.absolute - largest * precision * 1.01
         if absolute < 0.5 * bound.absolute:

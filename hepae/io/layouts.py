@@ -15,6 +15,7 @@ import awkward as ak
 import numpy as np
 
 from hepae import kinematics
+from hepae.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -100,6 +101,11 @@ class Collection:
             Arrays by branch name, as a source gives them.
         columns
             Which further columns to take beside the four-momentum; all by default.
+
+        Raises
+        ------
+        InputError
+            If the columns have lists of different lengths.
         """
         momentum, further = {}, {}
         for column in self.columns:
@@ -112,7 +118,12 @@ class Collection:
                 further[column.name] = array
         if "mass" in momentum and "E" in momentum:  # one degree of freedom: the mass keeps the precision
             del momentum["E"]
-        return kinematics.momenta({**momentum, **further})
+        try:
+            return kinematics.momenta({**momentum, **further})
+        except ValueError as error:  # lists of different lengths
+            raise InputError(
+                f"columns {', '.join([*momentum, *further])} of collection {self.name!r} do not make jets ({error})"
+            ) from None
 
     def arrays(self, jets: ak.Array, names: Iterable[str]) -> dict[str, ak.Array]:
         """Give columns of jets as the file's own arrays, in its unit and types; the inverse is `jets`."""
@@ -198,7 +209,8 @@ def _nanoaod(branches: Mapping[str, Branch]) -> dict[str, Collection]:
     members: dict[str, dict[str, Branch]] = {}
     for branch in branches.values():
         name, _, own = branch.name.partition("_")
-        if own and branch.jagged and f"n{name}" in branches:
+        counters = (f"n{name}", f"n{branch.name}")  # some files have a counter a branch beside nJet
+        if own and branch.jagged and branch.counter in counters and f"n{name}" in branches:
             members.setdefault(name, {})[own] = branch
     found = {name: _collection(name, own, counter=f"n{name}") for name, own in members.items()}
     return {name: collection for name, collection in found.items() if collection is not None}
@@ -220,6 +232,8 @@ def _flat(branches: Mapping[str, Branch]) -> dict[str, Collection]:
         }
         name = match[1] or UNNAMED
         counter = f"n{name}" if branch.jagged else None
+        while counter in branches:  # a branch of that name which counts something else
+            counter += "_"
         collection = _collection(name, members, counter=counter, counted=counter in counters)
         if collection is not None:
             found[name] = collection

@@ -307,7 +307,7 @@ def memory_size(text: str) -> int:
     >>> memory_size("100 MB"), memory_size("1.5GB")
     (100000000, 1500000000)
     """
-    match = re.fullmatch(r"\s*([0-9.]+)\s*([kMG]?)B\s*", text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kMG]?)B\s*", text)
     if match is None:
         raise ConfigError(f"no size {text!r}: write it as '100 MB'")
     return int(float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[match[2]])
@@ -319,6 +319,8 @@ def steps(entries: int, size: int) -> Iterator[tuple[int, int]]:
     >>> list(steps(5, 2))
     [(0, 2), (2, 4), (4, 5)]
     """
+    if size < 1:
+        raise ConfigError(f"a step of {size} entries does not get on; take at least one")
     for start in range(0, entries, size):
         yield start, min(start + size, entries)
 

@@ -99,7 +99,7 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _bytes(data: object) -> bytes:
+def _bytes(data: object = b"") -> bytes:
     if not isinstance(data, bytes):  # bytearray(10**12) would be a number, and a terabyte
         raise pickle.UnpicklingError("a buffer that is not bytes")
     return data
@@ -161,6 +161,7 @@ _ALLOWED: dict[str, Callable[..., Any]] = {
     "__builtin__.slice": slice,
     "builtins.bytearray": _bytes,
     "__builtin__.bytearray": _bytes,
+    "__builtin__.bytes": _bytes,  # protocol 2 of empty ones
     "_codecs.encode": _encode,
 }
 
@@ -230,7 +231,7 @@ def read_pickle(path: Path) -> dict[str, NDArray[Any]]:
     Returns
     -------
     dict of str to numpy array of shape (rows,)
-        The columns in the frame's order, in their stored types.
+        The columns in the frame's order, in their stored types (float16, which no TTree holds, as float32).
 
     Raises
     ------
@@ -252,8 +253,13 @@ def read_pickle(path: Path) -> dict[str, NDArray[Any]]:
     if columns is None:
         raise InputError(f"the pickle {path} holds no pandas DataFrame; save one with DataFrame.to_pickle")
     for name, column in columns.items():
-        if column.dtype.kind not in "biuf":
+        if column.dtype.kind not in "biuf" or column.dtype.itemsize > 8:
             raise InputError(
                 f"column {name!r} of {path} is not numeric ({column.dtype}); drop it before pickling"
             )
-    return {name: np.ascontiguousarray(column) for name, column in columns.items()}
+    return {name: np.ascontiguousarray(column, _native(column.dtype)) for name, column in columns.items()}
+
+
+def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Type of the same values that awkward reads and a TTree holds: of this machine's byte order, no float16."""
+    return np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 2 else dtype.newbyteorder("=")

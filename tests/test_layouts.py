@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+import pytest
+
+from hepae.errors import InputError
+from hepae.io.layouts import Branch, Collection, Column, find_layout
+
+F4 = np.dtype("float32")
+
+
+def _branches(*branches):
+    return {branch.name: branch for branch in branches}
+
+
+def _flat(*names, dtype=F4):
+    return _branches(*(Branch(name, dtype) for name in names))
+
+
+def _counted(counter, *names):
+    jets = (Branch(name, F4, jagged=True, counter=counter and counter.format(name)) for name in names)
+    return _branches(*jets)
+
+
+NANOAOD = ("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "Jet_nConstituents")
+
+
+def test_nanoaod_is_known_by_branches_that_its_counter_counts():
+    layout = find_layout({**_flat("nJet", dtype=np.dtype("uint32")), **_counted("nJet", *NANOAOD)})
+    jets = layout.collections["Jet"]
+    assert (layout.name, layout.unit) == ("nanoaod", "GeV")
+    assert (jets.counter, jets.counted) == ("nJet", True)
+    assert jets.column_names == ("pt", "eta", "phi", "mass", "nConstituents")
+    assert jets.prefix == "Jet_"
+
+
+def test_nanoaod_with_a_counter_a_branch_beside_its_own():
+    own = _flat("nJet", *(f"n{name}" for name in NANOAOD), dtype=np.dtype("int32"))
+    layout = find_layout({**own, **_counted("n{}", *NANOAOD)})
+    assert layout.name == "nanoaod"
+    assert layout.collections["Jet"].counter == "nJet"
+
+
+@pytest.mark.parametrize("own", [(), ("njets",), ("njets", "njets_")])
+def test_vectors_with_a_number_of_that_name_beside_them_are_no_nanoaod(own):
+    """That number may count anything, and the unit is unknown."""
+    names = ("jets_pt", "jets_eta", "jets_phi", "jets_e")
+    layout = find_layout({**_flat(*own, dtype=np.dtype("int32")), **_counted(None, *names)})
+    jets = layout.collections["jets"]
+    assert (layout.name, layout.unit) == ("flat", None)
+    assert not jets.counted
+    assert jets.counter == "njets" + "_" * len(own)
+
+
+@pytest.mark.parametrize(
+    ("names", "collection", "columns", "prefix"),
+    [
+        (("m", "pt", "phi", "eta"), "jets", ("mass", "pt", "phi", "eta"), ""),
+        (("PT", "Eta", "PHI", "Energy"), "jets", ("pt", "eta", "phi", "E"), ""),
+        (("Jet_pt", "Jet_eta", "Jet_phi", "Jet_M"), "Jet", ("pt", "eta", "phi", "mass"), "Jet_"),
+        (("pt", "eta", "phi", "e", "mass", "btag"), "jets", ("pt", "eta", "phi", "E", "mass", "btag"), ""),
+    ],
+)
+def test_flat_names_in_any_capitals(names, collection, columns, prefix):
+    ((name, found),) = find_layout(_flat(*names)).collections.items()
+    assert (name, found.column_names, found.prefix) == (collection, columns, prefix)
+    assert [column.branch for column in found.columns] == list(names)
+    assert found.counter is None
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        {},
+        _flat("pt", "eta", "phi"),
+        _flat("x_pt", "y_eta", "x_phi", "x_m"),
+        _branches(*(Branch(name, None) for name in ("pt", "eta", "phi", "m"))),
+        _branches(*(Branch(name, F4, shape=(4,)) for name in ("pt", "eta", "phi", "m"))),
+        {**_flat("pt", "eta", "phi"), **_counted(None, "m")},
+    ],
+)
+def test_what_is_no_four_momentum_is_no_collection(branches):
+    assert find_layout(branches).collections == {}
+
+
+def test_arrays_undo_jets_in_the_files_own_unit_names_and_types():
+    columns = (Column("pt", "PT", "<f8"), Column("eta", "Eta", "<f4"), Column("phi", "Phi", "<f4"))
+    jets = Collection("jets", (*columns, Column("E", "En", "<f8"), Column("n", "N", "|u1")), unit="MeV")
+    stored = {
+        "PT": np.array([25e3, 4e6]),
+        "Eta": np.array([0.5, -2], F4),
+        "Phi": np.array([3, -3], F4),
+        "En": np.array([3e4, 2e7]),
+        "N": np.array([3, 255], np.uint8),
+    }
+    momenta = jets.jets({name: ak.Array(array) for name, array in stored.items()})
+    assert momenta.pt.tolist() == [25, 4000]
+    back = jets.arrays(momenta, jets.column_names)
+    for name, array in stored.items():
+        found = ak.to_numpy(back[name])
+        assert found.dtype == array.dtype
+        np.testing.assert_allclose(found, array, rtol=1e-15)
+    assert Collection.from_config(jets.to_config()) == jets
+
+
+def test_mass_and_energy_stand_for_each_other_only_where_one_is_missing():
+    def collection(*names):
+        return Collection("jets", tuple(Column(name, name, "<f4") for name in names))
+
+    assert collection("pt", "eta", "phi", "E").column("mass").branch == "E"
+    assert collection("pt", "eta", "phi", "mass").column("E").branch == "mass"
+    assert collection("pt", "eta", "phi", "E", "mass").column("E").branch == "E"
+    with pytest.raises(KeyError, match="area"):
+        collection("pt").column("area")
+
+
+def test_the_mass_wins_where_a_file_has_both():
+    jets = Collection("jets", tuple(Column(n, n, "<f8") for n in ("pt", "eta", "phi", "E", "mass")))
+    values = {"pt": [50.0], "eta": [0.0], "phi": [0.0], "E": [50.0], "mass": [5.0]}
+    found = jets.jets({name: ak.Array(value) for name, value in values.items()})
+    assert found.fields == ["pt", "eta", "phi", "mass"]
+    assert found.mass.tolist() == [5]
+
+
+def test_lists_of_different_lengths_make_no_jets():
+    jets = Collection("jet", tuple(Column(n, n, "<f8") for n in ("pt", "eta", "phi", "mass", "w")), "njet")
+    arrays = {name: ak.Array([[1.0, 2.0], []]) for name in ("pt", "eta", "phi", "mass")}
+    assert jets.jets({**arrays, "w": arrays["pt"]}).fields[-1] == "w"
+    with pytest.raises(InputError, match="w of collection 'jet'"):
+        jets.jets({**arrays, "w": ak.Array([[1.0], [2.0]])})
