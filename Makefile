@@ -25,6 +25,8 @@ demo: $(READY)
 	$(BIN)/hepae compress $(DEMO)/jets.root -m $(DEMO)/model.safetensors -o $(DEMO)/small.root
 	$(BIN)/hepae decompress $(DEMO)/small.root -o $(DEMO)/restored.root
 	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/small.root -o $(DEMO)
+	$(BIN)/hepae compress $(DEMO)/jets.root -o $(DEMO)/bounded.root
+	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/bounded.root -o $(DEMO)/bounded
 
 test: $(READY)
 	$(BIN)/python -m pytest

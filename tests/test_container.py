@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import uproot
@@ -21,9 +19,7 @@ def _write(path, *parts):
     with uproot.recreate(path) as file:
         container.write_part(file, parts[0])
         for part in parts[1:]:
-            header = json.dumps(part.header).encode()
-            rows = {"header": container._row(header), "model": container._row(part.model)}
-            file[container.HEADER_TREE].extend({"entries": np.array([part.entries]), **rows})
+            file[container.HEADER_TREE].extend(container._part_row(part))
     return path
 
 
@@ -77,13 +73,13 @@ def test_later_formats_are_refused_with_the_version(tmp_path):
         container.unpack_model(later, "m")
 
 
-def test_a_header_that_is_no_json_is_refused(tmp_path):
+def test_a_header_that_changed_is_refused(tmp_path):
     path = tmp_path / "x.root"
+    row = container._part_row(Part({"format_version": 1}, 5, b""))
     with uproot.recreate(path) as file:
-        tree = file.mktree("hepae", {"entries": "int64", "header": "var * uint8", "model": "var * uint8"})
-        rows = {"header": container._row(b"{"), "model": container._row(b"")}
-        tree.extend({"entries": np.array([1]), **rows})
-    with pytest.raises(InputError, match="damaged: its header is no JSON"):
+        types = {"entries": "int64", "crc": "uint32", "header": "var * uint8", "model": "var * uint8"}
+        file.mktree("hepae", types).extend({**row, "entries": row["entries"] + 1})
+    with pytest.raises(InputError, match="damaged: its header does not have its checksum"):
         _read(path)
 
 

@@ -82,8 +82,8 @@ def test_the_unit_is_told_by_the_median_pt_and_by_the_option(make_tree):
     assert hepae.read_jets(mev).E.tolist() == [70, 80]
     assert hepae.read_jets(mev, unit="GeV").pt.tolist() == [5e4, 6e4]
     with open_source(mev) as source:
-        assert source.layout.unit == "MeV"
-        assert "MeV" in source.unit_note
+        assert source.layout.collections["jets"].unit == "MeV"
+        assert "MeV" in source.unit_notes["jets"]
 
 
 def test_trigger_jets_are_in_mev(data):

@@ -10,6 +10,7 @@ from dataclasses import replace
 import awkward as ak
 import numpy as np
 import pytest
+import uproot
 
 import hepae
 from hepae.errors import InputError
@@ -55,8 +56,6 @@ def test_root_reads_latents_and_restored_jets(sample, codec, tmp_path):
         assert found["events"] == 20_000
         assert found["jets"] == found["nJet"] == 52_385
         for name in names:
-            import uproot
-
             with uproot.open(path) as file:
                 expected = float(ak.sum(ak.values_astype(file["Events"][name].array(), np.float64)))
             assert found[name] == pytest.approx(expected, rel=1e-9, abs=1e-6)
@@ -133,3 +132,48 @@ def test_root_reads_what_was_restored_within_bounds(sample, tmp_path):
     found = json.loads(_root(SUMS, "Events", back, "Jet_pt"))
     assert found["jets"] == found["nJet"] == 52_385
     assert found["Jet_pt"] == pytest.approx(float(ak.sum(hepae.read_jets(sample).pt)), rel=1e-4)
+
+
+VECTORS = """
+file = ROOT.TFile(sys.argv[1], "RECREATE")
+tree = ROOT.TTree("analysis", "")
+own = array.array("i", [0])
+tree.Branch("njets", own, "njets/I")
+names = ("pt", "eta", "phi", "e")
+vectors = {name: ROOT.std.vector("float")() for name in names}
+for name, vector in vectors.items():
+    tree.Branch(f"jets_{name}", vector)
+for event in ([(50e3, 1, 3, 90e3), (40e3, 0, -3, 41e3)], [], [(30e3, -1, 0, 50e3)]):
+    own[0] = 7
+    for i, name in enumerate(names):
+        vectors[name].clear()
+        for jet in event:
+            vectors[name].push_back(jet[i])
+    tree.Fill()
+tree.Write()
+file.Close()
+"""
+
+
+def test_vectors_of_a_flat_ntuple_in_mev_with_a_number_of_its_own(codec, tmp_path):
+    """``njets`` counts something else: it is neither the jets' counter nor a sign of NanoAOD, which is in GeV."""
+    path, small, back = (tmp_path / name for name in ("in.root", "small.root", "back.root"))
+    _root(f"import array\n{VECTORS}", path)
+    jets = hepae.read_jets(path)
+    assert jets.pt.tolist() == [[50, 40], [], [30]]
+    assert jets.E[0].tolist() == [90, 41]
+    hepae.compress_file(path, small, codec)
+    hepae.decompress_file(small, back)
+    with uproot.open(back) as file:
+        restored = file["analysis"].arrays(how=dict)
+        assert [name for name in restored if not name.startswith("njets_")] == [
+            "njets",
+            *(f"jets_{name}" for name in ("pt", "eta", "phi", "e")),
+        ]
+        assert file["analysis"]["jets_pt"].typename == "float[]"
+    assert restored["njets"].tolist() == [7, 7, 7]
+    assert ak.num(restored["jets_e"]).tolist() == [2, 0, 1]
+    with hepae.open(small) as opened:
+        np.testing.assert_allclose(
+            ak.flatten(restored["jets_pt"]), ak.flatten(opened.jets().pt) * 1000, rtol=1e-6
+        )

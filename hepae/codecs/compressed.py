@@ -110,8 +110,11 @@ class CompressedFile:
             Jets with ``Momentum4D`` behaviour in GeV: the coded columns as the codec restores them (in the type they
             were stored in), any further column as it is.
         """
-        stop = self.num_entries if entry_stop is None else min(entry_stop, self.num_entries)
-        others = [column.branch for column in self.collection.columns if column.name not in self.coded]
+        entry_start, stop, _ = slice(entry_start, entry_stop).indices(self.num_entries)
+        stop = max(entry_start, stop)
+        kept = {branch.name for branch in self.original_branches}
+        further = (column for column in self.collection.columns if column.name not in self.coded)
+        others = [column.branch for column in further if column.branch in kept]
         stored = self._stored([*others, *self._latents], entry_start, stop)
         return self.collection.jets({**stored, **self._restore(stored, entry_start, stop)})
 
@@ -198,12 +201,14 @@ class CompressedFile:
         """Coded columns by the original's branch names, decoded of the latents of these entries."""
         if self._payload is not None:
             return self._restore_clusters(self._payload, entry_start, entry_stop)
-        records = ak.zip({f"z{i}": stored[name] for i, name in enumerate(self._latents)})
+        with reading(self.path):  # lists of different lengths are damage
+            records = ak.zip({f"z{i}": stored[name] for i, name in enumerate(self._latents)})
         chunks: list[dict[str, ak.Array]] = []
         first = 0
         for i, part in enumerate(self._parts):
             begin, end = max(entry_start, first), min(entry_stop, first + part.entries)
-            if begin < end or (begin == end and not chunks and i == len(self._parts) - 1):
+            if begin < end or (not chunks and i == len(self._parts) - 1):
+                begin = min(begin, end)
                 jets = self.codec(i).decompress(records[begin - entry_start : end - entry_start])
                 chunks.append(self.collection.arrays(jets, self.coded))
             first += part.entries

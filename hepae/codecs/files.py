@@ -176,7 +176,7 @@ def compress_file(
                 check_tree(temporary, written, first.entries_per_step(step_size))
         with CompressedFile(temporary) as compressed:
             coded_after = compressed.header["bytes"]["compressed"]
-    notes = [first.unit_note] if first.unit_note else []
+    notes = [first.unit_notes[chosen.name]] if chosen.name in first.unit_notes else []
     if first.unreadable:
         notes.append(
             f"{len(first.unreadable)} branches that uproot cannot read were left out; the header lists them"

@@ -1,7 +1,7 @@
 """The two formats of hepae's own: the model file, and what a compressed file holds beside the user's tree.
 
 A model is safetensors: tensors, and a JSON header in the metadata. A compressed ROOT file has a tree ``hepae`` with
-one row: a JSON header, the number of entries that it covers, and the model where there is one. Files joined by
+one row: a JSON header with its checksum, the number of entries that it covers, and the model where there is one. Files joined by
 ROOT's hadd have a row a part; rows hold counts and never positions, so they stay readable.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +98,14 @@ class Part:
 
 def write_part(file: Any, part: Part) -> None:
     """Write the tree ``hepae`` into an open file of ``uproot.recreate``; the inverse is `read_parts`."""
-    tree = file.mktree(HEADER_TREE, {"entries": "int64", "header": "var * uint8", "model": "var * uint8"})
+    types = {"entries": "int64", "crc": "uint32", "header": "var * uint8", "model": "var * uint8"}
+    file.mktree(HEADER_TREE, types).extend(_part_row(part))
+
+
+def _part_row(part: Part) -> dict[str, ak.Array]:
     text = json.dumps(part.header, sort_keys=True).encode()
-    tree.extend({"entries": np.array([part.entries]), "header": _row(text), "model": _row(part.model)})
+    crc = np.array([_checksum(part.entries, text)], np.uint32)
+    return {"entries": np.array([part.entries]), "crc": crc, "header": _row(text), "model": _row(part.model)}
 
 
 def read_parts(file: Any, where: str) -> list[Part]:
@@ -112,16 +118,21 @@ def read_parts(file: Any, where: str) -> list[Part]:
     """
     if HEADER_TREE not in file:
         raise InputError(f"{where} is not a compressed file: it has no tree {HEADER_TREE!r}")
-    rows = file[HEADER_TREE].arrays(["entries", "header", "model"], how=dict)
+    names = ("entries", "crc", "header", "model")
+    rows = file[HEADER_TREE].arrays(list(names), how=dict)
     parts = []
-    for entries, header, model in zip(rows["entries"], rows["header"], rows["model"], strict=True):
-        try:
-            parsed = json.loads(ak.to_numpy(header).tobytes())
-        except ValueError:
-            raise InputError(f"{where} is damaged: its header is no JSON") from None
+    for entries, crc, header, model in zip(*(rows[name] for name in names), strict=True):
+        text = ak.to_numpy(header).tobytes()
+        if _checksum(int(entries), text) != crc:
+            raise InputError(f"{where} is damaged: its header does not have its checksum")
+        parsed = json.loads(text)
         check_version(parsed, where)
         parts.append(Part(parsed, int(entries), ak.to_numpy(model).tobytes()))
     return parts
+
+
+def _checksum(entries: int, text: bytes) -> int:
+    return zlib.crc32(text, entries & 0xFFFFFFFF)
 
 
 def _row(data: bytes) -> ak.Array:

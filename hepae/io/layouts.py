@@ -163,7 +163,7 @@ class Layout:
     name: str
     collections: dict[str, Collection]
     unit: str | None
-    """Unit of pt, mass and E; None where the convention fixes none and the values have to tell."""
+    """Unit of pt, mass and E that the convention fixes; None where the values of each collection have to tell."""
 
     def in_unit(self, unit: str) -> Layout:
         """Give the same layout with pt, mass and E in this unit."""

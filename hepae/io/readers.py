@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -81,8 +82,11 @@ class Source(ABC):
     num_entries: int
     unit: str | None
     """Unit asked for; None leaves it to the convention or the values."""
-    unit_note: str | None = None
-    """How the unit was found, where the values had to tell it."""
+
+    @cached_property
+    def unit_notes(self) -> dict[str, str]:
+        """How the unit of a collection was found, where the values had to tell it."""
+        return {}
 
     @abstractmethod
     def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
@@ -109,16 +113,23 @@ class Source(ABC):
     def layout(self) -> Layout:
         """Convention and collections found."""
         layout = find_layout(self.branches)
-        unit = self.unit or layout.unit
-        if unit is None and layout.collections:
-            collection = next(iter(layout.collections.values()))
-            branch = collection.column("pt").branch
-            sample = self.arrays([branch], 0, min(self.num_entries, _SAMPLE_ENTRIES))[branch]
-            pt = ak.to_numpy(ak.flatten(sample, axis=None))
-            unit = unit_of(pt)
-            median = float(np.median(pt)) if pt.size else 0.0
-            self.unit_note = f"pt, mass and E taken as {unit} (median pt is {median:.4g}); --unit overrides"
-        return layout.in_unit(unit) if unit else layout
+        if self.unit or layout.unit:
+            return layout.in_unit(self.unit or layout.unit or "GeV")
+        return replace(
+            layout, collections={name: self._by_values(c) for name, c in layout.collections.items()}
+        )
+
+    def _by_values(self, collection: Collection) -> Collection:
+        """Give the collection with the unit that its first values of pt tell."""
+        branch = collection.column("pt").branch
+        sample = self.arrays([branch], 0, min(self.num_entries, _SAMPLE_ENTRIES))[branch]
+        pt = ak.to_numpy(ak.flatten(sample, axis=None))
+        unit = unit_of(pt)
+        median = float(np.median(pt)) if pt.size else 0.0
+        self.unit_notes[collection.name] = (
+            f"pt, mass and E taken as {unit} (median pt is {median:.4g}); --unit overrides"
+        )
+        return replace(collection, unit=unit)
 
 
 class TableSource(Source):
