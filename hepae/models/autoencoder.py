@@ -51,8 +51,8 @@ class AutoencoderConfig:
         """
         if self.activation not in ACTIVATIONS:
             raise ConfigError(f"no activation {self.activation!r}: it is one of {', '.join(ACTIVATIONS)}")
-        if self.latent < 1 or any(width < 1 for width in self.hidden):
-            raise ConfigError(f"widths are positive, not {self.hidden} and latent {self.latent}")
+        if any(type(width) is not int or width < 1 for width in (*self.hidden, self.latent)):
+            raise ConfigError(f"widths are whole and positive, not {self.hidden} and latent {self.latent}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout lies in [0, 1), not at {self.dropout}")
 

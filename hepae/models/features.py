@@ -29,6 +29,8 @@ SENTINELS = (-99.0, -999.0, -9999.0)
 _LOGARITHMIC = ("pt", "mass")
 _FLOOR = 1e-3
 """Smallest value that a logarithmic column keeps, as a fraction of its median."""
+_LOG_LARGEST = 88.0
+"""Its exponential is the largest value of a logarithmic column: still a float32."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Transform:
             offset, scale = float(numbers.mean()), float(numbers.std())
         else:
             offset, scale = float(numbers.min()), float(numbers.max() - numbers.min())
-        return cls(column, logarithmic, offset, scale or 1.0, fill, floor)
+        # The mean of equal numbers is not always that number: their standard deviation is then tiny, not zero.
+        return cls(column, logarithmic, offset, scale if np.ptp(numbers) else 1.0, fill, floor)
 
     def forward(self, values: ArrayLike) -> FloatArray:
         """Values in GeV and radians to features; the inverse is `inverse`."""
@@ -82,7 +85,8 @@ class Transform:
         """Features to values in GeV and radians; phi comes back in (−π, π]."""
         values = np.asarray(features, np.float64) * self.scale + self.offset
         if self.logarithmic:
-            return np.exp(values)
+            # What a network says of jets unlike those it saw has to stay above zero and finite all the same.
+            return np.exp(np.clip(values, np.log(self.floor), _LOG_LARGEST))
         return kinematics.wrap_phi(values) if self.column == "phi" else values
 
     def replaced(self, values: ArrayLike) -> int:
