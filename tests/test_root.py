@@ -177,3 +177,15 @@ def test_vectors_of_a_flat_ntuple_in_mev_with_a_number_of_its_own(codec, tmp_pat
         np.testing.assert_allclose(
             ak.flatten(restored["jets_pt"]), ak.flatten(opened.jets().pt) * 1000, rtol=1e-6
         )
+
+
+def test_root_reads_the_real_dijets(data, codec, tmp_path):
+    original, small, back = data / "pythia_dijets.root", tmp_path / "small.root", tmp_path / "back.root"
+    hepae.compress_file(original, small, codec)
+    hepae.decompress_file(small, back)
+    for path, name in ((small, "Jet_z0"), (back, "Jet_pt")):
+        found = json.loads(_root(SUMS, "Events", path, name))
+        assert (found["events"], found["jets"], found["nJet"]) == (60_000, 181_295, 181_295)
+        with uproot.open(path) as file:
+            expected = float(ak.sum(ak.values_astype(file["Events"][name].array(), np.float64)))
+        assert found[name] == pytest.approx(expected, rel=1e-9, abs=1e-6)
