@@ -185,6 +185,8 @@ def train(
 
     if output.exists() and not force:
         raise OutputError(f"{output} exists already; name another output or add --force")
+    if not output.parent.is_dir():
+        raise OutputError(f"no folder {output.parent} to write {output.name} into; make it first")
     given = {name: value for name, value in options.items() if value is not None}
     if resume is not None:
         if given or config_file or preset:
@@ -223,7 +225,8 @@ def train(
     table.add_row("best epoch", f"{best['epoch'] + 1} of {len(result.history)}")
     table.add_row("basis", config.basis)
     terminal.console().print(table)
-    _print_replaced(result.codec.summary["replaced"], result.codec.summary["jets"])
+    if not quiet:
+        _print_replaced(result.codec.summary["replaced"], result.codec.summary["jets"])
     click.echo(
         f"{output}: model, {output.stat().st_size / 1e6:.2f} MB"
         + (f"; run in {result.run_dir}" if result.run_dir else "")

@@ -36,6 +36,7 @@ def test_the_public_names():
         "residuals",
         "train",
     ]
+    assert {*hepae.__all__} < {*dir(hepae)}
     for name in hepae.__all__:
         assert getattr(hepae, name).__doc__
     with pytest.raises(AttributeError, match="nope"):
@@ -49,6 +50,10 @@ def test_starting_imports_nothing_heavy():
     ).stdout.split()
     assert "click" in loaded
     assert not {"torch", "matplotlib", "coffea", "awkward", "numpy", "uproot", "rich"} & {*loaded}
+
+
+def test_the_commands():
+    assert [*main.commands] == ["sample", "generate", "train", "compress", "decompress", "info", "compare"]
 
 
 def test_every_command_is_in_the_readme():

@@ -41,6 +41,24 @@ def test_the_default_network_has_free_latents():
 def test_presets(preset, hidden, activation):
     config = AutoencoderConfig.preset(preset)
     assert (config.hidden, config.activation, config.latent) == (hidden, activation, 3)
+    network = Autoencoder(4, config)
+    first, second, third = hidden
+    assert _shape(network.encoder) == [(4, first), (first, second), (second, third), (third, 3)]
+    assert _shape(network.decoder) == [(3, third), (third, second), (second, first), (first, 4)]
+    assert isinstance(network.encoder[-1], nn.Linear) == preset.startswith("AE")
+
+
+def test_without_hidden_layers_it_is_linear():
+    network = Autoencoder(4, AutoencoderConfig(hidden=(), latent=2))
+    assert [type(layer) for layer in [*network.encoder, *network.decoder]] == [nn.Linear, nn.Linear]
+
+
+def test_dropout_only_acts_in_training():
+    torch.manual_seed(0)
+    network, features = Autoencoder(4, AutoencoderConfig(hidden=(64,), dropout=0.5)), torch.rand(9, 4)
+    assert not torch.equal(network(features), network(features))
+    network.eval()
+    assert torch.equal(network(features), network(features))
 
 
 def test_options_become_layers():
@@ -55,10 +73,24 @@ def test_a_configuration_is_rebuilt_from_json():
 
 
 @pytest.mark.parametrize(
-    "options", [{"activation": "sin"}, {"latent": 0}, {"hidden": (0,)}, {"dropout": 1.0}]
+    "options",
+    [
+        {"activation": "sin"},
+        {"latent": 0},
+        {"latent": True},
+        {"hidden": (0,)},
+        {"hidden": (8.5,)},
+        {"hidden": ("8",)},
+        {"dropout": 1.0},
+        {"dropout": -0.1},
+    ],
 )
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(ConfigError):
         AutoencoderConfig(**options)
-    with pytest.raises(ConfigError, match="original"):
-        AutoencoderConfig.preset("nope")
+
+
+@pytest.mark.parametrize("name", ["nope", "connections-0", "connections-", "connections-1.5", "Original"])
+def test_unknown_presets_are_refused(name):
+    with pytest.raises(ConfigError, match="original, AE_3D_200, AE_3D_100, connections-N"):
+        AutoencoderConfig.preset(name)

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from matplotlib.text import Text
 
 import hepae
 from hepae.cli import main
+from hepae.validation import plotting
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -29,30 +31,6 @@ def work(sample, codec, tmp_path, monkeypatch):
 
 def run(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-@pytest.mark.usefixtures("work")
-def test_the_main_job():
-    training = ("--epochs", 2, "--hidden", "16-8", "--batch-size", 512, "--latent", 3, "--test", "jets.root")
-    for command in (
-        ("train", "jets.root", "-o", "m.safetensors", *training),
-        ("compress", "jets.root", "-m", "m.safetensors", "-o", "small.root", "--latent-bits", 10),
-        ("decompress", "small.root", "-o", "back.root"),
-        ("compare", "jets.root", "small.root", "-o", "out"),
-        ("info", "small.root"),
-        ("info", "m.safetensors"),
-        ("info", "jets.root"),
-    ):
-        result = run(*command)
-        assert result.exit_code == 0, result.output
-    assert len(hepae.read_jets("back.root")) == 20_000
-    assert Path("out/pt_residual.pdf").exists()
-    (folder,) = Path("runs").iterdir()
-    assert {"config.toml", "metrics.csv", "loss.png", "best.pt", "last.pt"} <= {
-        path.name for path in folder.iterdir()
-    }
-    assert json.loads(run("info", "small.root", "--json").stdout)["codec"] == "latent"
-    assert json.loads(run("info", "m.safetensors", "--json").stdout)["network"]["hidden"] == [16, 8]
 
 
 @pytest.mark.usefixtures("work")
@@ -75,18 +53,73 @@ def test_bounds_need_no_model():
 
 
 @pytest.mark.usefixtures("work")
-def test_compare_prints_its_metrics():
+def test_compare_prints_its_metrics(monkeypatch):
+    monkeypatch.setattr(plotting, "save", lambda _, path: [path])  # the figures are test_comparison's
     run("compress", "jets.root", "-m", "model.safetensors", "-o", "small.root")
     result = run("compare", "jets.root", "small.root", "-o", "out", "--json", "--quiet")
     assert json.loads(result.stdout) == json.loads(Path("out/metrics.json").read_text())
 
 
 @pytest.mark.usefixtures("work")
-def test_the_word_atlas_stands_only_where_asked_for():
-    run("compress", "jets.root", "-m", "model.safetensors", "-o", "small.root")
-    for folder, options in (("plain", ()), ("atlas", ("--experiment", "ATLAS", "--label", "Internal"))):
-        assert run("compare", "jets.root", "small.root", "-o", folder, *options).exit_code == 0
-    assert Path("plain/pt.png").read_bytes() != Path("atlas/pt.png").read_bytes()
+def test_the_word_atlas_stands_only_where_asked_for(monkeypatch):
+    texts = []
+
+    def read(figure, path):
+        texts.append({text.get_text() for text in figure.findobj(Text)})
+        return [path]
+
+    monkeypatch.setattr(plotting, "save", read)
+    assert run("compare", "jets.root", "jets.root", "-o", "plain").exit_code == 0
+    assert len(texts) >= 10
+    assert not any("ATLAS" in text for figure in texts for text in figure)
+    texts.clear()
+    options = ("--experiment", "ATLAS", "--label", "Internal")
+    assert run("compare", "jets.root", "jets.root", "-o", "atlas", *options).exit_code == 0
+    assert len(texts) >= 10
+    for figure in texts:
+        assert any("ATLAS" in text for text in figure)
+        assert any("Internal" in text for text in figure)
+
+
+@pytest.mark.usefixtures("work")
+def test_a_run_is_resumed():
+    options = ("--epochs", 2, "--hidden", "16-8", "--fraction", 0.1)
+    assert run("train", "jets.root", "-o", "first", *options).exit_code == 0
+    (folder,) = Path("runs").iterdir()
+    result = run("train", "jets.root", "-o", "again", "--resume", folder)
+    assert result.exit_code == 0, result.output
+    assert Path("again").read_bytes() == Path("first").read_bytes()
+    assert [*Path("runs").iterdir()] == [folder]
+    both = run("train", "jets.root", "-o", "other", "--resume", folder, "--epochs", 9)
+    assert both.exit_code == 2
+    for checkpoint in (b"damaged", pickle.dumps(_Hostile())):
+        (folder / "last.pt").write_bytes(checkpoint)
+        _one_line(run("train", "jets.root", "-o", "other", "--resume", folder), "last.pt", "damaged")
+    assert not Path("other").exists()
+    assert not Path("ran").exists()
+    for none in ("runs", "nowhere"):
+        _one_line(run("train", "jets.root", "-o", "other", "--resume", none), "no run to resume", none)
+
+
+@pytest.mark.usefixtures("work")
+def test_a_run_is_resumed_only_on_its_own_jets():
+    options = ("--epochs", 1, "--hidden", "8", "--fraction", 0.1)
+    run("train", "jets.root", "-o", "first", *options)
+    (folder,) = Path("runs").iterdir()
+    others = run("train", "jets.root", "-o", "other", "--resume", folder, "--collection", "GenJet")
+    _one_line(others, "other jets", str(folder))
+    assert not Path("other").exists()
+
+
+@pytest.mark.usefixtures("work")
+def test_options_of_a_file_and_of_the_command_line():
+    Path("c.toml").write_text('epochs = 3\nfraction = 0.05\nruns_dir = "kept"\n[network]\nhidden = [12, 6]\n')
+    result = run("train", "jets.root", "-o", "m", "--config", "c.toml", "--epochs", 1, "--latent", 2)
+    assert result.exit_code == 0, result.output
+    (folder,) = Path("kept").iterdir()
+    config = hepae.TrainingConfig.from_toml(folder / "config.toml")
+    assert (config.epochs, config.fraction) == (1, 0.05)
+    assert (config.network.hidden, config.network.latent) == ((12, 6), 2)
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in main.commands)])
@@ -142,15 +175,15 @@ def test_bad_input_ends_in_one_line_and_leaves_nothing(work, make_tree, name, wo
 @pytest.mark.usefixtures("work")
 def test_a_model_of_other_columns():
     config = hepae.TrainingConfig(
-        epochs=1, columns=("pt", "qgl"), network=hepae.AutoencoderConfig(hidden=(8,))
+        epochs=1, columns=("pt", "eta", "phi", "mass", "qgl"), network=hepae.AutoencoderConfig(hidden=(8,))
     )
     jets = hepae.read_jets("jets.root")[:500]
     jets["qgl"] = jets.pt * 2
     hepae.train(jets, config).codec.save("other.safetensors")
     _one_line(
         run("compress", "jets.root", "-m", "other.safetensors", "-o", "out.root"),
-        "pt, qgl",
-        "pt, eta, phi, mass",
+        "has no qgl",
+        "only pt, eta, phi, mass",
     )
     assert not Path("out.root").exists()
     _one_line(run("compress", "jets.root", "-m", "jets.root", "-o", "out.root"), "no hepae model")
@@ -183,6 +216,14 @@ def test_existing_output_needs_force():
         ("train", "jets.root", "-o", "m", "--hidden", "a-b"),
         ("train", "jets.root", "-o", "m", "--preset", "nope"),
         ("train", "jets.root", "-o", "m", "--epochs", 0),
+        ("train", "jets.root", "-o", "m", "--epochs", "many"),
+        ("train", "jets.root", "-o", "m", "--seed", -1),
+        ("train", "jets.root", "-o", "m", "--fraction", 0),
+        ("train", "jets.root", "-o", "m", "--activation", "sin"),
+        ("train", "jets.root", "-o", "m", "--basis", "fourier"),
+        ("train", "jets.root", "-o", "m", "--columns", ","),
+        ("train", "jets.root", "-o", "m", "--columns", "pt,eta,phi,m,E"),
+        ("train", "jets.root", "-o", "m", "--config", "none.toml"),
         ("train", "jets.root", "-o", "m", "--device", "abacus"),
         ("train", "-o", "m"),
         ("info", "jets.root", "--unit", "eV"),
@@ -203,21 +244,39 @@ def test_quiet_says_nothing_on_the_way():
     assert result.stderr == ""
     loud = run("compress", "jets.root", "-m", "model.safetensors", "-o", "small.root", "--force")
     assert "compressing" in loud.stderr
+    for word, command in {
+        "training": ("train", "jets.root", "-o", "m", "--epochs", 1, "--hidden", "8", "--fraction", 0.1),
+        "restoring": ("decompress", "small.root", "-o", "back.root"),
+    }.items():
+        quiet = run(*command, "--quiet")
+        assert quiet.exit_code == 0
+        assert word not in quiet.stderr
+        assert word in run(*command, "--force").stderr
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         ("compress", "jets.root", "-m", "model.safetensors", "-o", "out.root"),
+        ("decompress", "small.root", "-o", "out.root"),
+        ("train", "jets.root", "-o", "out.root", "--epochs", 1, "--hidden", "64-32", "--fraction", 0.1),
         ("sample", "out.root"),
         ("compare", "jets.root", "jets.root", "-o", "out"),
     ],
 )
-def test_a_full_disk_ends_in_one_line_and_leaves_no_output(work, arguments):
+def test_a_full_disk_ends_in_one_line_and_leaves_no_output(work, codec, arguments):
     """A limit on the size of files stands for the full disk: writes fail in the same way."""
+    if arguments[0] == "decompress":
+        hepae.compress_file("jets.root", "small.root", codec)
     before = {path.name for path in work.iterdir()}
     done = subprocess.run(
-        [sys.executable, "-m", "hepae", *arguments, *(() if arguments[0] == "sample" else ("--quiet",))],
+        [
+            sys.executable,
+            "-m",
+            "hepae",
+            *map(str, arguments),
+            *(() if arguments[0] == "sample" else ("--quiet",)),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -226,8 +285,12 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_output(work, arguments):
     assert done.returncode == 1
     assert done.stderr.startswith("Error: cannot write")
     assert len(done.stderr.splitlines()) == 1
-    assert {path.name for path in work.iterdir()} - before <= {"out"}
+    assert {path.name for path in work.iterdir()} - before <= {
+        "out",
+        "runs",
+    }  # folders of figures and of the run
     assert not Path("out/metrics.json").exists()
+    assert not [*work.rglob("*.part")]
 
 
 def test_the_readmes_shell_commands_are_real_options():
@@ -237,3 +300,9 @@ def test_the_readmes_shell_commands_are_real_options():
             continue
         known = {option for parameter in main.commands[words[0]].params for option in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= known | {"--help"}
+
+
+@pytest.mark.usefixtures("work")
+def test_an_output_folder_that_is_not_there_is_said_before_training():
+    _one_line(run("train", "jets.root", "-o", "nofolder/m.safetensors"), "no folder nofolder")
+    assert not Path("runs").exists()

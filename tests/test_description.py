@@ -26,7 +26,7 @@ def test_a_file_with_jets(sample):
     }
     assert all(of["bytes"] > 0 for of in jet["columns"].values())
     assert content["bytes"] == sample.stat().st_size
-    json.dumps(content)
+    json.dumps(content, allow_nan=False)
 
 
 def test_a_pickle(data):
@@ -50,6 +50,11 @@ def test_a_compressed_file_and_a_model(sample, codec, tmp_path):
         "physics",
         ["pt", "eta", "phi", "mass"],
     )
+    assert model["parameters"] == sum(p.numel() for p in codec.network.parameters())
+    assert model["network"]["hidden"] == [16, 8]
+    assert model["bytes"] == (tmp_path / "m.safetensors").stat().st_size
+    for described in (content, model):
+        json.dumps(described, allow_nan=False)
     assert content["model_sha256"] == hashlib.sha256((tmp_path / "m.safetensors").read_bytes()).hexdigest()
 
 

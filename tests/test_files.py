@@ -224,7 +224,7 @@ def test_strings_are_named_and_can_be_dropped(codec, tmp_path):
 
 def test_a_model_of_other_columns_names_both(sample, data, tmp_path):
     config = hepae.TrainingConfig(
-        columns=("pt", "charge"), epochs=1, network=hepae.AutoencoderConfig(hidden=(8,))
+        columns=("pt", "eta", "phi", "mass", "charge"), epochs=1, network=hepae.AutoencoderConfig(hidden=(8,))
     )
     other = hepae.train(hepae.read_jets(data / "pythia_jets_18columns.root"), config).codec
     with pytest.raises(CodecError, match=r"charge.*only pt, eta, phi, mass"):

@@ -28,6 +28,25 @@ def test_latents_lie_in_the_jets_lists_and_come_back(codec, jets):
     np.testing.assert_allclose(flat.pt, ak.flatten(restored.pt), rtol=1e-4)
 
 
+def test_events_without_jets_and_no_events_at_all(codec, jets):
+    hollow = ak.concatenate([jets[:2][:, :0], jets[2:4], jets[:1][:, :0]])
+    for some in (hollow, hollow[:2], hollow[:0]):
+        restored = codec.decompress(codec.compress(some))
+        assert ak.num(restored).tolist() == ak.num(some).tolist()
+    assert len(codec.decompress(codec.compress(ak.flatten(jets)[:0]))) == 0
+
+
+def test_jets_that_are_no_numbers_become_numbers_and_are_counted(codec):
+    bad = {"pt": [50.0, np.nan], "eta": [np.inf, 1], "phi": [0.0, -999], "mass": [-1.0, 0]}
+    jets = hepae.kinematics.momenta({name: np.array(values) for name, values in bad.items()})
+    assert codec.replaced(jets) == {"pt": 1, "eta": 1, "phi": 1, "mass": 2}
+    for some in (codec, codec.with_latent_bits(8)):
+        restored = some.decompress(some.compress(jets))
+        for name in ("pt", "eta", "phi", "mass", "E"):
+            assert np.isfinite(ak.to_numpy(getattr(restored, name))).all()
+        assert ak.all(restored.mass > 0)
+
+
 def test_a_trained_codec_is_near_the_original(sample):
     jets = hepae.read_jets(sample)
     config = hepae.TrainingConfig(
@@ -79,15 +98,27 @@ def test_integer_latents_are_within_half_a_step(codec, jets, bits):
         assert np.abs(back - values)[inside].max() <= 0.51 * step + 1e-6
         assert ak.max(stored[name]) <= 2**bits - 1
     assert hepae.LatentCodec.from_bytes(integers.to_bytes()) == integers
+
+
+@pytest.mark.parametrize("bits", [-1, 0, 1, 17, 40])
+def test_other_numbers_of_bits_are_refused(codec, bits):
     with pytest.raises(ConfigError, match="2 to 16"):
-        codec.with_latent_bits(17)
+        codec.with_latent_bits(bits)
 
 
 def test_missing_columns_and_latents_are_named(codec, jets):
     with pytest.raises(CodecError, match="z0, z1, z2"):
         codec.decompress(ak.Array({"z0": [1.0]}))
+    columns = ("pt", "eta", "phi", "mass", "nope")
     with pytest.raises(CodecError, match="'nope'"):
-        hepae.train(jets, hepae.TrainingConfig(columns=("pt", "nope"), epochs=1))
+        hepae.train(jets, hepae.TrainingConfig(columns=columns, epochs=1))
+    network = hepae.AutoencoderConfig(hidden=(8,))
+    config = hepae.TrainingConfig(columns=("pt", "eta", "phi", "mass", "qgl"), epochs=1, network=network)
+    tagged = ak.with_field(jets, jets.pt * 0.01, "qgl")
+    other = hepae.train(tagged, config).codec
+    assert other.decompress(other.compress(tagged)).fields == ["pt", "eta", "phi", "mass", "qgl"]
+    with pytest.raises(CodecError, match="these jets have no qgl, only pt, eta, phi, mass"):
+        other.compress(jets)
 
 
 def test_damaged_models_are_refused(codec, tmp_path):
@@ -111,3 +142,14 @@ def test_damaged_models_are_refused(codec, tmp_path):
             hepae.load_codec(path)
     with pytest.raises(InputError, match="cannot read the model"):
         hepae.load_codec(tmp_path / "none")
+
+
+def test_a_codec_that_only_restores_still_does_with_other_bits(codec, jets):
+    decoder = hepae.LatentCodec.from_bytes(codec.to_bytes(encoder=False)).with_latent_bits(8)
+    with pytest.raises(CodecError, match="only restore"):
+        decoder.compress(jets)
+
+
+def test_columns_that_make_no_jet_are_refused_before_training(jets):
+    with pytest.raises(ConfigError, match="are no jet"):
+        hepae.train(jets, hepae.TrainingConfig(columns=("pt", "eta"), epochs=1))

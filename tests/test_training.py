@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -13,8 +15,10 @@ import torch
 
 import hepae
 from hepae.codecs.latent import train
-from hepae.errors import ConfigError, InputError
-from hepae.models.training import Run, TrainingConfig
+from hepae.errors import CodecError, ConfigError, InputError, OutputError
+from hepae.kinematics import flat_column
+from hepae.models.features import FeatureMap
+from hepae.models.training import Run, TrainingConfig, mean_squared_error
 
 SMALL = hepae.AutoencoderConfig(hidden=(16, 8))
 CONFIG = TrainingConfig(epochs=4, network=SMALL, batch_size=256)
@@ -36,14 +40,39 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(jets):
     assert train(jets, replace(CONFIG, seed=1)).codec.to_bytes() != first
 
 
-def test_features_are_fitted_without_the_validation_jets(jets):
-    result = train(jets, replace(CONFIG, validation_fraction=0.5, basis="minmax", epochs=1))
-    pt = np.sort(np.asarray(hepae.kinematics.flat_column(jets, "pt")))
-    assert result.codec.summary["jets"] == len(pt) - round(len(pt) / 2)
-    outside = train(jets[:1500], replace(CONFIG, epochs=1), validation=jets[1500:])
-    again = train(jets[:1500], replace(CONFIG, epochs=1), validation=jets[1500:1600])
-    assert outside.codec.features == again.codec.features
-    assert outside.history[0].validation_loss != again.history[0].validation_loss
+def _columns(jets):
+    return {name: flat_column(jets, name) for name in ("pt", "eta", "phi", "mass")}
+
+
+def test_features_are_fitted_on_the_training_jets_alone(jets):
+    config = replace(CONFIG, epochs=1, basis="minmax", columns=("pt", "eta", "phi", "mass"))
+    outside = train(jets[:1500], config, validation=jets[1500:], test=jets[1500:])
+    assert outside.codec.features == FeatureMap.fit(_columns(jets[:1500]), "minmax")
+    assert outside.codec.features != FeatureMap.fit(_columns(jets), "minmax")
+
+
+def test_jets_set_aside_for_validation_are_not_trained_on():
+    """One jet is far from all others: the features reach it only when it is drawn for training."""
+    values = {name: np.linspace(1, 2, 100) for name in ("pt", "eta", "phi", "mass")}
+    values["pt"][17] = 1000.0
+    jets = hepae.kinematics.momenta(values)
+    config = replace(CONFIG, epochs=1, basis="minmax", validation_fraction=0.5)
+    tops = set()
+    for seed in range(10):
+        codec = train(jets, replace(config, seed=seed)).codec
+        assert codec.summary["jets"] == 50
+        pt = codec.features.transforms[0]
+        tops.add(round(pt.offset + pt.scale))
+    assert tops == {2, 1000}
+
+
+def test_the_weights_of_the_best_epoch_are_kept(jets):
+    config = replace(CONFIG, epochs=200, patience=2, learning_rate=0.5, schedule="constant")
+    result = train(jets[:1500], config, validation=jets[1500:])
+    losses = [row.validation_loss for row in result.history]
+    features = torch.from_numpy(result.codec.features.forward(_columns(jets[1500:])))
+    assert min(losses) < losses[-1]
+    assert mean_squared_error(result.codec.network, features) == pytest.approx(min(losses), rel=1e-5)
 
 
 def test_a_test_input_is_logged_and_decides_nothing(jets):
@@ -56,10 +85,38 @@ def test_a_test_input_is_logged_and_decides_nothing(jets):
 
 def test_training_stops_when_patience_ends(jets):
     config = replace(CONFIG, epochs=200, patience=2, learning_rate=0.5, schedule="constant")
-    history = train(jets, config).history
-    losses = [row.validation_loss for row in history]
-    assert len(history) < 200
-    assert min(losses) == losses[-3 - 0] or losses.index(min(losses)) == len(losses) - 3
+    losses = [row.validation_loss for row in train(jets, config).history]
+    assert len(losses) < 200
+    assert losses.index(min(losses)) == len(losses) - 1 - 2
+
+
+def test_schedules(jets):
+    constant = [row.learning_rate for row in train(jets, replace(CONFIG, schedule="constant")).history]
+    assert constant == [CONFIG.learning_rate] * 4
+    cycle = [row.learning_rate for row in train(jets, replace(CONFIG, epochs=10)).history]
+    peak = cycle.index(max(cycle))
+    assert 0 < peak < 9
+    assert CONFIG.learning_rate * 0.9 < cycle[peak] <= CONFIG.learning_rate
+    assert cycle[-1] < 1e-4 * CONFIG.learning_rate
+
+
+def test_a_training_that_diverges_is_said(jets):
+    with pytest.raises(CodecError, match="--learning-rate"):
+        train(jets, replace(CONFIG, learning_rate=1e30))
+    with pytest.raises(CodecError, match="validate on jets"):
+        train(jets, CONFIG, validation=jets[:0])
+
+
+def test_batch_norm_takes_a_last_batch_of_one_jet(jets):
+    flat = hepae.kinematics.momenta({name: values[:101] for name, values in _columns(jets).items()})
+    config = replace(CONFIG, batch_size=50, network=replace(SMALL, batch_norm=True))
+    assert len(train(flat, config, validation=jets).history) == 4
+
+
+def test_too_few_jets_are_said(jets):
+    for some in (jets[:0], jets[:1]):
+        with pytest.raises(CodecError, match="too few"):
+            train(some, CONFIG)
 
 
 def test_a_fraction_of_the_jets_is_used(jets):
@@ -79,8 +136,23 @@ def test_a_run_is_recorded(jets, tmp_path):
     for row, metrics in zip(rows, result.history, strict=True):
         assert float(row["train_loss"]) == metrics.train_loss
         assert float(row["test_loss"]) == metrics.test_loss
-    assert (run / "best.pt").exists()
-    assert (run / "last.pt").exists()
+    names = {path.name for path in run.iterdir() if "tfevents" not in path.name}
+    assert names == {"config.toml", "metrics.csv", "best.pt", "last.pt"}
+    best = torch.load(run / "best.pt", weights_only=True)
+    assert best["epoch"] == result.codec.summary["best"]["epoch"]
+    for name, tensor in result.codec.network.state_dict().items():
+        assert torch.equal(best["model"][name], tensor)
+
+
+def test_two_runs_in_one_second_have_folders_of_their_own(jets, tmp_path):
+    config = replace(CONFIG, epochs=1, runs_dir=tmp_path)
+    assert len({train(jets[:100], config).run_dir for _ in range(3)}) == 3
+
+
+def test_a_run_that_cannot_be_recorded_is_said(jets, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="run folder"):
+        train(jets, replace(CONFIG, runs_dir=tmp_path / "file"))
 
 
 def test_tensorboard_has_the_same_losses(jets, tmp_path):
@@ -91,46 +163,104 @@ def test_tensorboard_has_the_same_losses(jets, tmp_path):
     events = EventAccumulator(str(result.run_dir)).Reload()
     logged = [scalar.value for scalar in events.Scalars("validation_loss")]
     np.testing.assert_allclose(logged, [row.validation_loss for row in result.history], rtol=1e-6)
+    assert [scalar.step for scalar in events.Scalars("train_loss")] == [0, 1, 2, 3]
 
 
 SCRIPT = """
-import sys, pathlib, hepae
+import pathlib, sys, hepae
 from hepae.codecs.latent import train
 from hepae.models.training import Run, TrainingConfig
-jets = hepae.read_jets(sys.argv[1])[:3000]
+sample, folder, what = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
+jets = hepae.read_jets(sample)[:3000]
 network = hepae.AutoencoderConfig(hidden=(16, 8), dropout=0.1)
-if sys.argv[3] == "new":
-    config = TrainingConfig(epochs=30, network=network, batch_size=64, runs_dir=pathlib.Path(sys.argv[2]))
-    result = train(jets, config)
+if what == "new":
+    train(jets, TrainingConfig(epochs=30, network=network, batch_size=64, runs_dir=folder)).codec.save(sys.argv[4])
 else:
-    run, config = Run.resume(pathlib.Path(sys.argv[2]))
-    result = train(jets, config, resume=run)
-sys.stdout.buffer.write(result.codec.to_bytes())
+    run, config = Run.resume(folder)
+    train(jets, config, resume=run).codec.save(sys.argv[4])
 """
 
 
 def _start(*arguments):
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, *map(str, arguments)], stdout=subprocess.PIPE)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, *map(str, arguments)], env=environment)
+
+
+def _epochs(folder):
+    return sum(len(path.read_text().splitlines()) - 1 for path in folder.glob("*/metrics.csv"))
 
 
 def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(sample, tmp_path):
-    unbroken = _start(sample, tmp_path / "unbroken", "new")
-    expected = unbroken.communicate()[0]
-    killed = _start(sample, tmp_path / "killed", "new")
+    killed = _start(sample, tmp_path / "killed", "new", tmp_path / "never")
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("killed/*/last.pt")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.2)
+    while _epochs(tmp_path / "killed") < 2 and time.monotonic() < deadline:
+        time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    killed.stdout.close()
+    assert killed.wait() == -signal.SIGKILL
+    assert 2 <= _epochs(tmp_path / "killed") < 30
     (run,) = (tmp_path / "killed").iterdir()
-    epochs = len((run / "metrics.csv").read_text().splitlines()) - 1
-    assert 0 < epochs < 30
-    resumed = _start(sample, run, "resume")
-    found = resumed.communicate()[0]
-    assert len(expected) > 1000
-    assert found == expected
+    both = [
+        _start(sample, run, "resume", tmp_path / "resumed"),
+        _start(sample, tmp_path / "unbroken", "new", tmp_path / "expected"),
+    ]
+    assert [process.wait() for process in both] == [0, 0]
+    assert (tmp_path / "resumed").read_bytes() == (tmp_path / "expected").read_bytes()
+    assert _epochs(tmp_path / "killed") == _epochs(tmp_path / "unbroken") == 30
+
+
+def test_a_finished_run_resumes_to_the_same_codec(jets, tmp_path):
+    result = train(jets, replace(CONFIG, runs_dir=tmp_path))
+    run, config = Run.resume(result.run_dir)
+    again = train(jets, config, resume=run)
+    assert again.codec.to_bytes() == result.codec.to_bytes()
+    assert again.history == result.history
+
+
+def test_a_run_stopped_by_patience_resumes_to_the_same_codec(jets, tmp_path):
+    config = replace(
+        CONFIG, epochs=200, patience=2, learning_rate=0.5, schedule="constant", runs_dir=tmp_path
+    )
+    result = train(jets, config)
+    run, config = Run.resume(result.run_dir)
+    assert train(jets, config, resume=run).codec.to_bytes() == result.codec.to_bytes()
+
+
+class _Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("write", [lambda x: pickle.dumps(x), None])
+@pytest.mark.parametrize("name", ["last.pt", "best.pt"])
+def test_a_hostile_checkpoint_is_not_run(jets, tmp_path, write, name):
+    result = train(jets[:100], replace(CONFIG, epochs=1, runs_dir=tmp_path / "runs"))
+    path, hostile = result.run_dir / name, _Hostile(tmp_path / "ran")
+    torch.save(hostile, path) if write is None else path.write_bytes(write(hostile))
+    run, config = Run.resume(result.run_dir)
+    with pytest.raises(InputError, match=rf"{name} is damaged"):
+        train(jets[:100], config, resume=run)
+    assert not (tmp_path / "ran").exists()
+    (torch.load(path, weights_only=False) if write is None else pickle.loads(path.read_bytes()))
+    assert (tmp_path / "ran").exists()  # the test's own bait does bite
+
+
+@pytest.mark.parametrize("content", [{}, [1], {"fingerprint": None}])
+def test_a_checkpoint_of_something_else_is_refused(jets, tmp_path, content):
+    result = train(jets[:100], replace(CONFIG, epochs=1, runs_dir=tmp_path))
+    torch.save(content, result.run_dir / "last.pt")
+    run, config = Run.resume(result.run_dir)
+    with pytest.raises(InputError):
+        train(jets[:100], config, resume=run)
+
+
+def test_a_run_whose_configuration_was_changed_is_refused(jets, tmp_path):
+    result = train(jets[:100], replace(CONFIG, epochs=1, runs_dir=tmp_path))
+    run, config = Run.resume(result.run_dir)
+    with pytest.raises(InputError, match="do not fit"):
+        train(jets[:100], replace(config, network=hepae.AutoencoderConfig(hidden=(17,))), resume=run)
 
 
 def test_a_run_is_resumed_only_on_its_own_jets(jets, tmp_path):
@@ -149,6 +279,7 @@ def test_a_run_is_resumed_only_on_its_own_jets(jets, tmp_path):
     "options",
     [
         {"epochs": 0},
+        {"epochs": 7.5},
         {"batch_size": 0},
         {"learning_rate": -1.0},
         {"optimizer": "sgd9"},
@@ -156,6 +287,11 @@ def test_a_run_is_resumed_only_on_its_own_jets(jets, tmp_path):
         {"fraction": 0.0},
         {"validation_fraction": 1.0},
         {"patience": 0},
+        {"seed": -1},
+        {"seed": 2**40},
+        {"seed": 1.5},
+        {"weight_decay": -1.0},
+        {"batch_size": 1, "network": hepae.AutoencoderConfig(batch_norm=True)},
         {"columns": ()},
     ],
 )

@@ -127,6 +127,7 @@ class LatentCodec:
             latent_range=self.latent_range,
             latent_bits=bits,
             summary=self.summary,
+            has_encoder=self.has_encoder,
         )
 
     def replaced(self, jets: ak.Array) -> dict[str, int]:
@@ -232,7 +233,7 @@ class LatentCodec:
                 state if has_encoder else {name.removeprefix("decoder."): state[name] for name in state}
             )
             low, high = (tuple(ends) for ends in header["latent_range"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (ConfigError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise CodecError(f"{where} is damaged: its header and tensors do not fit ({reason})") from None
         bits, summary = header.get("latent_bits"), header.get("training")
@@ -311,6 +312,7 @@ def train(
         If the jets lack a column, or are too few to split.
     """
     config = config or TrainingConfig()
+    config.torch_device()  # a device that is not there is said before a run's folder is made
     names = basis_columns(config.columns, config.basis)
     columns = _columns(jets, names)
     total = len(columns[names[0]])

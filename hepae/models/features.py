@@ -70,8 +70,8 @@ class Transform:
             offset, scale = float(numbers.mean()), float(numbers.std())
         else:
             offset, scale = float(numbers.min()), float(numbers.max() - numbers.min())
-        # The mean of equal numbers is not always that number: their standard deviation is then tiny, not zero.
-        return cls(column, logarithmic, offset, scale if np.ptp(numbers) else 1.0, fill, floor)
+        # Equal numbers can have a standard deviation that is tiny and not zero, and tiny numbers one that is zero.
+        return cls(column, logarithmic, offset, scale if scale and np.ptp(numbers) else 1.0, fill, floor)
 
     def forward(self, values: ArrayLike) -> FloatArray:
         """Values in GeV and radians to features; the inverse is `inverse`."""
@@ -166,6 +166,11 @@ def basis_columns(columns: Sequence[str], basis: str) -> tuple[str, ...]:
 
     >>> basis_columns(["pt", "eta", "phi", "E"], "physics")
     ('pt', 'eta', 'phi', 'mass')
+
+    Raises
+    ------
+    ConfigError
+        If two name the same number, or the four-momentum is incomplete: no jet could be restored from the others.
     """
     names = [
         ("mass" if name in ("m", "E") and basis == "physics" else "mass" if name == "m" else name)
@@ -173,4 +178,8 @@ def basis_columns(columns: Sequence[str], basis: str) -> tuple[str, ...]:
     ]
     if len(set(names)) != len(names):
         raise ConfigError(f"columns {', '.join(columns)} name the same number twice")
+    if not {"pt", "eta", "phi"} <= {*names} or not {"mass", "E"} & {*names}:
+        raise ConfigError(
+            f"columns {', '.join(columns)} are no jet: pt, eta, phi and one of mass and E are needed"
+        )
     return tuple(names)

@@ -17,7 +17,7 @@ import tomli_w
 import torch
 from torch.nn import functional
 
-from hepae.errors import ConfigError, InputError, OutputError
+from hepae.errors import CodecError, ConfigError, InputError, OutputError
 from hepae.models.autoencoder import AutoencoderConfig
 
 if TYPE_CHECKING:
@@ -91,12 +91,14 @@ class TrainingConfig:
             f"no optimizer {self.optimizer!r}: it is one of {', '.join(OPTIMIZERS)}": self.optimizer
             in OPTIMIZERS,
             f"no schedule {self.schedule!r}: it is one of {', '.join(SCHEDULES)}": self.schedule in SCHEDULES,
-            f"epochs and batch size are positive, not {self.epochs} and {self.batch_size}": (
-                self.epochs > 0 and self.batch_size > 0
+            f"epochs and batch size are whole and positive, not {self.epochs} and {self.batch_size}": all(
+                type(number) is int and number > 0 for number in (self.epochs, self.batch_size)
             ),
-            f"the learning rate is positive, not {self.learning_rate}": (
-                math.isfinite(self.learning_rate) and self.learning_rate > 0
-            ),
+            "batch norm needs batches of two jets": self.batch_size > 1 or not self.network.batch_norm,
+            f"the weight decay is not below zero, as {self.weight_decay} is": self.weight_decay >= 0,
+            f"the seed is whole and in [0, 2^32), not {self.seed}": type(self.seed) is int
+            and 0 <= self.seed < 2**32,
+            f"the learning rate is positive, not {self.learning_rate}": 0 < self.learning_rate < math.inf,
             f"patience is at least one epoch, not {self.patience}": self.patience is None
             or self.patience > 0,
             f"the validation fraction lies in (0, 1), not at {self.validation_fraction}": (
@@ -288,6 +290,7 @@ class Run:
             temporary.write_bytes(content)
             temporary.replace(self.path / name)
         except OSError as error:
+            temporary.unlink(missing_ok=True)
             raise OutputError(f"cannot write {self.path / name}: {error.strerror}") from None
 
 
@@ -345,7 +348,9 @@ def fit(
     Raises
     ------
     InputError
-        If the run to resume was trained on other jets.
+        If the run to resume was trained on other jets, or its checkpoints are damaged.
+    CodecError
+        If no epoch has a finite validation loss.
     """
     device = config.torch_device()
     model.to(device)
@@ -367,23 +372,30 @@ def fit(
     best: dict[str, Any] = {"loss": math.inf, "epoch": -1, "model": model.state_dict()}
     last = run.load("last.pt") if run is not None else None
     if run is not None and last is not None:
-        if last["fingerprint"] != fingerprint:
-            raise InputError(
-                f"the run {run.path} was trained on other jets; resume it with the inputs it began with"
-            )
-        model.load_state_dict(last["model"])
-        optimizer.load_state_dict(last["optimizer"])
-        scheduler.load_state_dict(last["scheduler"])
-        history = [EpochMetrics(**row) for row in json.loads(last["history"])]
-        best = run.load("best.pt") or best
+        try:
+            if last["fingerprint"] != fingerprint:
+                raise InputError(
+                    f"the run {run.path} was trained on other jets; resume it with the inputs it began with"
+                )
+            model.load_state_dict(last["model"])
+            optimizer.load_state_dict(last["optimizer"])
+            scheduler.load_state_dict(last["scheduler"])
+            history = [EpochMetrics(**row) for row in json.loads(last["history"])]
+            best = run.load("best.pt") or best
+        except (KeyError, TypeError, ValueError, RuntimeError):
+            raise InputError(f"the checkpoints in {run.path} do not fit its run; train anew") from None
 
     reported = time.monotonic()
     for epoch in range(len(history), config.epochs):
         if config.patience is not None and epoch - best["epoch"] > config.patience:
             break
+        if history and not math.isfinite(history[-1].validation_loss):
+            break  # weights that are no numbers stay so
         # Everything random is drawn from the seed and the epoch, so a resumed run needs no state of generators.
         torch.manual_seed(config.seed * 1_000_003 + epoch)
         shuffled = train[torch.randperm(len(train)).to(device)]
+        if model.config.batch_norm and len(train) % config.batch_size == 1:
+            shuffled = shuffled[1:]  # batch norm cannot take a batch of one jet
         total = torch.zeros((), device=device)
         started = time.monotonic()
         model.train()
@@ -402,7 +414,7 @@ def fit(
         history.append(
             EpochMetrics(
                 epoch,
-                float(total) / len(train),
+                float(total) / len(shuffled),
                 mean_squared_error(model, validation),
                 None if test is None else mean_squared_error(model, test),
                 float(scheduler.get_last_lr()[0]),
@@ -430,6 +442,8 @@ def fit(
             progress(Progress((epoch + 1) * len(train), config.epochs * len(train), history[-1]))
     if run is not None:
         run.close()
+    if best["epoch"] < 0:
+        raise CodecError("no epoch has a finite validation loss; lower --learning-rate or validate on jets")
     model.load_state_dict(best["model"])
     model.to("cpu").eval()
     return history
