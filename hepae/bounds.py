@@ -15,12 +15,15 @@ import numpy as np
 from hepae.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
 ENERGIES = frozenset({"pt", "mass", "E", "px", "py", "pz"})
 """Columns in which a bare absolute bound is in GeV; in any other it is in the column's own unit."""
+
+ANGLES = frozenset({"eta", "phi"})
+"""Columns that are no energies: their bounds have no unit."""
 
 _GEV = {"MeV": 1e-3, "GeV": 1.0, "TeV": 1e3}
 _NUMBER = r"[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?"
@@ -58,8 +61,8 @@ class Bound:
         return self.relative == 0 and self.absolute == 0
 
     @classmethod
-    def parse(cls, text: str | float | Bound) -> Bound:
-        """Read a bound; the inverse is `str`.
+    def parse(cls, text: str | float | Bound, column: str = "") -> Bound:
+        """Read a bound, of this column where it is known; the inverse is `str`.
 
         >>> Bound.parse("1%+1MeV")
         Bound(relative=0.01, absolute=0.001)
@@ -69,7 +72,7 @@ class Bound:
         Raises
         ------
         ConfigError
-            If it is none.
+            If it is none, or gives an angle a unit of energy.
         """
         if isinstance(text, Bound):
             return text
@@ -80,6 +83,8 @@ class Bound:
         parts = match.groupdict() if match else {}
         if not match or bool(parts["plus"]) != bool(parts["relative"] and parts["absolute"]) or not given:
             raise ConfigError(f"no bound {given!r}: write 0.1%, 0.001, 1%+1MeV or exact")
+        if parts["unit"] and column in ANGLES:
+            raise ConfigError(f"{column} has no unit of energy: write its bound as 0.001, not {given!r}")
         relative = float(parts["relative"] or 0) / 100
         bound = cls(relative, float(parts["absolute"] or 0) * _GEV.get(parts["unit"] or "", 1.0))
         if bound.exact:
@@ -129,7 +134,7 @@ def resolve(
     ConfigError
         If a column is not there, is an integer, or is phi with a relative bound.
     """
-    known = {("mass" if name == "m" else name): Bound.parse(bound) for name, bound in asked.items()}
+    known = {("mass" if name == "m" else name): Bound.parse(bound, name) for name, bound in asked.items()}
     for name, bound in known.items():
         if name not in dtypes:
             raise ConfigError(f"no column {name!r} to bound in {where}: there are {', '.join(dtypes)}")
@@ -145,6 +150,23 @@ def resolve(
         name: known.get(name, DEFAULT_BOUNDS.get(name, Bound()) if dtype.kind == "f" else Bound())
         for name, dtype in dtypes.items()
     }
+
+
+def resolve_edges(
+    asked: Mapping[str, tuple[float, ...]], columns: Collection[str], *, where: str = "the jets"
+) -> dict[str, tuple[float, ...]]:
+    """Give the edges by the columns' own names.
+
+    Raises
+    ------
+    ConfigError
+        If a column is not there.
+    """
+    edges = {("mass" if name == "m" else name): cuts for name, cuts in asked.items()}
+    for name in edges:
+        if name not in columns:
+            raise ConfigError(f"no column {name!r} for edges in {where}: there are {', '.join(columns)}")
+    return edges
 
 
 def parse_assignments(texts: Sequence[str], what: str) -> dict[str, str]:

@@ -61,6 +61,8 @@ def test_further_columns_are_exact_and_edges_hold(jets):
     assert ak.all((np.abs(restored.eta) < 2.4) == (np.abs(jets.eta) < 2.4))
     with pytest.raises(ConfigError, match="there are pt"):
         BoundedCodec({"nope": 1}).compress(jets)
+    with pytest.raises(ConfigError, match="'nope' for edges"):
+        BoundedCodec(edges={"nope": [1.0]}).compress(jets)
     assert BoundedCodec.from_config(json.loads(json.dumps(codec.to_config()))).edges == codec.edges
 
 

@@ -70,6 +70,15 @@ def test_what_is_refused(asked, words):
         resolve(asked, {**FLOATS, "n": np.dtype("int32")})
 
 
+def test_angles_take_no_unit_of_energy():
+    for name in ("eta", "phi"):
+        with pytest.raises(ConfigError, match="no unit of energy"):
+            Bound.parse("1MeV", name)
+        with pytest.raises(ConfigError, match="no unit of energy"):
+            resolve({name: "1MeV"}, FLOATS)
+    assert Bound.parse("1MeV", "pt") == Bound(absolute=0.001)
+
+
 def test_options():
     assert parse_edges("50,20, 30") == (20, 30, 50)
     for text in ("", "a", "1,,2", "nan", "inf"):

@@ -7,6 +7,7 @@ import uproot
 from hepae.errors import InputError
 from hepae.io import container
 from hepae.io.container import Part
+from hepae.io.readers import HEADER_TREE
 
 TENSORS = {
     "b": np.array([[1.0, np.nan], [-0.0, np.inf]], np.float32),
@@ -19,7 +20,7 @@ def _write(path, *parts):
     with uproot.recreate(path) as file:
         container.write_part(file, parts[0])
         for part in parts[1:]:
-            file[container.HEADER_TREE].extend(container._part_row(part))
+            file[HEADER_TREE].extend(container._part_row(part))
     return path
 
 

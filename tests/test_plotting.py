@@ -189,6 +189,9 @@ def test_figures_without_entries(compared):
         residual(nothing.residual["pt"], none["pt"]),
     ):
         figure.draw_without_rendering()
+        texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+        assert figure.axes
+        assert not any("nan" in text or "inf" in text for text in texts)
 
 
 def test_the_word_atlas_appears_only_when_asked_for(compared):

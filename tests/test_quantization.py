@@ -143,6 +143,15 @@ def test_integers_are_exact(dtype):
     assert np.array_equal(restored, values)
 
 
+@pytest.mark.parametrize("name", ["x", "phi"])
+def test_an_infinity_that_came_back_finite_breaks_every_bound(name):
+    original = np.array([np.inf, -np.inf, np.nan, 1.0], np.float64)
+    same = violations(name, original, original.copy(), Bound(0.01, 0.1))
+    assert not same.any()
+    lost = violations(name, original, np.array([1e300, -1e300, 0.0, np.inf]), Bound(0.01, 0.1))
+    assert lost.all()
+
+
 def test_a_grid_is_inverted():
     values = np.array([0.001, 0.5, 20.0, 7000.0, -3.0, 1e-30])
     for bound in (Bound(0.001), Bound(0.01, 0.001), Bound(0, 0.5)):

@@ -224,7 +224,7 @@ class BoundedCodec:
         bounds: Mapping[str, str | float | Bound] | None = None,
         edges: Mapping[str, str | Sequence[float]] | None = None,
     ):
-        self.bounds = {name: Bound.parse(bound) for name, bound in (bounds or {}).items()}
+        self.bounds = {name: Bound.parse(bound, name) for name, bound in (bounds or {}).items()}
         self.edges = {name: bounds_module.parse_edges(cuts) for name, cuts in (edges or {}).items()}
 
     def compress(self, jets: ak.Array) -> Compressed:
@@ -238,13 +238,12 @@ class BoundedCodec:
         flat = ak.flatten(jets) if jets.ndim > 1 else jets
         columns = {name: np.ascontiguousarray(ak.to_numpy(flat[name])) for name in jets.fields}
         bounds = bounds_module.resolve(self.bounds, {name: values.dtype for name, values in columns.items()})
+        edges = bounds_module.resolve_edges(self.edges, columns)
         counts = ak.to_numpy(ak.num(jets)).astype(np.int64) if jets.ndim > 1 else None
         clusters = []
         for (start, stop), (first, last) in clusters_of(len(flat), counts):
             part = {name: values[first:last] for name, values in columns.items()}
-            clusters.append(
-                Cluster.of(part, None if counts is None else counts[start:stop], bounds, self.edges)
-            )
+            clusters.append(Cluster.of(part, None if counts is None else counts[start:stop], bounds, edges))
         return Compressed(tuple(clusters), counts)
 
     def decompress(self, compressed: Compressed) -> ak.Array:

@@ -13,7 +13,7 @@ import numpy as np
 from hepae import bounds as bounds_module
 from hepae import kinematics
 from hepae.codecs.bounded import CLUSTER_JETS, BoundedCodec, Cluster
-from hepae.errors import CodecError, ConfigError, InputError
+from hepae.errors import CodecError, InputError
 from hepae.io.container import PAYLOAD_TREE, payload_branches, payload_row
 from hepae.io.layouts import Branch, Collection
 from hepae.io.writers import TreeWriter
@@ -119,10 +119,7 @@ class BoundedCoder(Coder):
         self.coded = self.columns = collection.column_names
         dtypes = {column.name: np.dtype(column.dtype) for column in collection.columns}
         self.bounds = bounds_module.resolve(codec.bounds, dtypes, where=f"{collection.name} of {where}")
-        self.edges = {("mass" if name == "m" else name): cuts for name, cuts in codec.edges.items()}
-        for name in self.edges:
-            if name not in dtypes:
-                raise ConfigError(f"no column {name!r} for edges in {where}: there are {', '.join(dtypes)}")
+        self.edges = bounds_module.resolve_edges(codec.edges, dtypes, where=f"{collection.name} of {where}")
         self.payload = TreeWriter(file, PAYLOAD_TREE, payload_branches())
         self._held: list[tuple[dict[str, NDArray[Any]], NDArray[np.int64] | None]] = []
         self._held_jets = 0

@@ -14,7 +14,7 @@ from hepae.codecs.bounded import Cluster
 from hepae.errors import CodecError, InputError
 from hepae.io import container
 from hepae.io.layouts import Branch, Collection
-from hepae.io.readers import STEP_SIZE, memory_size, open_root, reading, steps
+from hepae.io.readers import HEADER_TREE, STEP_SIZE, memory_size, open_root, reading, steps
 from hepae.io.writers import Digests
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class CompressedFile:
             self._file = open_root(self.path)
             self._parts = container.read_parts(self._file, str(self.path))
             if not self._parts:
-                raise InputError(f"{self.path} is damaged: its tree {container.HEADER_TREE!r} is empty")
+                raise InputError(f"{self.path} is damaged: its tree {HEADER_TREE!r} is empty")
             self._check_parts()
             self.tree: str = self._parts[0].header["tree"]
             self.num_entries = sum(part.entries for part in self._parts)

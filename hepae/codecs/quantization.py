@@ -327,8 +327,8 @@ def _violated(name: str, original: NDArray[Any], restored: NDArray[Any], bound: 
         error = np.abs(restored.astype(np.float64) - original.astype(np.float64))
         if name in _CIRCLE:
             error = np.minimum(error, np.abs(error - 2 * np.pi))
-        outside: NDArray[np.bool_] = ~(error <= bound.allowed(original))
-    return outside
+        inside: NDArray[np.bool_] = np.isfinite(original) & (error <= bound.allowed(original))
+    return ~inside
 
 
 def _crossed(original: NDArray[Any], restored: NDArray[Any], edges: tuple[float, ...]) -> NDArray[np.bool_]:

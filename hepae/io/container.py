@@ -19,7 +19,7 @@ import safetensors.numpy
 
 from hepae.errors import InputError
 from hepae.io.layouts import Branch
-from hepae.io.readers import open_root, reading
+from hepae.io.readers import HEADER_TREE, open_root, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT_VERSION = 1
-HEADER_TREE = "hepae"
 PAYLOAD_TREE = "hepae_payload"
 LARGEST_HEADER = 100_000_000
 """Bytes that a header may have: what claims more is damaged."""

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STEP_SIZE = "100 MB"
-PAYLOAD_TREES = ("hepae", "hepae_payload")
-"""Trees of a compressed file that belong to hepae and not to the user."""
+HEADER_TREE = "hepae"
+"""Tree of a compressed file that tells it from others."""
 
 _SAMPLE_ENTRIES = 10_000
 
@@ -174,7 +174,7 @@ class TreeSource(Source):
             self.trees = tuple(
                 name for name, kind in classes.items() if kind in ("TTree", "TNtuple", "TNtupleD")
             )
-            if len({*PAYLOAD_TREES[:1]} & {*self.trees}) and tree not in PAYLOAD_TREES:
+            if HEADER_TREE in self.trees:
                 self.file.close()
                 raise InputError(
                     f"{path} is a compressed file; restore it with: hepae decompress {path} -o OUT.root"
