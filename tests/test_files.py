@@ -404,3 +404,12 @@ def test_bounds_are_in_gev_whatever_the_files_unit(make_tree, tmp_path):
     error = np.abs(ak.to_numpy(restored["m"]) - values / 10)
     assert 3 < error.max() <= 5
     assert np.array_equal(ak.to_numpy(restored["pt"]) > 100_500, values > 100_500)
+
+
+def test_a_file_of_energies_is_told_that_its_mass_has_no_bound(make_tree, tmp_path):
+    arrays = {"pt": [50.0, 60], "eta": [0.5, -1.0], "phi": [3.0, 0.0], "E": [80.0, 150.0]}
+    path = make_tree({n: np.array(v, np.float32) for n, v in arrays.items()})
+    summary = hepae.compress_file(path, tmp_path / "small.root", hepae.BoundedCodec())
+    assert any("mass" in note and "no bound" in note for note in summary.notes)
+    with hepae.open(tmp_path / "small.root") as file:
+        np.testing.assert_array_equal(file.jets().E, np.array(arrays["E"], np.float32))

@@ -177,6 +177,10 @@ def compress_file(
         with CompressedFile(temporary) as compressed:
             coded_after = compressed.header["bytes"]["compressed"]
     notes = [first.unit_notes[chosen.name]] if chosen.name in first.unit_notes else []
+    if isinstance(coder, BoundedCoder) and "mass" not in coder.columns:
+        notes.append(
+            "the file has E and no mass: E keeps its bits, the mass that follows from it has no bound"
+        )
     if first.unreadable:
         notes.append(
             f"{len(first.unreadable)} branches that uproot cannot read were left out; the header lists them"
