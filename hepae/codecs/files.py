@@ -78,6 +78,8 @@ def compress_file(
     drop: Sequence[str] = (),
     compression: str = COMPRESSION,
     force: bool = False,
+    entry_start: int = 0,
+    entry_stop: int | None = None,
     step_size: str | int = STEP_SIZE,
     progress: Report | None = None,
 ) -> CompressionSummary:
@@ -103,6 +105,8 @@ def compress_file(
         Of the branches, as ``NAME:LEVEL``.
     force
         Replace an existing output.
+    entry_start, entry_stop
+        Entries to compress, of the inputs joined; all by default. Of the inputs' bytes their share is counted.
     step_size
         Memory a step may take, or its number of entries.
     progress
@@ -145,11 +149,12 @@ def compress_file(
             if name in coded or name in counters or _wanted(name, keep, drop)
         }
         writer = TreeWriter(file, first.tree, _with_new_branches(kept, coders))
-        total = sum(source.num_entries for source in sources)
+        ranges = _ranges(sources, entry_start, entry_stop)
+        total = sum(end - begin for _, begin, end in ranges)
         done = 0
-        for source in sources:
-            for start, stop in steps(source.num_entries, source.entries_per_step(step_size)):
-                arrays = source.arrays(kept, start, stop)
+        for source, begin, end in ranges:
+            for start, stop in steps(end - begin, source.entries_per_step(step_size)):
+                arrays = source.arrays(kept, begin + start, begin + stop)
                 for coder in coders:
                     arrays.update(coder.encode(arrays))
                 writer.extend(arrays)
@@ -160,12 +165,10 @@ def compress_file(
             coder.finish()
         if payload is not None:
             payload.finish()
-        jets = sum(coder.jets for coder in coders)
-        configs = {coder.collection.name: coder.to_config() for coder in coders}
-        replaced = _by_column({coder.collection.name: dict(coder.replaced) for coder in coders})
-        coded_before = sum(source.stored_bytes(name) for source in sources for name in coded)
-        stored_model = b"" if model is None else model.to_bytes(encoder=False)
+        stored = b"" if model is None else model.to_bytes(encoder=False)
         header: dict[str, Any] = {
+            **_counts(coders, ranges),
+            **_what_was_coded(coders),
             "format_version": container.FORMAT_VERSION,
             "hepae": metadata.version("hepae"),
             "codec": "bounded" if model is None else "latent",
@@ -174,24 +177,11 @@ def compress_file(
             "branches": [_branch_config(branch) for branch in kept.values()],
             "left_out": [name for name in first.branches if name not in kept],
             "unreadable": list(first.unreadable),
-            "collections": configs,
-            "columns": list(
-                _by_column({coder.collection.name: dict.fromkeys(coder.coded) for coder in coders})
-            ),
-            "bounds": _by_column({name: config["bounds"] for name, config in configs.items()}),
-            "edges": _by_column({name: config["edges"] for name, config in configs.items()}),
-            "events": total,
-            "jets": jets,
-            "bytes": {
-                "file_original": sum(path.stat().st_size for path in paths),
-                "original": coded_before,
-            },
-            "replaced": replaced,
             "checksums": writer.digests.crc,
             "model_sha256": None if model is None else hashlib.sha256(model.to_bytes()).hexdigest(),
-            "stored_model_sha256": hashlib.sha256(stored_model).hexdigest() if stored_model else None,
+            "stored_model_sha256": hashlib.sha256(stored).hexdigest() if stored else None,
         }
-        container.write_part(file, container.Part(header, total, stored_model))
+        container.write_part(file, container.Part(header, total, stored))
         file.close()
         for written in (writer, payload.tree if payload else None):
             if written is not None:
@@ -204,15 +194,15 @@ def compress_file(
                 f"{len(first.unreadable)} branches that uproot cannot read were left out; the header lists them"
             )
     return CompressionSummary(
-        tuple(configs),
+        tuple(header["collections"]),
         tuple(header["columns"]),
         total,
-        jets,
+        header["jets"],
         header["bytes"]["file_original"],
         output.stat().st_size,
-        coded_before,
+        header["bytes"]["original"],
         coded_after,
-        {name: count for name, count in replaced.items() if count},
+        {name: count for name, count in header["replaced"].items() if count},
         header["bounds"],
         tuple(notes),
     )
@@ -280,6 +270,38 @@ def _bounds(
         raise ConfigError(f"{error} (in {where})") from None
 
 
+def _counts(coders: Sequence[Coder], ranges: Sequence[tuple[Source, int, int]]) -> dict[str, Any]:
+    """Events, jets and bytes for the header."""
+    coded = {name for coder in coders for name in coder.coded_branches}
+    return {
+        "events": sum(end - begin for _, begin, end in ranges),
+        "jets": sum(coder.jets for coder in coders),
+        "bytes": {
+            "file_original": sum(
+                _share(source.path.stat().st_size, source, begin, end) for source, begin, end in ranges
+            ),
+            "original": sum(
+                _share(source.stored_bytes(name), source, begin, end)
+                for source, begin, end in ranges
+                for name in coded
+            ),
+        },
+    }
+
+
+def _what_was_coded(coders: Sequence[Coder]) -> dict[str, Any]:
+    """Collections, and their columns, bounds and edges, for the header."""
+    configs = {coder.collection.name: coder.to_config() for coder in coders}
+    columns = {name: dict.fromkeys(config["coded"]) for name, config in configs.items()}
+    return {
+        "collections": configs,
+        "columns": list(_by_column(columns)),
+        "bounds": _by_column({name: config["bounds"] for name, config in configs.items()}),
+        "edges": _by_column({name: config["edges"] for name, config in configs.items()}),
+        "replaced": _by_column({coder.collection.name: dict(coder.replaced) for coder in coders}),
+    }
+
+
 def _by_column(collections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What there is by column: of one collection by its name, of several by ``Collection.column``."""
     if len(collections) == 1:
@@ -304,6 +326,26 @@ def _with_new_branches(kept: Mapping[str, Branch], coders: Sequence[Coder]) -> l
     for name, branch in kept.items():
         branches += new.pop(owners[name], []) if name in owners else [branch]
     return branches
+
+
+def _ranges(
+    sources: Sequence[Source], entry_start: int, entry_stop: int | None
+) -> list[tuple[Source, int, int]]:
+    """Cut a range of entries of the sources joined into one of each."""
+    total = sum(source.num_entries for source in sources)
+    begin, end, _ = slice(entry_start, entry_stop).indices(total)
+    ranges, first = [], 0
+    for source in sources:
+        start = min(max(begin - first, 0), source.num_entries)
+        ranges.append((source, start, min(max(end - first, start), source.num_entries)))
+        first += source.num_entries
+    return ranges
+
+
+def _share(size: int, source: Source, begin: int, end: int) -> int:
+    """Bytes of a range of entries, so that those of all ranges add up to what the source has."""
+    entries = source.num_entries
+    return size * end // entries - size * begin // entries if entries else size
 
 
 def _wanted(name: str, keep: Sequence[str], drop: Sequence[str]) -> bool:
