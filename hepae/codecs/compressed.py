@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hepae.codecs.bounded import Cluster
+    from hepae.codecs.clusters import Cluster
     from hepae.codecs.latent import LatentCodec
 
 COLLECTION_KEYS = ("name", "columns", "counter", "counted", "unit")

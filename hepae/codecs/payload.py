@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from hepae.codecs.bounded import Cluster
+from hepae.codecs.clusters import Cluster
 from hepae.errors import CodecError, InputError
 from hepae.io.container import PAYLOAD_TREE, payload_branches, payload_row
 from hepae.io.readers import reading
