@@ -6,6 +6,7 @@ import contextlib
 import re
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import awkward as ak
+    from numpy.typing import NDArray
 
 HEADER_TREE = "hepae"
 """Tree of a compressed file that tells it from others."""
@@ -226,15 +228,13 @@ class TreeSource(NtupleSource):
 
     def _interpretation(self, branch: Any) -> Any:
         """What uproot makes of a branch, or None; where that is not sure before reading, a little is read."""
-        members = re.search(r"vector<ROOT::Math::LorentzVector<ROOT::Math::(\w+)<(double|float)>", branch.typename)
-        packed = _packed_vectors(members[1], members[2]) if members else None
-        for interpretation in (branch.interpretation, packed):
+        for interpretation in (_packed_vectors(branch.typename), branch.interpretation):
             # Whatever uproot has no reader for ends in nearly any error.
             with contextlib.suppress(Exception):
                 interpretation.awkward_form(branch.file)
                 content = getattr(interpretation, "content", interpretation)
-                objects = (uproot.AsObjects, uproot.interpretation.objects.AsStridedObjects)
-                if isinstance(content, objects) and self.num_entries:
+                plain = isinstance(content, uproot.AsDtype) and content.to_dtype.names is None
+                if not plain and self.num_entries:
                     branch.array(interpretation, entry_stop=1, array_cache=None)
                 return interpretation
         return None
@@ -255,27 +255,33 @@ class TreeSource(NtupleSource):
         return int(stored.branch[0].compressed_bytes) // self._parts[id(stored)]
 
 
-def _packed_vectors(coordinates: str, number: str) -> Any:
-    """How ROOT writes a vector of LorentzVectors into one branch: member by member, each with a header of 10 bytes."""
+def _packed_vectors(typename: str) -> Any:
+    """How ROOT writes whole LorentzVectors, one or a vector of them, into one branch: a header of 10 bytes before each.
+
+    uproot 5.7 takes their headers to be shorter, so that its values of single ones are wrong.
+    """
+    match = re.fullmatch(
+        r"(std::|)(vector<|)ROOT::Math::LorentzVector<ROOT::Math::(\w+)<(double|float)> ?> ?>?", typename
+    )
     members = {
         "PtEtaPhiE4D": ("fPt", "fEta", "fPhi", "fE"),
         "PtEtaPhiM4D": ("fPt", "fEta", "fPhi", "fM"),
         "PxPyPzE4D": ("fX", "fY", "fZ", "fT"),
         "PxPyPzM4D": ("fX", "fY", "fZ", "fM"),
-    }.get(coordinates)
-    if members is None:
+    }
+    if match is None or match[3] not in members:
         return None
-    kind = np.dtype(">f8" if number == "double" else ">f4")
-    offsets = [10 + i * kind.itemsize for i in range(4)]
+    number = np.dtype(">f8" if match[4] == "double" else ">f4")
     stored = np.dtype(
         {
-            "names": [f"fCoordinates.{member}" for member in members],
-            "formats": [kind] * 4,
-            "offsets": offsets,
-            "itemsize": 10 + 4 * kind.itemsize,
+            "names": [f"fCoordinates.{member}" for member in members[match[3]]],
+            "formats": [number] * 4,
+            "offsets": [10 + i * number.itemsize for i in range(4)],
+            "itemsize": 10 + 4 * number.itemsize,
         }
     )
-    return uproot.AsJagged(uproot.AsDtype(stored), header_bytes=16)
+    vectors = uproot.AsDtype(stored)
+    return uproot.AsJagged(vectors, header_bytes=16) if match[2] else vectors
 
 
 def _plain_name(name: str) -> str:
@@ -289,16 +295,48 @@ class TupleSource(NtupleSource):
     format = "rntuple"
 
     def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
-        raise NotImplementedError
-
+        fields = {field.name: field for field in self._ntuple.fields}
+        forms = {}
+        for name, field in fields.items():
+            # NanoAOD of before ROOT 6.34 has the lists of an object in one collection and shows each under its name
+            if name.startswith("_") and field.fields and all(member.name in fields for member in field.fields):
+                continue
+            # Whatever uproot has no reader for ends in nearly any error.
+            try:
+                forms[name] = field.to_akform()[0].content(name)
+                if self.num_entries:
+                    field.array(entry_stop=1, array_cache=None)
+            except Exception:  # noqa: BLE001
+                unreadable.append(name)
+        counters = {}
+        for name, form in forms.items():
+            key = getattr(form, "form_key", None) or ""
+            if key.endswith("-cardinality"):
+                counters[key.removesuffix("-cardinality")] = name
+        for name, form in forms.items():
+            yield _Stored(name, fields[name], form, counters.get(form.form_key or ""))
 
     def _read(self, stored: _Stored, entry_start: int, entry_stop: int) -> ak.Array:
-        raise NotImplementedError
+        return stored.branch.array(entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
+
+    @cached_property
+    def _column_bytes(self) -> NDArray[np.int64]:
+        """Bytes of each column in memory and in the file."""
+        records = self._ntuple.column_records
+        total = np.zeros((len(records), 2), np.int64)
+        with reading(self.path):
+            for cluster in self._ntuple.page_link_list:
+                for i, column in enumerate(cluster):
+                    for page in column.pages:
+                        total[i] += page.num_elements * records[i].nbits // 8, page.locator.num_bytes
+        return total
 
     def entries_per_step(self, step_size: str | int) -> int:
         """How many entries take this much memory."""
-        raise NotImplementedError
+        return entries_in(step_size, int(self._column_bytes[:, 0].sum()), self.num_entries)
 
     def stored_bytes(self, name: str) -> int:
-        """Bytes that a branch takes in the file, compressed; its share, where it is one member of an object."""
-        raise NotImplementedError
+        """Bytes that a field takes in the file, compressed; its share, where it is one member of an object."""
+        stored, _ = self._fields[name]
+        columns = {int(number) for number in re.findall(r'"column-(\d+)', stored.form.to_json())}
+        return int(self._column_bytes[sorted(columns), 1].sum()) // self._parts[id(stored)]
