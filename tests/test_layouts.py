@@ -73,11 +73,11 @@ def test_flat_names_in_any_capitals(names, collection, columns, prefix):
     "branches",
     [
         {},
-        _flat("pt", "eta", "phi"),
+        _flat("pt", "eta", "mass"),
         _flat("x_pt", "y_eta", "x_phi", "x_m"),
         _branches(*(Branch(name, None) for name in ("pt", "eta", "phi", "m"))),
         _branches(*(Branch(name, F4, shape=(4,)) for name in ("pt", "eta", "phi", "m"))),
-        {**_flat("pt", "eta", "phi"), **_counted(None, "m")},
+        {**_flat("pt", "eta", "m"), **_counted(None, "phi")},
     ],
 )
 def test_what_is_no_four_momentum_is_no_collection(branches):

@@ -361,12 +361,13 @@ def _flat(branches: Mapping[str, Branch]) -> dict[str, Collection]:
         if collection is not None and collection.momentum:
             found.setdefault(collection.name, collection)
     taken = {column.branch for collection in found.values() for column in collection.columns}
-    for counter in counters & branches.keys():
+    for counter in dict.fromkeys(branch.counter for branch in free.values() if branch.counter):
         members = {b.name: b for b in free.values() if b.counter == counter and b.name not in taken}
         prefix = re.sub(r"[^_./:]*$", "", os.path.commonprefix([*members])) if len(members) > 1 else ""
-        name = prefix.rstrip("_./:") or re.sub(r"^[nN]_?|_(n|size)$", "", counter or "")
+        name = prefix.rstrip("_./:") or re.sub(r"^[nN]_?|_(n|size)$", "", counter)
         own = {member[len(prefix) :]: branch for member, branch in members.items()}
-        collection = _collection(name, own, branches, counter)
+        own_counter = counter == f"n{next(iter(members), '')}" and len(members) == 1
+        collection = None if own_counter else _collection(name, own, branches, counter)
         if collection is not None and name not in found:
             found[name] = collection
     return found

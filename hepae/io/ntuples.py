@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +130,7 @@ class NtupleSource(Source):
         self.unreadable = tuple(unreadable)
         better = vector_names(self.branches)
         self.branches = {
-            (new := better.get(old, old)): Branch(new, b.dtype, b.jagged, b.counter, b.shape, b.type)
+            (new := better.get(old, old)): replace(b, name=new)
             for old, b in self.branches.items()
         }
         self._fields = {better.get(name, name): field for name, field in self._fields.items()}
@@ -140,9 +140,7 @@ class NtupleSource(Source):
         name, number = branch.name, 2
         while name in self.branches:  # a file may have the same name twice
             name, number = f"{branch.name}_{number}", number + 1
-        self.branches[name] = Branch(
-            name, branch.dtype, branch.jagged, branch.counter, branch.shape, branch.type
-        )
+        self.branches[name] = replace(branch, name=name)
         self._fields[name] = stored, field
 
     def _free_counters(self) -> None:
@@ -153,7 +151,7 @@ class NtupleSource(Source):
                 free = f"{branch.counter}_"
                 while free in self.branches:
                     free += "_"
-                self.branches[name] = Branch(name, branch.dtype, branch.jagged, free, branch.shape)
+                self.branches[name] = replace(branch, counter=free)
 
     @abstractmethod
     def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
@@ -294,8 +292,17 @@ class TupleSource(NtupleSource):
 
     format = "rntuple"
 
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self._find_counters()
+
     def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
         fields = {field.name: field for field in self._ntuple.fields}
+        records = enumerate(self._ntuple.field_records)
+        parents = {record.parent_field_id for i, record in records if record.parent_field_id != i}
+        for field in fields.values():
+            if field.field_id not in parents:  # each would walk all fields for its members: 7 s for NanoAOD
+                field._fields = []
         forms = {}
         for name, field in fields.items():
             # NanoAOD of before ROOT 6.34 has the lists of an object in one collection and shows each under its name
@@ -304,8 +311,6 @@ class TupleSource(NtupleSource):
             # Whatever uproot has no reader for ends in nearly any error.
             try:
                 forms[name] = field.to_akform()[0].content(name)
-                if self.num_entries:
-                    field.array(entry_stop=1, array_cache=None)
             except Exception:  # noqa: BLE001
                 unreadable.append(name)
         counters = {}

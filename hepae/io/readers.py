@@ -15,8 +15,7 @@ from hepae import kinematics
 from hepae.errors import ConfigError, InputError
 from hepae.io.ntuples import HEADER_TREE, open_ntuple, open_root
 from hepae.io.sources import STEP_SIZE, Source, memory_size, reading, steps
-from hepae.io.tables import TableSource
-from hepae.io.unpickling import read_pickle
+from hepae.io.tables import open_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,14 +50,12 @@ def open_source(path: str | Path, *, tree: str | None = None, unit: str | None =
         raise ConfigError(f"no unit {unit!r}: it is one of {', '.join(kinematics.GEV)}")
     with reading(path), path.open("rb") as file:
         magic = file.read(4)
-    if magic == b"root":
-        return open_ntuple(path, tree=tree, unit=unit)
-    if magic[:1] == b"\x80" and len(magic) == 4:
-        with reading(path):
-            return TableSource(path, read_pickle(path), file_format="pickle", unit=unit)
-    raise InputError(
-        f"{path} is neither a ROOT file nor a pickle: hepae reads jets from TTrees and pickled DataFrames"
-    )
+    source = open_ntuple(path, tree=tree, unit=unit) if magic == b"root" else open_table(path, unit=unit)
+    if source is None:
+        raise InputError(
+            f"{path} is neither a ROOT file nor a pickle, an HDF5 or Parquet file, CSV with a header or DarkMachines text"
+        )
+    return source
 
 
 def choose_collection(source: Source, name: str | None = None) -> Collection:

@@ -92,6 +92,22 @@ class Source(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _find_counters(self) -> None:
+        """Find what counts lists by its name and values, in a storage that does not say so itself."""
+        lists: dict[str, list[str]] = {}
+        for name, branch in self.branches.items():
+            if branch.jagged and branch.counter not in self.branches:
+                prefixes = [name[: match.start()] for match in re.finditer(r"[_.:/]", name)]
+                names = (f(prefix) for prefix in reversed(prefixes) for f in ("n{}".format, "{}_size".format))
+                counter = next((n for n in names if n in self.branches and _counts(self.branches[n])), None)
+                if counter is not None:
+                    lists.setdefault(counter, []).append(name)
+        for counter, names in lists.items():
+            arrays = self.arrays([counter, *names], 0, min(self.num_entries, _LENGTHS_ENTRIES))
+            for name in names:
+                if ak.all(ak.num(arrays[name]) == arrays[counter]):
+                    self.branches[name] = replace(self.branches[name], counter=counter)
+
     @cached_property
     def layout(self) -> Layout:
         """Convention and collections found."""
@@ -140,6 +156,10 @@ class Source(ABC):
         for name, median in medians.items():
             self.unit_notes[name] = f"pt, mass and E taken as {unit} (median pt is {median:.4g}); --unit overrides"
         return unit
+
+
+def _counts(branch: Branch) -> bool:
+    return branch.dtype is not None and branch.dtype.kind in "iu" and not branch.jagged and not branch.shape
 
 
 def memory_size(text: str) -> int:
