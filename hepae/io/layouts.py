@@ -7,7 +7,6 @@ prefix, one jet a row or one list of jets an event.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -300,8 +299,9 @@ def _by_convention(convention: Convention, branches: Mapping[str, Branch]) -> di
             counted = re.fullmatch(pattern, branch.counter or "") if branch.counter != own_counter else None
             if counted and branch.name.startswith(f"{counted[1]}_"):  # nAK4_jet counts AK4_jet_pt
                 name, own = counted[1], branch.name[len(counted[1]) + 1 :]
-            counter = convention.counter.format(name)
-            if counter not in branches or branch.counter not in (counter, own_counter):
+            if convention.counter.format(name) not in branches:
+                continue
+            if branch.counter not in (convention.counter.format(name), own_counter):
                 continue
         members.setdefault(name, {})[own] = branch
     result = {}
@@ -363,7 +363,7 @@ def _flat(branches: Mapping[str, Branch]) -> dict[str, Collection]:
     taken = {column.branch for collection in found.values() for column in collection.columns}
     for counter in dict.fromkeys(branch.counter for branch in free.values() if branch.counter):
         members = {b.name: b for b in free.values() if b.counter == counter and b.name not in taken}
-        prefix = re.sub(r"[^_./:]*$", "", os.path.commonprefix([*members])) if len(members) > 1 else ""
+        prefix = _common_prefix([*members]) if len(members) > 1 else ""
         name = prefix.rstrip("_./:") or re.sub(r"^[nN]_?|_(n|size)$", "", counter)
         own = {member[len(prefix) :]: branch for member, branch in members.items()}
         own_counter = counter == f"n{next(iter(members), '')}" and len(members) == 1
@@ -371,6 +371,20 @@ def _flat(branches: Mapping[str, Branch]) -> dict[str, Collection]:
         if collection is not None and name not in found:
             found[name] = collection
     return found
+
+
+def _common_prefix(names: Sequence[str]) -> str:
+    """What all names begin with, up to the last sign that parts a prefix from a name.
+
+    >>> _common_prefix(["sv_x", "sv_xy"])
+    'sv_'
+    """
+    common = 0
+    for letters in zip(*names, strict=False):
+        if len({*letters}) > 1:
+            break
+        common += 1
+    return re.sub(r"[^_./:]*$", "", names[0][:common])
 
 
 def _alike(branch: Branch, other: Branch) -> bool:

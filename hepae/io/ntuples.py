@@ -56,18 +56,20 @@ def open_ntuple(path: Path, *, tree: str | None = None, unit: str | None = None)
     with reading(path):
         file = open_root(path)
         try:
-            kinds = file.classnames(recursive=True, cycle=False)
-            trees = {name: kind for name, kind in kinds.items() if kind in _TREES or kind.endswith("RNTuple")}
-            if HEADER_TREE in trees:
-                raise InputError(
-                    f"{path} is a compressed file; restore it with: hepae decompress {path} -o OUT.root"
-                )
-            if tree is not None:
-                return _source(path, file, trees, _named(path, trees, tree), unit)
-            return _with_jets(path, file, trees, unit)
+            return _choose(path, file, tree, unit)
         except BaseException:
             file.close()
             raise
+
+
+def _choose(path: Path, file: Any, tree: str | None, unit: str | None) -> Source:
+    kinds = file.classnames(recursive=True, cycle=False)
+    trees = {name: kind for name, kind in kinds.items() if kind in _TREES or kind.endswith("RNTuple")}
+    if HEADER_TREE in trees:
+        raise InputError(f"{path} is a compressed file; restore it with: hepae decompress {path} -o OUT.root")
+    if tree is not None:
+        return _source(path, file, trees, _named(path, trees, tree), unit)
+    return _with_jets(path, file, trees, unit)
 
 
 def _named(path: Path, trees: Iterable[str], name: str) -> str:
@@ -130,8 +132,7 @@ class NtupleSource(Source):
         self.unreadable = tuple(unreadable)
         better = vector_names(self.branches)
         self.branches = {
-            (new := better.get(old, old)): replace(b, name=new)
-            for old, b in self.branches.items()
+            (new := better.get(old, old)): replace(b, name=new) for old, b in self.branches.items()
         }
         self._fields = {better.get(name, name): field for name, field in self._fields.items()}
         self._free_counters()
@@ -239,9 +240,7 @@ class TreeSource(NtupleSource):
 
     def _read(self, stored: _Stored, entry_start: int, entry_stop: int) -> ak.Array:
         branch, interpretation = stored.branch
-        return branch.array(
-            interpretation, entry_start=entry_start, entry_stop=entry_stop, array_cache=None
-        )
+        return branch.array(interpretation, entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
 
     def entries_per_step(self, step_size: str | int) -> int:
         """How many entries take this much memory."""
@@ -306,7 +305,11 @@ class TupleSource(NtupleSource):
         forms = {}
         for name, field in fields.items():
             # NanoAOD of before ROOT 6.34 has the lists of an object in one collection and shows each under its name
-            if name.startswith("_") and field.fields and all(member.name in fields for member in field.fields):
+            if (
+                name.startswith("_")
+                and field.fields
+                and all(member.name in fields for member in field.fields)
+            ):
                 continue
             # Whatever uproot has no reader for ends in nearly any error.
             try:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 import awkward as ak
 import numpy as np
 
-from hepae import kinematics
 from hepae.errors import ConfigError, HepaeError, InputError
 from hepae.io.layouts import LONG_ARRAY, Branch, Collection, Layout, find_layout, unit_of
 
@@ -98,8 +97,12 @@ class Source(ABC):
         for name, branch in self.branches.items():
             if branch.jagged and branch.counter not in self.branches:
                 prefixes = [name[: match.start()] for match in re.finditer(r"[_.:/]", name)]
-                names = (f(prefix) for prefix in reversed(prefixes) for f in ("n{}".format, "{}_size".format))
-                counter = next((n for n in names if n in self.branches and _counts(self.branches[n])), None)
+                candidates = (
+                    f(prefix) for prefix in reversed(prefixes) for f in ("n{}".format, "{}_size".format)
+                )
+                counter = next(
+                    (n for n in candidates if n in self.branches and _counts(self.branches[n])), None
+                )
                 if counter is not None:
                     lists.setdefault(counter, []).append(name)
         for counter, names in lists.items():
@@ -154,7 +157,9 @@ class Source(ABC):
             return "GeV"
         unit = unit_of(np.array([max(medians.values())]))
         for name, median in medians.items():
-            self.unit_notes[name] = f"pt, mass and E taken as {unit} (median pt is {median:.4g}); --unit overrides"
+            self.unit_notes[name] = (
+                f"pt, mass and E taken as {unit} (median pt is {median:.4g}); --unit overrides"
+            )
         return unit
 
 

@@ -54,7 +54,7 @@ def open_table(path: Path, *, unit: str | None = None) -> Source | None:
     if re.fullmatch(rf"[^;]*(;[^;]*){{4}}(;{_DARKMACHINES_OBJECT})*;?", first) and not first.startswith("#"):
         with reading(path):
             return MemoryTable(path, _read_darkmachines(path), file_format="darkmachines", unit=unit)
-    if len(_header(first)) > 1:
+    if _is_csv(text):
         with reading(path):
             return MemoryTable(path, _read_csv(path, first), file_format="csv", unit=unit)
     return None
@@ -154,7 +154,7 @@ class ParquetTable(Table):
 
     def _read(self, columns: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
         names = tuple(columns)
-        pieces = []
+        pieces: list[Any] = []
         first = max(int(np.searchsorted(self._ends, entry_start, side="right")) - 1, 0)
         for i, (begin, end) in enumerate(pairwise(self._ends.tolist())):
             if i >= first and (begin < entry_stop or not pieces):
@@ -199,7 +199,9 @@ class Hdf5Table(Table):
         self._file = h5py.File(path, "r")
         self._columns: dict[str, tuple[Any, str | int | None]] = {}
         datasets: dict[str, Any] = {}
-        self._file.visititems(lambda name, item: datasets.update({name: item}) if hasattr(item, "dtype") else None)
+        self._file.visititems(
+            lambda name, item: datasets.update({name: item}) if hasattr(item, "dtype") else None
+        )
         labels = {name: _labels(datasets, name) for name in datasets}
         used = {beside for beside, _ in labels.values() if beside}
         found = {name: data for name, data in datasets.items() if name not in used and data.shape}
@@ -216,7 +218,9 @@ class Hdf5Table(Table):
             return
         base = ".".join(path) if data.dtype.names is None or datasets > 1 else ""
         for i, member in enumerate(members):
-            own, shape = (data.dtype[member], data.shape[1:]) if data.dtype.names else (data.dtype, data.shape[1:-1])
+            own, shape = (
+                (data.dtype[member], data.shape[1:]) if data.dtype.names else (data.dtype, data.shape[1:-1])
+            )
             inner = own.subdtype[1] if own.subdtype else ()
             column = f"{base}.{member}" if base else str(member)
             which = member if data.dtype.names else i
@@ -280,7 +284,9 @@ class Hdf5Table(Table):
     def _array(self, name: str, values: NDArray[Any]) -> ak.Array:
         branch = next(b for b in self.branches.values() if self._fields[b.name][0] == name)
         if branch.type.endswith("string"):
-            return ak.Array([v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in values.tolist()])
+            return ak.Array(
+                [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in values.tolist()]
+            )
         if values.dtype.kind == "O":  # lists of any length
             counts = np.array([len(value) for value in values], np.int64)
             kind = branch.dtype or np.dtype(np.float64)
@@ -297,7 +303,8 @@ class Hdf5Table(Table):
     def stored_bytes(self, name: str) -> int:
         """Bytes that a column takes in the file: its share of its dataset."""
         data, _ = self._columns[self._fields[name][0]]
-        return int(data.id.get_storage_size()) // sum(own == data for own, _ in self._columns.values())
+        share: int = sum(own == data for own, _ in self._columns.values())
+        return int(data.id.get_storage_size()) // share
 
     def close(self) -> None:
         """Close the file."""
@@ -313,7 +320,11 @@ def _labels(datasets: Mapping[str, Any], name: str) -> tuple[str, list[str]]:
     """Names of the columns of a dataset of numbers, and the dataset beside it which has them ("" for an attribute)."""
     data = datasets[name]
     folder, _, own = name.rpartition("/")
-    beside = {f"block{own[5:-7]}_items"} if re.fullmatch(r"block\d+_values", own) else {"labels", "columns", "names"}
+    beside = (
+        {f"block{own[5:-7]}_items"}
+        if re.fullmatch(r"block\d+_values", own)
+        else {"labels", "columns", "names"}
+    )
     for other, texts in datasets.items():
         if other.rpartition("/")[0] == folder and other.rpartition("/")[2] in beside and other != name:
             labels = _texts(texts[()])
@@ -360,7 +371,9 @@ def _without_missing(column: Any, name: str, path: Path) -> ak.Array:
             return layout.project()
         content = layout.content
         if not (content.is_numpy and content.dtype.kind == "f"):
-            raise InputError(f"column {name!r} of {path} has missing values that no NaN can stand for; fill them in")
+            raise InputError(
+                f"column {name!r} of {path} has missing values that no NaN can stand for; fill them in"
+            )
         return ak.to_layout(ak.fill_none(ak.Array(layout), content.dtype.type(np.nan)))
 
     array: ak.Array = ak.transform(fill, ak.from_arrow(column))
@@ -385,10 +398,25 @@ def _header(line: str) -> list[str]:
     """Names of columns in the first line of a CSV file; none where it holds numbers or a single word."""
     delimiter = _delimiter(line)
     line = line.lstrip("#").strip()
-    names = [name.strip().strip('"').strip() for name in (line.split() if delimiter == " " else line.split(delimiter))]
+    names = [
+        name.strip().strip('"').strip()
+        for name in (line.split() if delimiter == " " else line.split(delimiter))
+    ]
     if any(re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan|inf", name) for name in names):
         return []
     return [name or ("index" if i == 0 else f"column{i}") for i, name in enumerate(names)]
+
+
+def _is_csv(text: str) -> bool:
+    """Whether a text begins with a header, and goes on with as many values; of words alone it might say anything."""
+    lines = [line for line in text.splitlines()[:2] if line.strip()]
+    columns = len(_header(lines[0])) if lines else 0
+    if columns < 2:
+        return False
+    delimiter = _delimiter(lines[0])
+    if delimiter == " ":
+        return len(lines) == 2 and len(lines[1].split()) == columns and not _header(lines[1])
+    return len(lines) == 1 or lines[1].count(delimiter) == lines[0].count(delimiter)
 
 
 def _read_csv(path: Path, first: str) -> dict[str, ak.Array]:
@@ -402,7 +430,9 @@ def _read_csv(path: Path, first: str) -> dict[str, ak.Array]:
     if delimiter == " ":
         rows = np.loadtxt(path, comments="#", skiprows=1, ndmin=2, encoding="utf-8-sig")
         if rows.size and rows.shape[1] != len(names):
-            raise InputError(f"cannot read {path}: its rows have {rows.shape[1]} values, its header {len(names)} names")
+            raise InputError(
+                f"cannot read {path}: its rows have {rows.shape[1]} values, its header {len(names)} names"
+            )
         return {name: np.ascontiguousarray(rows[:, i]) for i, name in enumerate(names)}
     table = csv.read_csv(
         path,
@@ -431,7 +461,9 @@ def _read_darkmachines(path: Path) -> dict[str, ak.Array]:
             for text in fields[5:]:
                 letter, _, numbers = text.partition(",")
                 if numbers.count(",") != 3 or len(fields) < 5:
-                    raise InputError(f"cannot read {path}: line {number + 1} has {text!r} where an object is due")
+                    raise InputError(
+                        f"cannot read {path}: line {number + 1} has {text!r} where an object is due"
+                    )
                 texts.setdefault(letter, []).append(numbers)
                 own = counts.setdefault(letter, [])
                 own += [0] * (event + 1 - len(own))
@@ -450,4 +482,3 @@ def _read_darkmachines(path: Path) -> dict[str, ak.Array]:
         for i, column in enumerate(("E", "pt", "eta", "phi")):
             columns[f"{name}_{column}"] = ak.unflatten(np.ascontiguousarray(rows[:, i]), lengths)
     return columns
-
