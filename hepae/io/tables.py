@@ -80,14 +80,14 @@ class Table(Source):
             self.unreadable = (*self.unreadable, column)
 
     @abstractmethod
-    def _read(self, columns: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
+    def columns(self, names: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
         """Read rows of columns by their name in the file."""
 
     def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
         """Arrays by branch name, of these rows."""
         names = list(names)
         with reading(self.path):
-            columns = self._read(
+            columns = self.columns(
                 dict.fromkeys(self._fields[name][0] for name in names), entry_start, entry_stop
             )
             return {name: self._fields[name][1].of(columns[self._fields[name][0]]) for name in names}
@@ -111,8 +111,8 @@ class MemoryTable(Table):
         self.num_entries = len(next(iter(self._columns.values()), ()))
         self._find_counters()
 
-    def _read(self, columns: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
-        return {name: self._columns[name][entry_start:entry_stop] for name in columns}
+    def columns(self, names: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
+        return {name: self._columns[name][entry_start:entry_stop] for name in names}
 
     def entries_per_step(self, step_size: str | int) -> int:
         """How many rows take this much memory."""
@@ -143,17 +143,18 @@ class ParquetTable(Table):
         self._memory = sum(group.total_byte_size for group in groups)
         for group in groups:
             for i in range(group.num_columns):
-                column = group.column(i)
-                top = column.path_in_schema.partition(".")[0]
-                self._bytes[top] = self._bytes.get(top, 0) + column.total_compressed_size
+                chunk = group.column(i)
+                self._bytes[chunk.path_in_schema] = (
+                    self._bytes.get(chunk.path_in_schema, 0) + chunk.total_compressed_size
+                )
         self._last: tuple[int, tuple[str, ...], Any] = (-1, (), None)
         self._find_counters()
 
     def _forms(self, schema: Any) -> list[Any]:
         return [_required(ak.from_arrow_schema(schema).content(name)) for name in schema.names]
 
-    def _read(self, columns: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
-        names = tuple(columns)
+    def columns(self, names: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
+        names = tuple(names)
         pieces: list[Any] = []
         first = max(int(np.searchsorted(self._ends, entry_start, side="right")) - 1, 0)
         for i, (begin, end) in enumerate(pairwise(self._ends.tolist())):
@@ -176,7 +177,8 @@ class ParquetTable(Table):
     def stored_bytes(self, name: str) -> int:
         """Bytes that a column takes in the file, compressed; its share, where it is one member of an object."""
         column = self._fields[name][0]
-        return self._bytes.get(column, 0) // sum(own == column for own, _ in self._fields.values())
+        stored = sum(n for path, n in self._bytes.items() if path == column or path.startswith(f"{column}."))
+        return stored // sum(own == column for own, _ in self._fields.values())
 
     def close(self) -> None:
         """Close the file."""
@@ -268,10 +270,10 @@ class Hdf5Table(Table):
         self.unreadable = (*self.unreadable, *others)
         self.branches = {n: b for n, b in self.branches.items() if self._fields[n][0] not in others}
 
-    def _read(self, columns: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
+    def columns(self, names: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
         read: dict[str, Any] = {}
         result = {}
-        for name in columns:
+        for name in names:
             data, member = self._columns[name]
             if data.name not in read:
                 read[data.name] = data[entry_start:entry_stop]
