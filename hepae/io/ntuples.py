@@ -286,6 +286,17 @@ def _plain_name(name: str) -> str:
     return re.sub(r"(\[[^\]]*\])+$", "", name)
 
 
+def tuple_fields(ntuple: Any) -> dict[str, Any]:
+    """Fields of an RNTuple by name."""
+    fields = {field.name: field for field in ntuple.fields}
+    records = enumerate(ntuple.field_records)
+    parents = {record.parent_field_id for i, record in records if record.parent_field_id != i}
+    for field in fields.values():
+        if field.field_id not in parents:  # each would walk all fields for its members: 7 s for NanoAOD
+            field._fields = []
+    return fields
+
+
 class TupleSource(NtupleSource):
     """An RNTuple of a ROOT file."""
 
@@ -296,12 +307,7 @@ class TupleSource(NtupleSource):
         self._find_counters()
 
     def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
-        fields = {field.name: field for field in self._ntuple.fields}
-        records = enumerate(self._ntuple.field_records)
-        parents = {record.parent_field_id for i, record in records if record.parent_field_id != i}
-        for field in fields.values():
-            if field.field_id not in parents:  # each would walk all fields for its members: 7 s for NanoAOD
-                field._fields = []
+        fields = tuple_fields(self._ntuple)
         forms = {}
         for name, field in fields.items():
             # NanoAOD of before ROOT 6.34 has the lists of an object in one collection and shows each under its name

@@ -16,6 +16,7 @@ import numpy as np
 import uproot
 
 from hepae.errors import ConfigError, InputError, OutputError
+from hepae.io.ntuples import tuple_fields
 from hepae.io.sources import steps
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ class TreeWriter(Writer):
         for branch in self.branches.values():
             assert branch.dtype is not None
             if branch.jagged:
-                types[branch.name] = f"var * {_primitive(branch)}"
+                types[branch.name] = ak.types.ListType(ak.types.NumpyType(branch.dtype.name))
             else:
                 types[branch.name] = (branch.dtype, branch.shape) if branch.shape else branch.dtype
         self.added = tuple(counter for counter in self._counted if counter not in self.branches)
@@ -225,7 +226,8 @@ class TreeWriter(Writer):
 
     def _write(self, arrays: Mapping[str, ak.Array]) -> None:
         assert self._tree is not None
-        self._tree.extend(arrays)
+        # uproot counts the lists itself
+        self._tree.extend({name: array for name, array in arrays.items() if name not in self._counted})
 
     def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
         """What has been written, in steps of so many entries, by branch name."""
@@ -286,7 +288,7 @@ class TupleWriter(Writer):
     def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
         """What has been written, in steps of so many entries, by branch name."""
         with uproot.open(path) as file:
-            fields = {field.name: field for field in file[self.name].fields}
+            fields = tuple_fields(file[self.name])
             for start, stop in steps(int(file[self.name].num_entries), step):
                 yield {
                     name: fields[self.names[name]].array(entry_start=start, entry_stop=stop, array_cache=None)
@@ -374,13 +376,14 @@ def open_writer(
     return kind(file, name, branches, compression=compression)
 
 
-def _primitive(branch: Branch) -> str:
-    assert branch.dtype is not None
-    return "bool" if branch.dtype.kind == "b" else branch.dtype.name
-
-
 def _form(branch: Branch) -> Any:
-    return ak.forms.from_type(ak.types.from_datashape(branch.datashape, highlevel=False))
+    """Awkward form of a branch; spelt out, as parsing 1500 datashapes takes seconds."""
+    if branch.dtype is None:
+        return ak.forms.from_type(ak.types.from_datashape(branch.type, highlevel=False))
+    form: Any = ak.forms.NumpyForm(branch.dtype.name)
+    for size in reversed(branch.shape):
+        form = ak.forms.RegularForm(form, size)
+    return ak.forms.ListOffsetForm("i64", form) if branch.jagged else form
 
 
 def _of_form(array: ak.Array, form: Any) -> Any:
