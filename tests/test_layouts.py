@@ -27,7 +27,9 @@ NANOAOD = ("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "Jet_nConstituents")
 
 
 def test_nanoaod_is_known_by_branches_that_its_counter_counts():
-    layout = find_layout({**_flat("nJet", dtype=np.dtype("uint32")), **_counted("nJet", *NANOAOD)})
+    named_alike = {**_flat("nJet", dtype=np.dtype("uint32")), **_counted("nJet", *NANOAOD)}
+    assert find_layout(named_alike).unit is None
+    layout = find_layout({**_flat("run", "luminosityBlock", "event"), **named_alike})
     jets = layout.collections["Jet"]
     assert (layout.name, layout.unit) == ("nanoaod", "GeV")
     assert (jets.counter, jets.counted) == ("nJet", True)

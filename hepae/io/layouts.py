@@ -213,13 +213,15 @@ class Convention:
     """How the branches of one kind of file are named.
 
     ``pattern`` splits a branch's name into collection and column; ``counter`` is the name of a collection's counter,
-    which has to be there where it is given.
+    which has to be there where it is given. Without the branches ``signs`` others may name their branches the same
+    way: then the values have to tell the unit.
     """
 
     name: str
     unit: str
     pattern: str
     counter: str | None = None
+    signs: tuple[str, ...] = ()
 
 
 LORENTZ_VECTORS = (
@@ -256,7 +258,13 @@ def vector_names(names: Iterable[str]) -> dict[str, str]:
 CONVENTIONS = (
     Convention("xaod", "MeV", r"(?P<collection>.+?)Aux(Dyn)?[.:](?P<column>.+)"),
     Convention("delphes", "GeV", r"(?P<collection>[^.]+)[.](?P<column>.+)", "{}_size"),
-    Convention("nanoaod", "GeV", r"(?P<collection>.+?)_(?P<column>.+)", "n{}"),
+    Convention(
+        "nanoaod",
+        "GeV",
+        r"(?P<collection>.+?)_(?P<column>.+)",
+        "n{}",
+        ("run", "luminosityBlock", "event"),
+    ),
 )
 
 
@@ -271,7 +279,8 @@ def find_layout(branches: Mapping[str, Branch]) -> Layout:
     for convention in CONVENTIONS:
         found = _by_convention(convention, branches)
         if any(len(collection.momentum) == 4 for collection in found.values()):
-            return Layout(convention.name, found, convention.unit)
+            sure = {*convention.signs} <= branches.keys()
+            return Layout(convention.name, found, convention.unit if sure else None)
     return Layout("flat", _flat(branches), None)
 
 

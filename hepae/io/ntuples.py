@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from abc import abstractmethod
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 HEADER_TREE = "hepae"
 """Tree of a compressed file that tells it from others."""
+
+_COLLECTIONS = (3, 4)
+"""What TBranchElement says of a TClonesArray and of a collection of C++: the lists of its members are of equal length."""
 
 _TREES = ("TTree", "TNtuple", "TNtupleD")
 
@@ -201,14 +205,20 @@ class TreeSource(NtupleSource):
 
     def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
         top = {branch.name for branch in self._ntuple.branches}
+        seen: Counter[str] = Counter()
         for branch in self._ntuple.branches:
-            yield from self._leaves(branch, _plain_name(branch.name), None, top, unreadable)
+            name = _plain_name(branch.name)
+            seen[name] += 1  # a file may have the same name twice
+            if seen[name] > 1:
+                name = f"{name}_{seen[name]}"
+            yield from self._leaves(branch, name, None, top, unreadable)
 
     def _leaves(
         self, branch: Any, name: str, counter: str | None, top: set[str], unreadable: list[str]
     ) -> Iterator[_Stored]:
         if branch.branches:  # its own values, if any, are the lengths of its members' lists
-            counter = next((c for c in (f"{name}_size", f"n{name}") if c in top), counter or f"n{name}")
+            if branch.member("fType", none_if_missing=True) in _COLLECTIONS:
+                counter = next((c for c in (f"{name}_size", f"n{name}") if c in top), f"n{name}")
             for member in branch.branches:
                 own = _plain_name(member.name)
                 nested = own.startswith(f"{branch.name.rstrip('.')}.")

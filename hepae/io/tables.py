@@ -112,6 +112,7 @@ class MemoryTable(Table):
         self._find_counters()
 
     def columns(self, names: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
+        """Rows of columns by their name in the file."""
         return {name: self._columns[name][entry_start:entry_stop] for name in names}
 
     def entries_per_step(self, step_size: str | int) -> int:
@@ -154,6 +155,7 @@ class ParquetTable(Table):
         return [_required(ak.from_arrow_schema(schema).content(name)) for name in schema.names]
 
     def columns(self, names: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
+        """Rows of columns by their name in the file."""
         names = tuple(names)
         pieces: list[Any] = []
         first = max(int(np.searchsorted(self._ends, entry_start, side="right")) - 1, 0)
@@ -271,6 +273,7 @@ class Hdf5Table(Table):
         self.branches = {n: b for n, b in self.branches.items() if self._fields[n][0] not in others}
 
     def columns(self, names: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
+        """Rows of columns by their name in the file."""
         read: dict[str, Any] = {}
         result = {}
         for name in names:
@@ -448,7 +451,7 @@ def _read_csv(path: Path, first: str) -> dict[str, ak.Array]:
 def _read_darkmachines(path: Path) -> dict[str, ak.Array]:
     """Read events of the DarkMachines challenge: ``id;process;weight;MET;METphi;obj,E,pt,eta,phi;obj,…`` a line.
 
-    The objects of one letter become a collection, with branches such as ``j_pt``.
+    The objects of one letter become a collection, with branches such as ``j.pt``.
     """
     events: list[list[str]] = []
     texts: dict[str, list[str]] = {}
@@ -481,6 +484,6 @@ def _read_darkmachines(path: Path) -> dict[str, ak.Array]:
         name = letter.replace("+", "plus").replace("-", "minus")
         rows = np.array(",".join(texts[letter]).split(","), np.float64).reshape(-1, 4)
         lengths = np.array(own + [0] * (len(events) - len(own)))
-        for i, column in enumerate(("E", "pt", "eta", "phi")):
-            columns[f"{name}_{column}"] = ak.unflatten(np.ascontiguousarray(rows[:, i]), lengths)
+        objects = ak.zip({column: rows[:, i] for i, column in enumerate(("E", "pt", "eta", "phi"))})
+        columns[name] = ak.unflatten(objects, lengths)
     return columns

@@ -100,11 +100,11 @@ class Digests:
                 else:
                     offsets, layout = _offsets(layout)
                     before += [0] * (level + 1 - len(before))
-                    before[level] = zlib.crc32(np.diff(offsets).astype("<i8", copy=False), before[level])
+                    before[level] = zlib.crc32(np.diff(offsets).astype("<i8").data, before[level])
                     level += 1
             flat = np.ascontiguousarray(ak.to_numpy(layout))
             flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False).reshape(-1)
-            self.crc[name] = (*before, zlib.crc32(flat.view(np.uint8), values))
+            self.crc[name] = (*before, zlib.crc32(flat.data.cast("B"), values))
 
 
 def _offsets(layout: Any) -> tuple[NDArray[np.int64], Any]:
@@ -156,7 +156,9 @@ class Writer(ABC):
 
     def _check_counters(self, arrays: Mapping[str, ak.Array]) -> None:
         for counter, names in self._counted.items():
-            first = np.asarray(arrays[counter]) if counter in arrays else ak.to_numpy(ak.num(arrays[names[0]]))
+            first = (
+                np.asarray(arrays[counter]) if counter in arrays else ak.to_numpy(ak.num(arrays[names[0]]))
+            )
             for name in names if counter in arrays else names[1:]:
                 if not np.array_equal(first, ak.to_numpy(ak.num(arrays[name]))):
                     other = counter if counter in arrays else names[0]
@@ -199,11 +201,13 @@ class TreeWriter(Writer):
         super().__init__(name, branches)
         impossible = [b.name for b in self.branches.values() if b.dtype is None or (b.jagged and b.shape)]
         if impossible:
-            which = ", ".join(impossible[:5]) + (", …" if len(impossible) > 5 else "")
+            which = ", ".join(impossible[:5]) + (
+                f", and {more} more" if (more := len(impossible) - 5) > 0 else ""
+            )
             options = " ".join(f"--drop {branch!r}" for branch in impossible[:5])
             raise OutputError(
-                f"{len(impossible)} branches of tree {name!r} cannot be written into a TTree ({which}); leave them out "
-                f"with {options}, or keep them with --format rntuple"
+                f"tree {name!r} has branches that a TTree cannot hold ({which}): keep them with --format rntuple, or leave "
+                f"them out with {options}{' …' if more > 0 else ''}"
             )
         counters = {branch: counter for counter, names in self._counted.items() for branch in names}
         types: dict[str, Any] = {}
@@ -253,7 +257,9 @@ class TupleWriter(Writer):
         super().__init__(name, branches)
         unknown = [branch.name for branch in self.branches.values() if not branch.datashape]
         if unknown:
-            raise OutputError(f"branch {unknown[0]!r} of tree {name!r} is of unknown type; leave it out with --drop {unknown[0]!r}")
+            raise OutputError(
+                f"branch {unknown[0]!r} of tree {name!r} is of unknown type; leave it out with --drop {unknown[0]!r}"
+            )
         self.names: dict[str, str] = {}
         """Name of the field of each branch."""
         for branch in self.branches:
@@ -328,13 +334,13 @@ class ParquetWriter(Writer):
         )
 
     def _table(self, arrays: Mapping[str, ak.Array]) -> Any:
-        import pyarrow
+        import pyarrow as pa
 
         columns = {
             name: ak.to_arrow(ak.Array(_of_form(array, self._forms[name])), extensionarray=False)
             for name, array in arrays.items()
         }
-        return pyarrow.table(columns)
+        return pa.table(columns)
 
     def _write(self, arrays: Mapping[str, ak.Array]) -> None:
         self._writer.write_table(self._table(arrays))
@@ -359,7 +365,12 @@ class ParquetWriter(Writer):
 
 
 def open_writer(
-    file: Any, name: str, branches: Iterable[Branch], storage: str = "ttree", *, compression: str | None = None
+    file: Any,
+    name: str,
+    branches: Iterable[Branch],
+    storage: str = "ttree",
+    *,
+    compression: str | None = None,
 ) -> TreeWriter | TupleWriter:
     """Begin a TTree or an RNTuple in an open file of ``uproot.recreate``; parameters as those of `TreeWriter`.
 
@@ -399,7 +410,10 @@ def _layout_of_form(layout: Any, form: Any) -> Any:
     if form.is_regular:
         content = layout.content[: layout.length * layout.size]
         return ak.contents.RegularArray(
-            _layout_of_form(content, form.content), form.size, zeros_length=layout.length, parameters=form.parameters
+            _layout_of_form(content, form.content),
+            form.size,
+            zeros_length=layout.length,
+            parameters=form.parameters,
         )
     if form.is_list:
         lists = layout.to_ListOffsetArray64(start_at_zero=True)
@@ -409,7 +423,9 @@ def _layout_of_form(layout: Any, form: Any) -> Any:
         )
     if layout.is_unknown:
         return ak.contents.NumpyArray(np.zeros(0, form.primitive))
-    return ak.contents.NumpyArray(np.ascontiguousarray(layout.data, form.primitive), parameters=form.parameters)
+    return ak.contents.NumpyArray(
+        np.ascontiguousarray(layout.data, form.primitive), parameters=form.parameters
+    )
 
 
 def check_tree(path: Path, written: Writer, step: int) -> None:
