@@ -230,7 +230,9 @@ def _plain(
     if form.is_record:
         shared = counter or (f"n{name}" if levels == (None,) else None)
         for member in form.fields:
-            if member.startswith("@"):  # what ROOT's own classes have beside their data; uproot does not give it out
+            if member.startswith(
+                "@"
+            ):  # what ROOT's own classes have beside their data; uproot does not give it out
                 continue
             yield from _plain(f"{name}.{member}", form.content(member), shared, levels, (*path, member))
         return
