@@ -257,7 +257,7 @@ def vector_names(names: Iterable[str]) -> dict[str, str]:
 
 CONVENTIONS = (
     Convention("xaod", "MeV", r"(?P<collection>.+?)Aux(Dyn)?[.:](?P<column>.+)"),
-    Convention("delphes", "GeV", r"(?P<collection>[^.]+)[.](?P<column>.+)", "{}_size"),
+    Convention("delphes", "GeV", r"(?P<collection>[^.:]+)[.:](?P<column>.+)", "{}_size"),
     Convention(
         "nanoaod",
         "GeV",

@@ -219,10 +219,16 @@ class TreeSource(NtupleSource):
         if branch.branches:  # its own values, if any, are the lengths of its members' lists
             if branch.member("fType", none_if_missing=True) in _COLLECTIONS:
                 counter = next((c for c in (f"{name}_size", f"n{name}") if c in top), f"n{name}")
+            members = {member.name: member for member in branch.branches}
             for member in branch.branches:
                 own = _plain_name(member.name)
                 nested = own.startswith(f"{branch.name.rstrip('.')}.")
                 last = own[len(branch.name.rstrip(".")) + 1 :] if nested else own
+                other = members.get(member.name.replace("fBits", "fUniqueID"), member)
+                if member.uncompressed_bytes != other.uncompressed_bytes:
+                    # those of objects that others refer to have two bytes more, which uproot does not know
+                    unreadable.append(f"{name}.{last}")
+                    continue
                 yield from self._leaves(member, f"{name.rstrip('.')}.{last}", counter, top, unreadable)
             return
         interpretation = self._interpretation(branch)

@@ -96,16 +96,12 @@ class Source(ABC):
         lists: dict[str, list[str]] = {}
         for name, branch in self.branches.items():
             if branch.jagged and branch.counter not in self.branches:
-                prefixes = [name[: match.start()] for match in re.finditer(r"[_.:/]", name)]
-                candidates = (
-                    f(prefix) for prefix in reversed(prefixes) for f in ("n{}".format, "{}_size".format)
-                )
-                counter = next(
-                    (n for n in candidates if n in self.branches and _counts(self.branches[n])), None
-                )
-                if counter is not None:
-                    lists.setdefault(counter, []).append(name)
+                for match in re.finditer(r"[_.:/]", name):
+                    for counter in (f"n{name[: match.start()]}", f"{name[: match.start()]}_size"):
+                        if counter in self.branches and _counts(self.branches[counter]):
+                            lists.setdefault(counter, []).append(name)
         for counter, names in lists.items():
+            names = [name for name in names if self.branches[name].counter not in self.branches]
             arrays = self.arrays([counter, *names], 0, min(self.num_entries, _LENGTHS_ENTRIES))
             for name in names:
                 if ak.all(ak.num(arrays[name]) == arrays[counter]):
@@ -234,6 +230,10 @@ def _plain(
     if form.is_record:
         shared = counter or (f"n{name}" if levels == (None,) else None)
         for member in form.fields:
+            if member.startswith(
+                "@"
+            ):  # what ROOT's own classes have beside their data; uproot does not give it out
+                continue
             yield from _plain(f"{name}.{member}", form.content(member), shared, levels, (*path, member))
         return
     if form.is_regular and not text:
