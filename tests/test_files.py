@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -197,6 +199,20 @@ def test_several_inputs_are_joined_in_order(make_tree, codec, tmp_path):
     other = _tree(make_tree, [1], "c.root", dtype=np.float64)
     with pytest.raises(InputError, match="cannot be joined: branch 'Jet_"):
         hepae.compress_file([first, other], tmp_path / "other.root", codec)
+
+
+def test_ranges_of_entries_add_up_to_the_whole(sample, tmp_path):
+    inputs, codec = [sample, sample], hepae.BoundedCodec()
+    whole = hepae.compress_file(inputs, tmp_path / "whole.root", codec)
+    parts, edges = [], [0, 12_345, 23_456, 40_000]
+    for start, stop in itertools.pairwise(edges):
+        path = tmp_path / f"{start}.root"
+        parts.append(hepae.compress_file(inputs, path, codec, entry_start=start, entry_stop=stop))
+        with hepae.open(path) as part, hepae.open(tmp_path / "whole.root") as file:
+            assert part.num_entries == stop - start
+            assert ak.all(abs(part.jets().pt / file.jets(start, stop).pt - 1) < 0.0021)
+    for name in ("events", "jets", "file_before", "coded_before"):
+        assert sum(getattr(part, name) for part in parts) == getattr(whole, name)
 
 
 def test_branches_are_kept_and_dropped_by_pattern(sample, codec, tmp_path):

@@ -78,6 +78,8 @@ def compress_file(
     drop: Sequence[str] = (),
     compression: str = COMPRESSION,
     force: bool = False,
+    entry_start: int = 0,
+    entry_stop: int | None = None,
     step_size: str | int = STEP_SIZE,
     progress: Report | None = None,
 ) -> CompressionSummary:
@@ -102,6 +104,8 @@ def compress_file(
         Of the branches, as ``NAME:LEVEL``.
     force
         Replace an existing output.
+    entry_start, entry_stop
+        Entries to compress, of the inputs joined; all by default. Of the inputs' bytes their share is counted.
     step_size
         Memory a step may take, or its number of entries.
     progress
@@ -136,18 +140,21 @@ def compress_file(
                 if name in coder.coded_branches or name == chosen.counter or _wanted(name, keep, drop)
             }
             writer = TreeWriter(file, first.tree, _with_new_branches(kept, coder))
-            total = sum(source.num_entries for source in sources)
+            ranges = _ranges(sources, entry_start, entry_stop)
+            total = sum(end - begin for _, begin, end in ranges)
             done = 0
-            for source in sources:
-                for start, stop in steps(source.num_entries, source.entries_per_step(step_size)):
-                    arrays = source.arrays(kept, start, stop)
+            for source, begin, end in ranges:
+                for start, stop in steps(end - begin, source.entries_per_step(step_size)):
+                    arrays = source.arrays(kept, begin + start, begin + stop)
                     writer.extend({**arrays, **coder.encode(arrays)})
                     done += stop - start
                     if progress is not None:
                         progress(done, total)
             coder.finish()
             coded_before = sum(
-                source.stored_bytes(name) for source in sources for name in coder.coded_branches
+                _share(source.stored_bytes(name), source, begin, end)
+                for source, begin, end in ranges
+                for name in coder.coded_branches
             )
             header: dict[str, Any] = {
                 "format_version": container.FORMAT_VERSION,
@@ -163,7 +170,10 @@ def compress_file(
                 "events": total,
                 "jets": coder.jets,
                 "bytes": {
-                    "file_original": sum(path.stat().st_size for path in paths),
+                    "file_original": sum(
+                        _share(source.path.stat().st_size, source, begin, end)
+                        for source, begin, end in ranges
+                    ),
                     "original": coded_before,
                 },
                 "replaced": dict(coder.replaced),
@@ -264,6 +274,26 @@ def _with_new_branches(kept: Mapping[str, Branch], coder: Coder) -> list[Branch]
             branches += new
             new = []
     return branches
+
+
+def _ranges(
+    sources: Sequence[Source], entry_start: int, entry_stop: int | None
+) -> list[tuple[Source, int, int]]:
+    """Cut a range of entries of the sources joined into one of each."""
+    total = sum(source.num_entries for source in sources)
+    begin, end, _ = slice(entry_start, entry_stop).indices(total)
+    ranges, first = [], 0
+    for source in sources:
+        start = min(max(begin - first, 0), source.num_entries)
+        ranges.append((source, start, min(max(end - first, start), source.num_entries)))
+        first += source.num_entries
+    return ranges
+
+
+def _share(size: int, source: Source, begin: int, end: int) -> int:
+    """Bytes of a range of entries, so that those of all ranges add up to what the source has."""
+    entries = source.num_entries
+    return size * end // entries - size * begin // entries if entries else size
 
 
 def _wanted(name: str, keep: Sequence[str], drop: Sequence[str]) -> bool:
