@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hepae.processors.compression import CompressionProcessor, Part, merge
+from hepae.processors.executors import executor
 from hepae.processors.restoring import restore, restored
 
-__all__ = ["restore", "restored"]
+__all__ = ["CompressionProcessor", "Part", "executor", "merge", "restore", "restored"]
