@@ -5,5 +5,15 @@ from __future__ import annotations
 from hepae.processors.compression import CompressionProcessor, Part, merge
 from hepae.processors.executors import executor
 from hepae.processors.restoring import restore, restored
+from hepae.processors.validation import Validated, ValidationProcessor
 
-__all__ = ["CompressionProcessor", "Part", "executor", "merge", "restore", "restored"]
+__all__ = [
+    "CompressionProcessor",
+    "Part",
+    "Validated",
+    "ValidationProcessor",
+    "executor",
+    "merge",
+    "restore",
+    "restored",
+]

@@ -18,7 +18,7 @@ from hepae.codecs.compressed import CompressedFile
 from hepae.codecs.files import compress_file
 from hepae.errors import InputError, OutputError
 from hepae.io import container
-from hepae.io.readers import STEP_SIZE, open_root, open_source, reading, steps, tree_entries
+from hepae.io.readers import STEP_SIZE, open_root, open_source, steps, tree_entries
 from hepae.io.readers import _describe as describe
 from hepae.io.writers import (
     COMPRESSION,
@@ -235,7 +235,9 @@ def _in_order(dataset: str, parts: Iterable[Part], files: Mapping[str, str]) -> 
     of_file: dict[str, list[Part]] = {name: [] for name in files}
     for part in sorted(parts):
         if part.filename not in of_file:
-            raise InputError(f"the job's parts of {dataset} are of {part.filename}, which the fileset has not")
+            raise InputError(
+                f"the job's parts of {dataset} are of {part.filename}, which the fileset has not"
+            )
         of_file[part.filename].append(part)
     for name, tree in files.items():
         with open_source(name, tree=tree) as source:
@@ -243,8 +245,14 @@ def _in_order(dataset: str, parts: Iterable[Part], files: Mapping[str, str]) -> 
         done = 0
         for start, stop in [(part.start, part.stop) for part in of_file[name]] + [(entries, entries)]:
             if start != done:
-                what = f"{done} to {start} of {name} are missing" if start > done else f"{start} to {done} of {name} are there twice"
-                raise InputError(f"entries {what} among the parts of {dataset}: run the job again, without skipping files")
+                what = (
+                    f"{done} to {start} of {name} are missing"
+                    if start > done
+                    else f"{start} to {done} of {name} are there twice"
+                )
+                raise InputError(
+                    f"entries {what} among the parts of {dataset}: run the job again, without skipping files"
+                )
             done = stop
     return [part for name in files for part in of_file[name]]
 
@@ -270,7 +278,9 @@ def _concatenate(paths: Sequence[Path], output: Path, compression: str) -> None:
                             writers[name] = TreeWriter(file, name, [b for b in branches if b is not None])
                         writers[name].extend(arrays)
                 checksums = part.header["checksums"]
-                wrong = [name for name, crc in checksums.items() if digests.crc.get(name, (0, 0)) != tuple(crc)]
+                wrong = [
+                    name for name, crc in checksums.items() if digests.crc.get(name, (0, 0)) != tuple(crc)
+                ]
                 if wrong:
                     raise InputError(f"{path} is damaged: {', '.join(wrong[:5])} are not what was written")
         total = headers[0]
@@ -303,7 +313,9 @@ def _check_alike(first_path: Path, first: dict[str, Any], path: Path, header: di
         if key not in (*_COUNTS, "checksums") and first.get(key) != header.get(key)
     ]
     if differing:
-        raise InputError(f"{first_path} and {path} cannot be joined: their {', '.join(sorted(differing))} differ")
+        raise InputError(
+            f"{first_path} and {path} cannot be joined: their {', '.join(sorted(differing))} differ"
+        )
 
 
 def _add(one: Any, other: Any) -> Any:

@@ -16,6 +16,8 @@ from hepae.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hepae.codecs.compressed import CompressedFile
+
 EXECUTORS = ("iterative", "futures", "dask", "parsl", "taskvine")
 
 
@@ -35,6 +37,16 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def decoding(file: CompressedFile) -> Iterator[None]:
+    """Decode a compressed file's jets with one thread."""
+    for number, part in enumerate(file._parts):
+        if part.model:
+            file.codec(number)  # torch is loaded before its threads are set
+    with one_thread():
+        yield
 
 
 @contextlib.contextmanager
@@ -120,5 +132,7 @@ def _taskvine(manager: str | None) -> Any:
     from coffea.processor import taskvine_executor
 
     if taskvine_executor.vine is None:
-        raise ConfigError("the executor taskvine needs ndcctools, which conda-forge has: conda install ndcctools")
+        raise ConfigError(
+            "the executor taskvine needs ndcctools, which conda-forge has: conda install ndcctools"
+        )
     return processor.TaskVineExecutor(manager_name=manager or "hepae", status=False)

@@ -24,7 +24,7 @@ from coffea.nanoevents.util import key_to_tuple, quote, unquote
 from hepae.codecs.compressed import CompressedFile
 from hepae.errors import ConfigError, InputError
 from hepae.io.container import is_compressed
-from hepae.processors.executors import one_thread
+from hepae.processors.executors import decoding
 
 if TYPE_CHECKING:
     from coffea.nanoevents.schemas import BaseSchema
@@ -240,13 +240,9 @@ class Chunk:
     @functools.cached_property
     def arrays(self) -> dict[str, ak.Array]:
         """Coded branches by name, in the type and unit of the original."""
-        with CompressedFile(self.path) as file:
-            for number, part in enumerate(file._parts):
-                if part.model:
-                    file.codec(number)  # torch is loaded before its threads are set
-            with one_thread():
-                stored = file._stored(file._latents, self.start, self.stop)
-                return file._restore(stored, self.start, self.stop)
+        with CompressedFile(self.path) as file, decoding(file):
+            stored = file._stored(file._latents, self.start, self.stop)
+            return file._restore(stored, self.start, self.stop)
 
 
 def _decode(stack: list[Any]) -> None:
