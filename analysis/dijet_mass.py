@@ -225,9 +225,12 @@ def draw(spectra: Mapping[str, hist.Hist], shifts: Mapping[str, hist.Hist]) -> F
             1.2 * np.nanmax([np.nanmax(np.abs(migration(original, spectra[n]))) for n in colours]), 0.2
         )
         middle.set(ylim=(-reach, reach), ylabel=r"$\Delta N$ / $\sqrt{N}$")
-        bottom.set(yscale="log", ylabel=r"Width of $\Delta m$ / $m$", xlabel=original.axes[0].label)
-        bottom.plot([], [], ".", color="0.4", label="|median|")
-        bottom.legend(loc="upper left", fontsize="small")
+        bottom.set(yscale="log", ylabel=r"$\Delta m$ / $m$", xlabel=original.axes[0].label)
+        bottom.plot([], [], "-", color="0.4", label="width")
+        bottom.plot([], [], ".", color="0.4", label="|shift|")
+        bottom.legend(loc="center right", fontsize="small")
+        for panel in (top, middle):
+            panel.set_xlabel("")
         mplhep.label.exp_label(exp="hepae", text="", data=True, rlabel="", loc=4, ax=top)
         figure.align_ylabels()
     return figure
