@@ -13,6 +13,7 @@ from coffea.processor import IterativeExecutor, Runner
 
 import hepae
 from hepae import kinematics
+from hepae.processors import CompressionProcessor, merge
 from hepae.validation.residuals import residuals
 
 # The files here lack the branches of most collections that jets of NanoAOD may refer to.
@@ -101,12 +102,12 @@ def nanoaod(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def compressed(nanoaod, tmp_path_factory):
-    """The same file with its jets in many clusters."""
-    path = tmp_path_factory.mktemp("compressed") / "bounded.root"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hepae.codecs.coding.CLUSTER_JETS", 1)
-        hepae.compress_file(nanoaod, path, hepae.BoundedCodec(), step_size=500)
-    return path
+    """The same file with its jets in clusters of 500 events: a job's parts, merged."""
+    folder = tmp_path_factory.mktemp("compressed")
+    fileset = {"bounded": {"files": {str(nanoaod): "Events"}}}
+    runner = Runner(IterativeExecutor(status=False), schema=BaseSchema, chunksize=500)
+    manifest = runner(fileset, CompressionProcessor(hepae.BoundedCodec(), folder / "parts"))
+    return merge(manifest, fileset, folder / "parts", folder)["bounded"]
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +186,7 @@ def test_nothing_is_decoded_until_a_jet_is_touched_and_then_only_this_chunk(comp
     events = hepae.restore(events_of(broken, NanoAODSchema))
     assert len(events.MET.pt) == len(events[events.MET.pt > 0].Electron.pt)
     assert "Jet" in events.fields
-    with pytest.raises(hepae.CodecError, match=r"events 1000 to 1500 of .* are damaged"):
+    with pytest.raises(hepae.CodecError, match=r"Jet of events 1000 to 1500 of .* are damaged"):
         ak.sum(events.Jet.pt)
     for start, stop in ((0, 1000), (1500, 4000)):
         chunk = hepae.restore(events_of(broken, NanoAODSchema, entry_start=start, entry_stop=stop))

@@ -285,7 +285,14 @@ def _concatenate(paths: Sequence[Path], output: Path, compression: str) -> None:
                     raise InputError(f"{path} is damaged: {', '.join(wrong[:5])} are not what was written")
         total = headers[0]
         for header in headers[1:]:
-            total = {**total, **{key: _add(total[key], header[key]) for key in _COUNTS}}
+            total = {
+                **total,
+                **{key: _add(total[key], header[key]) for key in _COUNTS},
+                "collections": {
+                    name: {**config, "jets": config["jets"] + header["collections"][name]["jets"]}
+                    for name, config in total["collections"].items()
+                },
+            }
         events = writers.get(total["tree"])
         total = {**total, "checksums": events.digests.crc if events else {}}
         container.write_part(file, container.Part(total, total["events"], model))
@@ -307,15 +314,18 @@ def _read(source: Any, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _check_alike(first_path: Path, first: dict[str, Any], path: Path, header: dict[str, Any]) -> None:
-    differing = [
-        key
-        for key in first.keys() | header.keys()
-        if key not in (*_COUNTS, "checksums") and first.get(key) != header.get(key)
-    ]
+    one, other = _what_agrees(first), _what_agrees(header)
+    differing = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
     if differing:
-        raise InputError(
-            f"{first_path} and {path} cannot be joined: their {', '.join(sorted(differing))} differ"
-        )
+        raise InputError(f"{first_path} and {path} cannot be joined: their {', '.join(differing)} differ")
+
+
+def _what_agrees(header: dict[str, Any]) -> dict[str, Any]:
+    """What the headers of a job's parts have in common: all but counts and checksums."""
+    collections = {name: {**config, "jets": 0} for name, config in header["collections"].items()}
+    return {key: value for key, value in header.items() if key not in (*_COUNTS, "checksums")} | {
+        "collections": collections
+    }
 
 
 def _add(one: Any, other: Any) -> Any:

@@ -40,7 +40,7 @@ _DECODE = "hepae"
 def restore(events: Any) -> Any:
     """Give the jets of a compressed file back to its events; nothing is decoded until a jet's column is touched.
 
-    Then all columns are decoded at once, of the clusters that overlap these events. The collection keeps what the
+    Then all columns of the collection are decoded at once, of the clusters that overlap these events. The collection keeps what the
     schema gives it, cross references and methods included. Call it first in a processor, before events are selected
     or columns added; events of a file that is not compressed come back as they are.
 
@@ -139,10 +139,10 @@ def _build(schema: Any, base_form: Form, *args: Any, chunk: Chunk | None = None,
 
 @dataclass(frozen=True)
 class Original:
-    """What is known of the file that was compressed: its branches in order, and which of them were coded."""
+    """What is known of the file that was compressed: its branches in order, and those that were coded with their collection."""
 
     branches: tuple[Branch, ...]
-    coded: frozenset[str]
+    coded: dict[str, str]
 
     @classmethod
     @functools.lru_cache(maxsize=128)
@@ -151,8 +151,8 @@ class Original:
         if not is_compressed(Path(path)):
             return None
         with CompressedFile(path) as file:
-            coded = {file.collection.column(name).branch for name in file.coded}
-            return cls(tuple(file.original_branches), frozenset(coded))
+            coded = {branch: name for name in file.collections for branch in file.coded_branches(name)}
+            return cls(tuple(file.original_branches), coded)
 
     def base_form(self, found: Form) -> Form:
         """Form of the original's tree, made of that of the compressed one."""
@@ -181,7 +181,7 @@ def _form(branch: Branch) -> Form:
 
 
 class Chunk:
-    """A range of events of a file; coded branches are decoded on first use, all at once.
+    """A range of events of a file; coded branches are decoded on first use, all of a collection at once.
 
     Parameters
     ----------
@@ -198,6 +198,7 @@ class Chunk:
         # A key's steps are separated by commas.
         self.token = ":".join(urllib.parse.quote(str(part), safe="") for part in (path, uuid, start, stop))
         self.original = Original.of(path, uuid)
+        self._decoded: dict[str, dict[str, ak.Array]] = {}
         self._alive[self.token] = self
 
     @classmethod
@@ -237,18 +238,20 @@ class Chunk:
         for content in contents:
             self.take_over(content)
 
-    @functools.cached_property
-    def arrays(self) -> dict[str, ak.Array]:
-        """Coded branches by name, in the type and unit of the original."""
-        with CompressedFile(self.path) as file, decoding(file):
-            stored = file._stored(file._latents, self.start, self.stop)
-            return file._restore(stored, self.start, self.stop)
+    def array(self, branch: str) -> ak.Array:
+        """Give a coded branch in the type and unit of the original; the first of a collection decodes them all."""
+        assert self.original is not None
+        collection = self.original.coded[branch]
+        if collection not in self._decoded:
+            with CompressedFile(self.path) as file, decoding(file):
+                self._decoded[collection] = file.arrays(collection, self.start, self.stop)
+        return self._decoded[collection][branch]
 
 
 def _decode(stack: list[Any]) -> None:
     """Step of a buffer's key, as coffea's transforms are: the name of a coded branch is replaced by its array."""
     token, _, name = stack.pop().partition("|")
-    layout = ak.to_layout(Chunk.of_token(token).arrays[name])
+    layout = ak.to_layout(Chunk.of_token(token).array(name))
     stack.append(ak.Array(layout.to_ListOffsetArray64(True) if layout.is_list else layout))
 
 

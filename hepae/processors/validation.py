@@ -12,7 +12,6 @@ import awkward as ak
 from coffea.processor import ProcessorABC
 
 from hepae import comparison
-from hepae.bounds import Bound
 from hepae.codecs.compressed import CompressedFile
 from hepae.errors import InputError, OutputError
 from hepae.io.writers import atomic_output
@@ -24,6 +23,7 @@ from hepae.validation.residuals import ResidualSums
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hepae.bounds import Bound
     from hepae.processors.compression import Fileset
     from hepae.validation.plotting import Style
 
@@ -47,7 +47,7 @@ class _Dataset:
     collection: str
     coded: tuple[str, ...]
     columns: tuple[str, ...]
-    bounds: dict[str, Bound]
+    bounds: dict[str, Bound] | None
     offsets: dict[str, int]
     """Entry of the compressed file at which each file of the dataset begins."""
     entries: int
@@ -108,8 +108,8 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
 
     def _plan(self, files: Mapping[str, str], version: Path, collection: str | None) -> _Dataset:
         with CompressedFile(version) as after, ExitStack() as stack:
-            collection = collection or after.collection.name
-            coded = after.coded
+            collection = after.choose(collection)
+            coded = after.coded(collection)
             before = [
                 comparison._open(stack, Path(file), tree, collection, self.unit, coded)
                 for file, tree in files.items()
@@ -129,14 +129,14 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
             columns = tuple(dict.fromkeys((*coded, "mass", "E")))
             first = ak.concatenate(sample)
             with decoding(after):
-                binning = Binning.choose(first, after.jets(0, len(first)), columns)
+                binning = Binning.choose(first, after.jets(0, len(first), collection=collection), columns)
             sizes = {
                 "file_original": sum(Path(file).stat().st_size for file in files),
                 "file_compressed": version.stat().st_size,
                 "original": sum(jets.stored_bytes(coded) for jets in before),
                 "compressed": after.header["bytes"]["compressed"],
             }
-            bounds = {name: Bound.parse(text) for name, text in after.header["bounds"].items()}
+            bounds = comparison._promised(after, collection)
         return _Dataset(version, collection, coded, columns, bounds, offsets, total, binning, sizes)
 
     def process(self, events: Any) -> dict[str, Validated]:
@@ -167,9 +167,9 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
                     raise InputError(f"no branch {self.weight!r} for the weights in {chunk['filename']}")
                 weight = before.source.arrays([self.weight], start, stop)[self.weight]
         with CompressedFile(dataset.version) as after, decoding(after):
-            restored = after.jets(first + start, first + stop)
+            restored = after.jets(first + start, first + stop, collection=dataset.collection)
         validated = Validated(
-            ResidualSums(dataset.columns, bounds=dataset.bounds or None),
+            ResidualSums(dataset.columns, bounds=dataset.bounds),
             ComparisonHistograms(dataset.binning),
         )
         validated.sums.fill(original, restored)
