@@ -53,7 +53,10 @@ def _write(kind: str, path: Path) -> None:
             writer = open_writer(file, "Events", source.branches.values(), kind)
             writer.extend(source.arrays(writer.branches, 0, 40))
     elif kind == "parquet":
-        with open_made({"jets": jets}, path) as source, ParquetWriter(path, source.branches.values()) as writer:
+        with (
+            open_made({"jets": jets}, path) as source,
+            ParquetWriter(path, source.branches.values()) as writer,
+        ):
             writer.extend(source.arrays(writer.branches, 0, 40))
     elif kind == "hdf5":
         with h5py.File(path, "w") as file:
@@ -68,7 +71,9 @@ def _write(kind: str, path: Path) -> None:
             path.write_bytes(pickle.dumps(frame, protocol=4))
         else:
             lines = (
-                ";".join([f"{i};process;1.0;100.5;0.5", *(f"j,{2 * j.pt},{j.pt},{j.eta},{j.phi}" for j in event)])
+                ";".join(
+                    [f"{i};process;1.0;100.5;0.5", *(f"j,{2 * j.pt},{j.pt},{j.eta},{j.phi}" for j in event)]
+                )
                 for i, event in enumerate(jets)
             )
             path.write_text("\n".join(lines))
