@@ -43,9 +43,10 @@ def test_xaod_lists_the_collections_with_a_four_momentum(data):
     assert ak.all(found.pt == ak.values_astype(pt, np.float64) * 1e-3)
     muons = hepae.read_jets(path, collection="Muons")
     assert "mass" not in muons.fields  # the file has none
-    assert ak.all(muons.pt > 1)
+    (muon_pt,) = _stored(path, "CollectionTree", "MuonsAuxDyn.pt")
+    assert ak.all(muons.pt == ak.values_astype(muon_pt, np.float64) * 1e-3)
     truth = hepae.read_jets(path, collection="TruthParticles")
-    px, m = _stored(path, "CollectionTree", "TruthParticlesAux.px", "TruthParticlesAux.m")
+    px, m = _stored(path, "CollectionTree", "TruthParticlesAuxDyn.px", "TruthParticlesAuxDyn.m")
     assert truth.fields[:4] == ["pt", "eta", "phi", "mass"]
     assert ak.all(truth.mass == ak.values_astype(m, np.float64) * 1e-3)
     np.testing.assert_allclose(ak.flatten(truth.px), ak.flatten(px) * 1e-3, rtol=1e-6)
@@ -159,7 +160,7 @@ def test_every_convention_in_both_storages(tmp_path, storage, prefix, counter, l
         if layout == "flat" and storage == "rntuple":
             name = name.rstrip(":")
         assert [*source.layout.collections] == [name]
-        assert choose_collection(source).counted == (counter is not None or storage == "ttree")
+        assert choose_collection(source).counted == (counter is not None)
     unit = 1e-3 if layout == "xaod" else 1
     assert hepae.read_jets(path).pt.tolist() == [[50 * unit, 40 * unit], [], [30 * unit]]
     assert hepae.read_jets(path).mass.tolist() == [[5 * unit, 4 * unit], [], [3 * unit]]

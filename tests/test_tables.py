@@ -91,7 +91,7 @@ def test_parquet_of_pandas(tmp_path):
 
 @pytest.mark.parametrize("rows", [1, 2, 10])
 def test_parquet_with_lists(tmp_path, rows):
-    jets = ak.unflatten(ak.zip({name: values for name, values in ROWS.items()}), [2, 0, 1])
+    jets = ak.unflatten(ak.zip(ROWS), [2, 0, 1])
     path = tmp_path / "jets.parquet"
     columns = {f"Jet_{name}": jets[name] for name in jets.fields}
     events = ak.zip({"nJet": ak.num(jets), "run": [1, 1, 2], **columns, "Muon": jets}, depth_limit=1)
@@ -108,7 +108,7 @@ def test_parquet_with_lists(tmp_path, rows):
 def test_parquet_with_missing_integers(tmp_path):
     path = tmp_path / "jets.parquet"
     FRAME.assign(n=pd.array([1, None, 3], dtype="Int64")).to_parquet(path)
-    with pytest.raises(InputError, match="column 'n'.*missing values"):
+    with pytest.raises(InputError, match=r"column 'n'.*missing values"):
         hepae.read_jets(path)
     assert hepae.read_jets(path, columns=[]).pt.tolist() == ROWS["pt"]
 
