@@ -49,7 +49,7 @@ def test_xaod_lists_the_collections_with_a_four_momentum(data):
     px, m = _stored(path, "CollectionTree", "TruthParticlesAuxDyn.px", "TruthParticlesAuxDyn.m")
     assert truth.fields[:4] == ["pt", "eta", "phi", "mass"]
     assert ak.all(truth.mass == ak.values_astype(m, np.float64) * 1e-3)
-    np.testing.assert_allclose(ak.flatten(truth.px), ak.flatten(px) * 1e-3, rtol=1e-6)
+    np.testing.assert_allclose(ak.flatten(truth.px), ak.flatten(px) * 1e-3, rtol=1e-6, atol=1e-9)
 
 
 def test_delphes(data):
