@@ -308,14 +308,22 @@ def _plain_name(name: str) -> str:
 
 
 def tuple_fields(ntuple: Any) -> dict[str, Any]:
-    """Fields of an RNTuple by name."""
-    fields = {field.name: field for field in ntuple.fields}
-    records = enumerate(ntuple.field_records)
-    parents = {record.parent_field_id for i, record in records if record.parent_field_id != i}
-    for field in fields.values():
-        if field.field_id not in parents:  # each would walk all fields for its members: 7 s for NanoAOD
-            field._fields = []
-    return fields
+    """Fields of an RNTuple by name.
+
+    uproot looks for the members of each field among all fields, which takes 7 s for NanoAOD; here they are found at once.
+    """
+    children: dict[int, list[Any]] = {}
+    for i, record in enumerate(ntuple.field_records):
+        if record.parent_field_id != i:
+            children.setdefault(record.parent_field_id, []).append(ntuple.all_fields[i])
+
+    def members(number: int) -> list[Any]:
+        found = children.get(number, [])
+        return [m for f in found for m in (members(f.field_id) if f.is_anonymous else [f])]
+
+    for field in ntuple.all_fields:
+        field._fields = members(field.field_id)
+    return {field.name: field for field in ntuple.fields}
 
 
 class TupleSource(NtupleSource):
