@@ -7,10 +7,12 @@ import hashlib
 import json
 import pickle
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import awkward as ak
 import uproot
 from coffea.processor import ProcessorABC
 
@@ -18,7 +20,7 @@ from hepae.codecs.compressed import CompressedFile
 from hepae.codecs.files import compress_file
 from hepae.errors import InputError, OutputError
 from hepae.io import container
-from hepae.io.readers import STEP_SIZE, open_root, open_source, steps, tree_entries
+from hepae.io.readers import STEP_SIZE, open_root, open_source, reading, steps, tree_entries
 from hepae.io.readers import _describe as describe
 from hepae.io.writers import (
     COMPRESSION,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from hepae.codecs.bounded import BoundedCodec
     from hepae.codecs.latent import LatentCodec
+    from hepae.io.layouts import Branch
 
     Manifest = Mapping[str, set["Part"]]
     """Parts by dataset."""
@@ -264,25 +267,22 @@ def _concatenate(paths: Sequence[Path], output: Path, compression: str) -> None:
     model = b""
     with uproot.recreate(output, compression=parse_compression(compression)) as file:
         for path in paths:
-            with open_root(path) as source:
+            with reading(path), open_root(path) as source:
                 (part,) = container.read_parts(source, str(path))
-                headers.append(part.header)
-                _check_alike(paths[0], headers[0], path, part.header)
-                model = part.model
-                digests = Digests()
-                for name in (part.header["tree"], container.PAYLOAD_TREE):
-                    for arrays in _read(source, name):
-                        digests.update(arrays)
-                        if name not in writers:
-                            branches = map(describe, source[name].branches)
-                            writers[name] = TreeWriter(file, name, [b for b in branches if b is not None])
-                        writers[name].extend(arrays)
-                checksums = part.header["checksums"]
-                wrong = [
-                    name for name, crc in checksums.items() if digests.crc.get(name, (0, 0)) != tuple(crc)
-                ]
-                if wrong:
-                    raise InputError(f"{path} is damaged: {', '.join(wrong[:5])} are not what was written")
+            headers.append(part.header)
+            _check_alike(paths[0], headers[0], path, part.header)
+            model = part.model
+            digests = Digests()
+            for name in (part.header["tree"], container.PAYLOAD_TREE):
+                for branches, arrays in _read(path, name):
+                    digests.update(arrays)
+                    if name not in writers:
+                        writers[name] = TreeWriter(file, name, branches)
+                    writers[name].extend(arrays)
+            checksums = part.header["checksums"]
+            wrong = [name for name, crc in checksums.items() if digests.crc.get(name, (0, 0)) != tuple(crc)]
+            if wrong:
+                raise InputError(f"{path} is damaged: {', '.join(wrong[:5])} are not what was written")
         total = headers[0]
         for header in headers[1:]:
             total = {
@@ -306,11 +306,23 @@ _COUNTS = ("events", "jets", "bytes", "replaced")
 """What the headers of parts differ in, beside their checksums."""
 
 
-def _read(source: Any, name: str) -> Iterator[dict[str, Any]]:
-    tree = source.get(name, None)
-    if tree is not None:
+def _read(path: Path, name: str) -> Iterator[tuple[list[Branch], dict[str, ak.Array]]]:
+    """Branches of a tree, where it is there, and its entries in steps; clusters are checked."""
+    with reading(path):
+        file = open_root(path)
+    with file:
+        tree = file.get(name, None)
+        if tree is None:
+            return
         for start, stop in steps(int(tree.num_entries), tree_entries(tree, STEP_SIZE)):
-            yield tree.arrays(entry_start=start, entry_stop=stop, how=dict)
+            with reading(path):
+                branches = [branch for branch in map(describe, tree.branches) if branch is not None]
+                arrays = tree.arrays(entry_start=start, entry_stop=stop, how=dict)
+            if name == container.PAYLOAD_TREE:
+                for blob, crc in zip(arrays["blob"], arrays["crc"], strict=True):
+                    if zlib.crc32(ak.to_numpy(blob).tobytes()) != crc:
+                        raise InputError(f"{path} is damaged: a cluster does not have its checksum")
+            yield branches, arrays
 
 
 def _check_alike(first_path: Path, first: dict[str, Any], path: Path, header: dict[str, Any]) -> None:
