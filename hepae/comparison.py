@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,12 +112,13 @@ def compare_files(
         read: Callable[[int, int], ak.Array]
         if is_compressed(version):
             after = stack.enter_context(CompressedFile(version))
-            before = _open(
-                stack, original, tree or after.tree, collection or after.collection.name, unit, after.coded
-            )
-            entries, read = after.num_entries, after.jets
+            name = after.choose(collection)
+            coded = after.coded(name)
+            before = _open(stack, original, tree or after.tree, name, unit, coded)
+            entries, read = after.num_entries, partial(after.jets, collection=name)
         else:
             before = _open(stack, original, tree, collection, unit, None)
+            coded = before.collection.column_names
             after = _open(stack, version, tree or before.source.tree, before.collection.name, unit, None)
             entries, read = after.source.num_entries, after.read
         total = before.source.num_entries
@@ -127,10 +129,10 @@ def compare_files(
         if total == 0:
             raise InputError(f"{original} has no events to compare")
 
-        columns = None if isinstance(after, _Jets) else tuple(dict.fromkeys((*after.coded, "mass", "E")))
+        columns = None if isinstance(after, _Jets) else tuple(dict.fromkeys((*coded, "mass", "E")))
         sample = min(total, BINNING_ENTRIES)
         histograms = ComparisonHistograms(Binning.choose(before.read(0, sample), read(0, sample), columns))
-        sums = ResidualSums(columns, bounds=_promised(after))
+        sums = ResidualSums(columns, bounds=_promised(after, before.collection.name))
         for start, stop in steps(total, before.source.entries_per_step(step_size)):
             chunk = before.read(start, stop), read(start, stop)
             sums.fill(*chunk)
@@ -139,7 +141,6 @@ def compare_files(
                 progress(stop, total)
         residuals = sums.result()
 
-        coded = before.collection.column_names if isinstance(after, _Jets) else after.coded
         size_before = before.stored_bytes(coded)
         size_after = (
             after.stored_bytes(coded) if isinstance(after, _Jets) else after.header["bytes"]["compressed"]
@@ -165,11 +166,12 @@ def compare_files(
     return ComparisonResult(metrics, figures)
 
 
-def _promised(version: CompressedFile | _Jets) -> dict[str, Bound] | None:
+def _promised(version: CompressedFile | _Jets, collection: str) -> dict[str, Bound] | None:
     """Bounds of the columns that a compressed file coded within one; None where nothing was promised."""
     if isinstance(version, _Jets):
         return None
-    return {name: Bound.parse(text) for name, text in version.header["bounds"].items()} or None
+    bounds = version.header["collections"][collection]["bounds"]
+    return {name: Bound.parse(text) for name, text in bounds.items()} or None
 
 
 def _open(

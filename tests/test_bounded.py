@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import hepae
-from hepae.bounds import DEFAULT_BOUNDS, Bound
+from hepae.bounds import DEFAULT_BOUNDS, Bound, Bounds
 from hepae.codecs import bounded
 from hepae.codecs.bounded import BoundedCodec, Cluster, clusters_of
 from hepae.errors import CodecError, ConfigError
@@ -63,7 +63,7 @@ def test_further_columns_are_exact_and_edges_hold(jets):
         BoundedCodec({"nope": 1}).compress(jets)
     with pytest.raises(ConfigError, match="'nope' for edges"):
         BoundedCodec(edges={"nope": [1.0]}).compress(jets)
-    assert BoundedCodec.from_config(json.loads(json.dumps(codec.to_config()))).edges == codec.edges
+    assert BoundedCodec.from_config(json.loads(json.dumps(codec.to_config()))).bounds == codec.bounds
 
 
 def test_clusters_cover_all_events_once(monkeypatch, jets):
@@ -161,6 +161,6 @@ def test_decoding_gives_the_same_bits_everywhere(environment):
 
 def test_the_seed_comes_from_the_jets():
     columns = {"x": np.arange(100, dtype=np.float32)}
-    first = Cluster.of(columns, None, {"x": Bound(0, 0.01)}, {})
-    second = Cluster.of({"x": columns["x"] + 1}, None, {"x": Bound(0, 0.01)}, {})
+    first = Cluster.of(columns, None, Bounds({"x": Bound(0, 0.01)}))
+    second = Cluster.of({"x": columns["x"] + 1}, None, Bounds({"x": Bound(0, 0.01)}))
     assert first.seed != second.seed

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hepae.bounds import Bound
+from hepae.bounds import EXACT, Bound
 from hepae.codecs.bytestream import Reader, Writer
 from hepae.codecs.quantization import Quantized, dither, quantize, violations
 
@@ -35,7 +35,7 @@ BOUNDS = [
     Bound(0.05, 0.1),
     Bound(1e-5),
     Bound(0, 1e-9),
-    Bound(),
+    EXACT,
 ]
 
 
@@ -130,7 +130,7 @@ def test_truncated_mantissas_make_small_integers():
     values = (
         np.random.default_rng(4).normal(0, 1, 1000).astype(np.float32).view(np.uint32) & 0xFFFFE000
     ).view(np.float32)
-    restored, column = round_trip("x", values, Bound())
+    restored, column = round_trip("x", values, EXACT)
     assert restored.tobytes() == values.tobytes()
     assert column.shift >= 13
 
@@ -139,7 +139,7 @@ def test_truncated_mantissas_make_small_integers():
 def test_integers_are_exact(dtype):
     info = None if dtype == "?" else np.iinfo(dtype)
     values = np.array([0, 1, 1] if info is None else [info.min, info.max, 0, 1], dtype)
-    restored, _ = round_trip("n", values, Bound())
+    restored, _ = round_trip("n", values, EXACT)
     assert np.array_equal(restored, values)
 
 
@@ -216,7 +216,7 @@ def test_an_angle_off_the_circle_is_kept():
 
 @pytest.mark.parametrize("dtype", ["u8", "i8", "u1", "f4", "f8"])
 def test_exact_columns_keep_their_order(dtype):
-    _, column = round_trip("n", np.array([0, 1, 2, 100, 200], dtype), Bound())
+    _, column = round_trip("n", np.array([0, 1, 2, 100, 200], dtype), EXACT)
     assert np.all(np.diff(column.integers) > 0)
 
 
@@ -225,7 +225,7 @@ def test_a_few_values_with_more_bits_are_exceptions():
         np.random.default_rng(9).normal(0, 1, 10_000).astype(np.float32).view(np.uint32) & 0xFFFFE000
     ).view(np.float32)
     values[[5, 500]] = 0.1, -0.3
-    restored, column = round_trip("x", values, Bound())
+    restored, column = round_trip("x", values, EXACT)
     assert restored.tobytes() == values.tobytes()
     assert (column.shift, column.exceptions.tolist()) == (13, [5, 500])
 

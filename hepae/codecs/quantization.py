@@ -36,6 +36,8 @@ _MOST_EXCEPTIONS = 0.2
 """Where more than this share of a column cannot be restored within its bound, every bit of it is kept instead."""
 _UNTRUNCATED = 0.001
 """Share of an exact column whose values may have more bits than all others; they are exceptions."""
+_UNSURE = 1e-6
+"""Share of a step by which the float64 arithmetic of two machines differs at most, and far more than it ever does."""
 _CIRCLE = ("phi",)
 _PI = float(np.float32(np.pi))
 """The largest angle that files hold: π as a float32, a little above π."""
@@ -106,6 +108,29 @@ class Quantized:
         column = self.restore(self.integers, shifts)
         column[self.exceptions] = self.stored
         return column
+
+    def nearest(self, values: Floats) -> tuple[Integers, Mask]:
+        """Integers that restore nearest to some values, the dither apart; all 0 where the column has no grid.
+
+        The mask tells where a value lies so near the middle of two grid points that rounding which differs in the last
+        bits could choose the other.
+        """
+        if self.grid is None:
+            return np.zeros(len(values), np.int64), np.zeros(len(values), bool)
+        position = np.clip(self.grid.forward(values), -(2.0**51), 2.0**51)
+        integers = np.rint(position).astype(np.int64)
+        unsure: Mask = np.abs(np.abs(position - integers) - 0.5) < _UNSURE
+        return integers + np.searchsorted(self._slots, integers, side="right"), unsure
+
+    @property
+    def _slots(self) -> Integers:
+        """Where the repeated values' places stand among the integers of all others."""
+        return self.places - np.arange(len(self.places))
+
+    def except_for(self, rows: Mask, values: NDArray[Any]) -> None:
+        """Store these jets as they are, too; ``values`` are the column's own."""
+        self.exceptions = np.union1d(self.exceptions, np.flatnonzero(rows))
+        self.stored = values[self.exceptions]
 
     def write(self, out: Writer) -> None:
         """Write all but the integers; the inverse is `read`."""
@@ -279,6 +304,12 @@ def _crossed(original: NDArray[Any], restored: NDArray[Any], edges: tuple[float,
         for cut in {edge, float(original.dtype.type(edge))}:
             crossed |= ((before > cut) != (after > cut)) | ((before < cut) != (after < cut))
     return crossed
+
+
+def repeated_rows(values: NDArray[Any]) -> Mask:
+    """Which values are repeated ones, that have to stay exactly what they are."""
+    patterns = np.concatenate([_bits(found) for found in _repeated(values)])
+    return np.isin(_bits(values), patterns)
 
 
 def _repeated(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
