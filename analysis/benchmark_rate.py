@@ -30,11 +30,10 @@ from rich.table import Table
 
 import hepae
 from hepae import kinematics
-from hepae.bounds import Bound, parse_assignments
+from hepae.bounds import Bounds
 from hepae.samples import sample_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from benchmarks.measuring import Store
 
@@ -70,7 +69,7 @@ def ways(jets: Jets, codec: hepae.LatentCodec | None) -> dict[str, tuple[str, St
             coded = codec.with_latent_bits(bits)
             found[f"latents, {bits} bits, corrected"] = ("the bound", corrected(jets, coded))
     promise = "bound, edges, repeats"
-    found["hepae, whole file"] = (promise, whole_file(jets))
+    found["hepae, whole file"] = (promise, whole_file(jets, hepae.BoundedCodec(jets.bounds)))
     found["hepae, payload"] = (promise, payload(jets))
     return found
 
@@ -86,18 +85,19 @@ def main(
 ) -> None:
     """Compare on the jets of FILE (the bundled sample by default)."""
     columns, counts = read(path or sample_path(), None if others else FOUR)
-    sets: Mapping[str, Mapping[str, str | float]] = BOUNDS
+    sets = {label: Bounds.parse(texts) for label, texts in BOUNDS.items()}
     if others:
-        given = parse_assignments(asked, "bound")
-        sets = {TIMED: {name: given.get(name, others) for name in columns}}
+        floats = [name for name, values in columns.items() if values.dtype.kind == "f"]
+        given, rest = Bounds.parse(asked), Bounds.parse(dict.fromkeys(floats, others))
+        sets = {TIMED: Bounds({**rest.columns, **given.columns})}
     codec = None
     if epochs and not others:
         records = kinematics.momenta(dict(columns))
         codec = hepae.train(records, hepae.TrainingConfig(columns=FOUR, epochs=epochs)).codec
     results: dict[str, dict[str, Measured]] = {}
     promises: dict[str, str] = {}
-    for label, texts in sets.items():
-        jets = Jets(columns, counts, {name: Bound.parse(text) for name, text in texts.items()})
+    for label, bounds in sets.items():
+        jets = Jets(columns, counts, bounds.in_unit("GeV"))
         for name, (promise, store) in ways(jets, codec).items():
             promises[name] = promise
             if store is not None:

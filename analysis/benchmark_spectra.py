@@ -24,13 +24,15 @@ from rich.console import Console
 from rich.table import Table
 
 import hepae
-from hepae.bounds import Bound
+from hepae.bounds import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
+
+    from hepae.bounds import Bound
 
     Values = NDArray[np.float32]
     Trip = Callable[[Values], Values]
@@ -148,7 +150,7 @@ def by_sz3(sample: Values, bound: Bound) -> Trip:
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw the shifts into a PNG.")
 def main(values: int, power: float, asked: str, seed: int, figure: Path | None) -> None:
     """Count what each codec does to a falling spectrum."""
-    bound = Bound.parse(asked, "pt")
+    bound = Bounds.parse({"pt": asked}).in_unit("GeV").of("pt")[0]
     spectrum = Spectrum(values, power, seed)
     trips: dict[str, Trip] = {
         "mantissa truncation": lambda pt: truncated(pt, bound),

@@ -153,14 +153,9 @@ def column_values(column: Column, length: int, share: float, random: Random) -> 
 
 def in_mev(column: Column) -> Column:
     """The same column of a file in MeV: what is asked for in GeV holds there in its own numbers."""
-    bound = Bound.parse(column.bound)
+    bound = Bound.parse(column.bound).in_unit("MeV")
     edges = tuple(edge * 1000 for edge in column.edges)
-    return replace(
-        column,
-        bound=str(replace(bound, absolute=bound.absolute * 1000)),
-        edges=edges,
-        size=column.size * 1000,
-    )
+    return replace(column, bound=str(bound), edges=edges, size=column.size * 1000)
 
 
 def codec_of(columns: dict[str, Column]) -> hepae.BoundedCodec:
@@ -234,7 +229,7 @@ def judge(column: Column, original: NDArray[Any], restored: NDArray[Any]) -> Fai
     error = np.abs(after - before)
     if column.kind == "angle":
         error = np.minimum(error, np.abs(error - 2 * np.pi))
-    bound = Bound.parse(column.bound)
+    bound = Bound.parse(column.bound).in_unit("GeV")
     allowed = np.longdouble(bound.relative) * np.abs(before) + np.longdouble(bound.absolute)
     inside = np.isfinite(before) & (error <= allowed) & (not bound.exact)
     crossed = np.zeros(len(original), bool)

@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import awkward as ak
-import numpy as np
-from pcodec import standalone
 
 import hepae
 from benchmarks.jets import FOUR
-from benchmarks.quantized import QuantizedJets, pco
 from benchmarks.root_files import branches, flat_columns
 from hepae import kinematics
-from hepae.codecs.bounded import Cluster, clusters_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,54 +41,28 @@ def flat_momenta(jets: ak.Array) -> Columns:
 
 
 def corrected(jets: Jets, codec: hepae.LatentCodec) -> Store:
-    """Latents, and quantised what the autoencoder's jets lack, both by pcodec."""
-    records = kinematics.momenta({name: jets.columns[name] for name in FOUR})
+    """A compressed file of latents and the corrections that keep the bounds: both, without the model and the counters."""
+    store = whole_file(jets, codec.with_bounds(jets.bounds))
 
-    def store(_: Path) -> Stored:
-        compressed = codec.compress(records)
-        latents = [pco(ak.to_numpy(compressed[name]).astype(np.int64)) for name in compressed.fields]
-        quantized = QuantizedJets(jets)
-        predicted = flat_momenta(codec.decompress(compressed))
-        corrections = {
-            name: pco(integers - quantized.steps(name, predicted[name]))
-            for name, integers in quantized.integers.items()
-        }
-        size = sum(len(stream) for stream in [*latents, *corrections.values()])
+    def store_coded(folder: Path) -> Stored:
+        _, restore = store(folder)
+        with hepae.open(folder / "after.root") as file:
+            return file.header["bytes"]["compressed"], restore
 
-        def restore() -> Columns:
-            again = flat_momenta(codec.decompress(compressed))
-            return quantized.restore(
-                {
-                    name: standalone.simple_decompress(stream) + quantized.steps(name, again[name])
-                    for name, stream in corrections.items()
-                }
-            )
-
-        return size, restore
-
-    return store
+    return store_coded
 
 
 def payload(jets: Jets) -> Store:
     """The BoundedCodec's clusters."""
 
     def store(_: Path) -> Stored:
-        clusters = []
-        for (start, stop), (first, last) in clusters_of(jets.length, jets.counts):
-            counts = None if jets.counts is None else jets.counts[start:stop]
-            part = {name: values[first:last] for name, values in jets.columns.items()}
-            clusters.append((Cluster.of(part, counts, jets.bounds, {}), counts))
-
-        def restore() -> Columns:
-            parts = [cluster.columns(counts) for cluster, counts in clusters]
-            return {name: np.concatenate([part[name] for part in parts]) for name in jets.columns}
-
-        return sum(len(cluster.blob) for cluster, _ in clusters), restore
+        compressed = hepae.BoundedCodec(jets.bounds).compress(jets.records)
+        return compressed.nbytes, compressed.columns
 
     return store
 
 
-def whole_file(jets: Jets) -> Store:
+def whole_file(jets: Jets, codec: hepae.BoundedCodec | hepae.LatentCodec) -> Store:
     """A compressed file of nothing but these jets: payload, counters, header and ROOT's own."""
 
     def store(folder: Path) -> Stored:
@@ -100,8 +70,6 @@ def whole_file(jets: Jets) -> Store:
         if not before.exists():
             branches(jets, jets.columns, "lz4:1")(folder)
             (folder / "jets.root").rename(before)
-        floats = [name for name, values in jets.columns.items() if values.dtype.kind == "f"]
-        codec = hepae.BoundedCodec({name: jets.bounds[name] for name in floats})
         hepae.compress_file(before, after, codec, unit="GeV", force=True)
 
         def restore() -> Columns:
