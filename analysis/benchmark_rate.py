@@ -34,7 +34,6 @@ from hepae.bounds import Bounds
 from hepae.samples import sample_path
 
 if TYPE_CHECKING:
-
     from benchmarks.measuring import Store
 
 BOUNDS: dict[str, dict[str, str | float]] = {
