@@ -41,6 +41,13 @@ def few(script, sample):
     return jets.Jets({name: values[: counts.sum()] for name, values in columns.items()}, counts, bounds)
 
 
+@pytest.fixture
+def small_file(few, make_tree):
+    """The first 500 events in a file, with the number of the event beside them."""
+    arrays = {f"Jet_{name}": few.listed(values)[:500] for name, values in few.columns.items()}
+    return make_tree({"event": np.arange(500), **arrays}, counters=dict.fromkeys(arrays, "nJet"))
+
+
 def test_every_way_holds_the_bounds_and_ours_is_smallest(script, few, codec):
     measure = script("benchmarks.measuring").measure
     ways = script("benchmark_rate").ways(few, codec)
@@ -80,12 +87,11 @@ def test_truncation_keeps_as_few_bits_as_hold_the_bound(script, text):
     assert np.any(np.abs(coarser - values) > bound.allowed(values))
 
 
-def test_rate_prints_a_table_and_draws_a_figure(script, make_tree, few, tmp_path):
-    path = make_tree({f"Jet_{name}": few.listed(values)[:500] for name, values in few.columns.items()})
-    output = run(script("benchmark_rate").main, path, "--epochs", 0, "--figure", tmp_path / "rate.png")
+def test_rate_prints_a_table_and_draws_a_figure(script, small_file, tmp_path):
+    output = run(script("benchmark_rate").main, small_file, "--epochs", 0, "--figure", tmp_path / "rate.png")
     assert "hepae, payload ÷ SZ3" in output
     assert (tmp_path / "rate.png").read_bytes().startswith(b"\x89PNG")
-    exact = run(script("benchmark_rate").main, path, "--others", "exact", "--bound", "pt=1%")
+    exact = run(script("benchmark_rate").main, small_file, "--others", "exact", "--bound", "pt=1%")
     assert "hepae, payload ÷ pcodec, each column alone" in exact
     assert "SZ3" not in exact  # it cannot keep every bit
 
@@ -98,7 +104,7 @@ def test_dither_leaves_to_a_spectrum_what_migration_makes(script):
     full = truth.entries["6 %"] >= 60_000
     expected = spectra.rms(spectrum.migrated("6 %", bound)[full])
     shifts = {name: spectra.rms(found.shift(truth, "6 %")[full]) for name, found in results.items()}
-    assert full.sum() == 4
+    assert full.sum() >= 3
     assert shifts["hepae"] < 3 * expected
     for other in ("hepae without dither", "SZ3", "mantissa truncation"):
         assert shifts[other] > 10 * expected
@@ -125,30 +131,29 @@ def test_spectra_print_a_table_and_draw_a_figure(script, tmp_path):
     assert (tmp_path / "spectra.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_speed_compares_the_same_jets(script, sample, tmp_path):
+def test_speed_compares_the_same_jets(script, small_file, tmp_path):
     speed = script("benchmark_speed")
-    once = len(ak.flatten(hepae.read_jets(sample)))
-    assert speed.repeated(sample, 2 * once + 10, tmp_path / "twice.root") == 2 * once
-    speed.copy_jets(tmp_path / "twice.root", tmp_path / "copy.root", "lzma:9", 3000)
-    with uproot.open(sample) as original, uproot.open(tmp_path / "copy.root") as copy:
-        (name,) = (key for key, kind in original.classnames(cycle=False).items() if kind == "TTree")
-        names = copy[name].keys()
+    once = len(ak.flatten(hepae.read_jets(small_file)))
+    assert speed.repeated(small_file, 2 * once + 10, tmp_path / "twice.root") == 2 * once
+    speed.copy_jets(tmp_path / "twice.root", tmp_path / "copy.root", "lzma:9", 300)
+    with uproot.open(small_file) as original, uproot.open(tmp_path / "copy.root") as copy:
+        names = copy["Events"].keys()
         assert set(names) == {"nJet", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass"}
-        expected, found = original[name].arrays(names), copy[name].arrays(names)
-    assert ak.array_equal(ak.concatenate([expected, expected]), found, dtype_exact=False)
+        expected, found = original["Events"].arrays(names), copy["Events"].arrays(names)
+    assert ak.array_equal(ak.concatenate([expected, expected]), found)
 
 
-def test_speed_prints_ratios_of_every_pair(script):
+def test_speed_prints_ratios_of_every_pair(script, small_file):
     speed = script("benchmark_speed")
-    output = run(speed.main, "--jets", 1, "--turns", 1)
+    output = run(speed.main, small_file, "--jets", 1, "--turns", 1)
     for ours, theirs in speed.PAIRS.items():
         assert ours in output
         assert theirs in output
 
 
 def test_hostile_values_keep_bounds_repeats_and_edges(script):
-    output = run(script("hostile_values").main, "--values", 300_000, "--jets", 1500)
-    assert "9 rounds" in output or "8 rounds" in output
+    output = run(script("hostile_values").main, "--values", 100_000, "--jets", 400)
+    assert "9 rounds" in output  # each share of hostile values in memory and in files of both units
 
 
 def test_hostile_values_finds_failures(script):
@@ -159,7 +164,7 @@ def test_hostile_values_finds_failures(script):
     restored = original.copy()
     restored[:7] = 30.0, 10.2, 1e-4, -998, 1, 0.0, 1e-3
     failures = hostile.judge(column, original, restored)
-    assert (failures.bound, failures.repeated, failures.edges) == (2, 3, 2)
+    assert (failures.bound, failures.repeated, failures.edges) == (2, 3, 3)
     restored = original.copy()
     restored[10] = 7.5001
     assert hostile.judge(column, original, restored).repeated == 1

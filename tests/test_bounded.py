@@ -14,8 +14,9 @@ import pytest
 
 import hepae
 from hepae.bounds import DEFAULT_BOUNDS, Bound, Bounds
-from hepae.codecs import bounded
-from hepae.codecs.bounded import BoundedCodec, Cluster, clusters_of
+from hepae.codecs import clusters
+from hepae.codecs.bounded import BoundedCodec
+from hepae.codecs.clusters import Cluster, clusters_of
 from hepae.errors import CodecError, ConfigError
 
 GOLDEN = Path(__file__).parent / "data" / "bounded_v1.root"
@@ -67,7 +68,7 @@ def test_further_columns_are_exact_and_edges_hold(jets):
 
 
 def test_clusters_cover_all_events_once(monkeypatch, jets):
-    monkeypatch.setattr(bounded, "CLUSTER_JETS", 1000)
+    monkeypatch.setattr(clusters, "CLUSTER_JETS", 1000)
     counts = ak.to_numpy(ak.num(jets))
     ranges = clusters_of(int(counts.sum()), counts)
     assert len(ranges) > 40
@@ -109,14 +110,14 @@ def test_a_payload_that_lies_is_refused(jets):
 
 
 def test_a_codec_that_breaks_its_bound_writes_nothing(monkeypatch, jets):
-    whole = bounded.decode_cluster
+    whole = clusters.decode_cluster
 
     def wrong(*arguments, **options):
         columns = whole(*arguments, **options)
         columns["pt"] = columns["pt"] * 1.01
         return columns
 
-    monkeypatch.setattr(bounded, "decode_cluster", wrong)
+    monkeypatch.setattr(clusters, "decode_cluster", wrong)
     with pytest.raises(CodecError, match="'pt' would break their bound"):
         BoundedCodec().compress(jets[:50])
 

@@ -333,7 +333,7 @@ def test_a_bounded_file_holds_its_bounds_and_passes_everything_else_through(samp
 
 @pytest.mark.parametrize("step", [1500, "200 kB"])
 def test_reading_in_any_steps_gives_the_same_bits(sample, monkeypatch, tmp_path, step):
-    monkeypatch.setattr("hepae.codecs.bounded.CLUSTER_JETS", 7000)
+    monkeypatch.setattr("hepae.codecs.clusters.CLUSTER_JETS", 7000)
     path = tmp_path / "bounded.root"
     hepae.compress_file(sample, path, hepae.BoundedCodec(), step_size=1000)
     hepae.decompress_file(path, tmp_path / "whole.root")
@@ -346,7 +346,7 @@ def test_reading_in_any_steps_gives_the_same_bits(sample, monkeypatch, tmp_path,
 
 
 def test_a_damaged_cluster_names_its_events_and_leaves_the_others_readable(sample, monkeypatch, tmp_path):
-    monkeypatch.setattr("hepae.codecs.bounded.CLUSTER_JETS", 10_000)
+    monkeypatch.setattr("hepae.codecs.clusters.CLUSTER_JETS", 10_000)
     path, damaged = tmp_path / "bounded.root", tmp_path / "damaged.root"
     hepae.compress_file(sample, path, hepae.BoundedCodec(), step_size=1000)
     with uproot.open(path) as file:

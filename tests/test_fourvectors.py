@@ -10,8 +10,9 @@ import pytest
 import vector
 
 from hepae.bounds import Bounds
-from hepae.codecs.bounded import Cluster, resolve
-from hepae.codecs.fourvectors import FORMS, find_form
+from hepae.codecs.bounded import resolve
+from hepae.codecs.clusters import Cluster
+from hepae.codecs.fourvectors import SYSTEMS, find_coordinates
 
 N = 20_000
 
@@ -37,13 +38,13 @@ def derived(columns):
     return vector.array({name: columns[name].astype(np.float64) for name in names})
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: ",".join(form.own))
+@pytest.mark.parametrize("coordinates", SYSTEMS, ids=lambda coordinates: ",".join(coordinates.own))
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
-def test_the_four_momentum_keeps_its_bounds_in_whatever_columns(form, kind):
-    columns = {name: values for name, values in momenta(kind).items() if name in form.own}
+def test_the_four_momentum_keeps_its_bounds_in_whatever_columns(coordinates, kind):
+    columns = {name: values for name, values in momenta(kind).items() if name in coordinates.own}
     cluster, restored = coded(columns)
-    assert {*restored} == {*form.own}
-    assert all(restored[name].dtype == kind for name in form.own)
+    assert {*restored} == {*coordinates.own}
+    assert all(restored[name].dtype == kind for name in coordinates.own)
     before, after = derived(columns), derived(restored)
     assert np.max(np.abs(after.pt / before.pt - 1)) <= 1.0000001e-3
     assert np.max(np.abs(after.eta - before.eta)) <= 1.0000001e-3
@@ -55,12 +56,12 @@ def test_the_four_momentum_keeps_its_bounds_in_whatever_columns(form, kind):
 
 def test_forward_and_inverse_are_each_others():
     columns = momenta(np.float64)
-    for form in FORMS:
-        found = form.forward(columns)
-        for name in form.added:
+    for coordinates in SYSTEMS:
+        found = coordinates.forward(columns)
+        for name in coordinates.added:
             np.testing.assert_allclose(found[name], columns[name], rtol=1e-9, atol=1e-5)
-        own = form.inverse(columns, {name: np.dtype(np.float64) for name in form.replaced})
-        for name in form.replaced:
+        own = coordinates.inverse(columns, {name: np.dtype(np.float64) for name in coordinates.replaced})
+        for name in coordinates.replaced:
             np.testing.assert_allclose(own[name], columns[name], rtol=1e-12, atol=1e-12)
 
 
@@ -95,10 +96,10 @@ def test_where_the_type_cannot_hold_the_bounds_all_is_exact():
 def test_a_column_asked_for_by_name_is_coded_itself():
     columns = {name: values for name, values in momenta().items() if name in ("px", "py", "pz", "E")}
     types = {name: values.dtype for name, values in columns.items()}
-    assert find_form(types) is FORMS[1]
-    assert find_form(types, {"px"}) is None
-    assert find_form({**types, "pt": np.dtype("f4")}) is None
-    assert find_form({**types, "E": np.dtype("i4")}) is None
+    assert find_coordinates(types) is SYSTEMS[1]
+    assert find_coordinates(types, {"px"}) is None
+    assert find_coordinates({**types, "pt": np.dtype("f4")}) is None
+    assert find_coordinates({**types, "E": np.dtype("i4")}) is None
     _, restored = coded(columns, {"px": 0.5, "py": 0.5, "pz": 0.5, "E": "1%"})
     assert 0.4 < np.max(np.abs(restored["px"] - columns["px"])) <= 0.5
 
@@ -115,11 +116,11 @@ def test_edges_of_columns_that_the_file_does_not_have_hold():
 SCRIPT = """
 import hashlib
 from test_fourvectors import coded, momenta
-from hepae.codecs.fourvectors import FORMS
+from hepae.codecs.fourvectors import SYSTEMS
 digest = hashlib.sha256()
-for form in FORMS:
-    cluster, restored = coded({name: values for name, values in momenta(seed=5).items() if name in form.own})
-    digest.update(b"".join(restored[name].tobytes() for name in form.own))
+for coordinates in SYSTEMS:
+    cluster, restored = coded({name: values for name, values in momenta(seed=5).items() if name in coordinates.own})
+    digest.update(b"".join(restored[name].tobytes() for name in coordinates.own))
 print(digest.hexdigest())
 """
 

@@ -11,8 +11,8 @@ import awkward as ak
 import numpy as np
 
 from hepae.bounds import Bounds
-from hepae.codecs import bounded
-from hepae.codecs.bounded import Cluster, clusters_of
+from hepae.codecs import clusters
+from hepae.codecs.clusters import Cluster, clusters_of
 from hepae.errors import CodecError, InputError
 from hepae.io.layouts import Branch
 
@@ -125,7 +125,7 @@ class Coder:
             new = {branch.name: ak.Array(counts.astype(np.int32)) for branch in self.new_branches}
         if self.bounds is not None:
             self._held.append(_Held(columns, counts, latents))
-            if sum(held.jets for held in self._held) > bounded.CLUSTER_JETS:
+            if sum(held.jets for held in self._held) > clusters.CLUSTER_JETS:
                 self._submit(last=False)
         return new
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,11 +19,11 @@ from hepae.io.readers import HEADER_TREE, STEP_SIZE, memory_size, open_root, rea
 from hepae.io.writers import Digests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from hepae.codecs.bounded import Cluster
+    from hepae.codecs.clusters import Cluster
     from hepae.codecs.latent import LatentCodec
 
 COLLECTION_KEYS = ("name", "columns", "counter", "counted", "unit")
@@ -279,10 +279,9 @@ class CompressedFile:
         """Coded columns by branch name, of the clusters that hold these entries and no others."""
         collection = coded.collection
         columns = [collection.column(name) for name in coded.columns]
-        pieces: dict[str, list[NDArray[Any]]] = {
-            column.name: [np.zeros(0, column.dtype)] for column in columns
-        }
         lengths = [np.zeros(0, np.int64)]
+        cuts: list[slice] = []
+        decoders: dict[int, Callable[[Cluster], dict[str, NDArray[Any]]]] = {}
         for i, begin, end in payload.overlapping(collection.name, entry_start, entry_stop):
             first, last = max(entry_start, begin), min(entry_stop, end)
             counts = None
@@ -293,29 +292,32 @@ class CompressedFile:
                 ends = np.append(0, np.cumsum(counts))
                 jets = slice(int(ends[first - begin]), int(ends[last - begin]))
                 lengths.append(counts[first - begin : last - begin])
-            decoded = payload.columns(collection.name, i, partial(self._decode, coded, begin, end, counts))
-            for column in columns:
-                if column.name not in decoded:
-                    raise CodecError(f"{self.path} is damaged: column {column.name!r} is not in its payload")
-                pieces[column.name].append(decoded[column.name][jets])
-        flat = {column.branch: np.concatenate(pieces[column.name]) for column in columns}
+            cuts.append(jets)
+            decoders[i] = self._decoder(coded, begin, end, counts)
+        decoded = payload.columns(collection.name, decoders)
+        flat = {}
+        for column in columns:
+            if any(column.name not in found for found in decoded):
+                raise CodecError(f"{self.path} is damaged: column {column.name!r} is not in its payload")
+            pieces = [found[column.name][jets] for found, jets in zip(decoded, cuts, strict=True)]
+            flat[column.branch] = np.concatenate([np.zeros(0, column.dtype), *pieces])
         if collection.counter is None:
             return {name: ak.Array(values) for name, values in flat.items()}
         counts = np.concatenate(lengths)
         return {name: ak.unflatten(values, counts) for name, values in flat.items()}
 
-    def _decode(
-        self, coded: _Coded, begin: int, end: int, counts: NDArray[np.int64] | None, cluster: Cluster
-    ) -> dict[str, NDArray[Any]]:
-        """Columns of the cluster of these entries, with what the model says of them where it was coded with that."""
+    def _decoder(
+        self, coded: _Coded, begin: int, end: int, counts: NDArray[np.int64] | None
+    ) -> Callable[[Cluster], dict[str, NDArray[Any]]]:
+        """Give what decodes the cluster of these entries, with the model's latents where it was coded with them."""
         if not coded.latents:
-            return cluster.columns(counts)
+            return lambda cluster: cluster.columns(counts)
         latents = self._latents(coded, self._stored(coded.latents, begin, end))
         ((part, _, _), *others) = self._parts_of(begin, end)
         if others:
             raise CodecError(f"{self.path} is damaged: a cluster reaches from one part into another")
-        codec = self.codec(part)
-        return cluster.columns(counts, codec.guess(latents, codec.coded, coded.collection.unit))
+        codec, unit = self.codec(part), coded.collection.unit
+        return lambda cluster: cluster.columns(counts, codec.guess(latents, codec.coded, unit))
 
 
 @dataclass(frozen=True)

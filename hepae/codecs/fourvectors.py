@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Form:
+class Coordinates:
     """Columns of a file that are one four-momentum: ``own`` are the file's, ``added`` are coded in place of ``replaced``."""
 
     own: tuple[str, ...]
@@ -68,26 +68,28 @@ class Form:
             return {name: found[name].astype(dtypes[name]) for name in self.replaced}
 
 
-FORMS = (
-    Form(("pt", "eta", "phi", "E"), ("E",), ("mass",)),
-    Form(("px", "py", "pz", "E"), ("px", "py", "pz", "E"), ("pt", "eta", "phi", "mass")),
-    Form(("px", "py", "pz", "mass"), ("px", "py", "pz"), ("pt", "eta", "phi")),
+SYSTEMS = (
+    Coordinates(("pt", "eta", "phi", "E"), ("E",), ("mass",)),
+    Coordinates(("px", "py", "pz", "E"), ("px", "py", "pz", "E"), ("pt", "eta", "phi", "mass")),
+    Coordinates(("px", "py", "pz", "mass"), ("px", "py", "pz"), ("pt", "eta", "phi")),
 )
 """What stands for pt, eta, phi and mass in files; a payload names them by their number, from 1."""
 
 
-def find_form(dtypes: Mapping[str, np.dtype[Any]], asked: Collection[str] = ()) -> Form | None:
-    """Form of the four-momentum in these columns, unless a column that it replaces is asked for by name."""
-    for form in FORMS:
-        floats = all(name in dtypes and dtypes[name].kind == "f" for name in form.own)
-        if floats and not {*form.added} & {*dtypes} and not {*form.replaced} & {*asked}:
-            return form
+def find_coordinates(dtypes: Mapping[str, np.dtype[Any]], asked: Collection[str] = ()) -> Coordinates | None:
+    """Coordinates of the four-momentum in these columns, unless a column that it replaces is asked for by name."""
+    for coordinates in SYSTEMS:
+        floats = all(name in dtypes and dtypes[name].kind == "f" for name in coordinates.own)
+        if floats and not {*coordinates.added} & {*dtypes} and not {*coordinates.replaced} & {*asked}:
+            return coordinates
     return None
 
 
-def coded_types(dtypes: Mapping[str, np.dtype[Any]], form: Form | None) -> dict[str, np.dtype[Any]]:
-    """Types of the columns that are coded: a form's replaced ones give way to float64."""
-    if form is None:
+def coded_types(
+    dtypes: Mapping[str, np.dtype[Any]], coordinates: Coordinates | None
+) -> dict[str, np.dtype[Any]]:
+    """Types of the columns that are coded: those that coordinates replace give way to float64."""
+    if coordinates is None:
         return dict(dtypes)
-    kept = {name: dtype for name, dtype in dtypes.items() if name not in form.replaced}
-    return {**dict.fromkeys(form.added, np.dtype(np.float64)), **kept}
+    kept = {name: dtype for name, dtype in dtypes.items() if name not in coordinates.replaced}
+    return {**dict.fromkeys(coordinates.added, np.dtype(np.float64)), **kept}

@@ -16,7 +16,8 @@ import torch
 
 from hepae import kinematics
 from hepae.bounds import ENERGIES, Bounds
-from hepae.codecs.bounded import Compressed, Guess, compress_clusters, flat_columns, resolve
+from hepae.codecs.bounded import Compressed, compress_clusters, flat_columns, resolve
+from hepae.codecs.clusters import Guess
 from hepae.errors import CodecError, ConfigError
 from hepae.io import container
 from hepae.io.writers import atomic_output
