@@ -22,7 +22,7 @@ from benchmarks.measuring import Measured, measure
 from benchmarks.ours import corrected, latents, payload, whole_file
 from benchmarks.peers import SZ3, ZFP, truncated
 from benchmarks.root_files import branches, int16_ntuple
-from benchmarks.streams import by_peer, pcodec_alone
+from benchmarks.streams import by_peer, lzma_alone, pcodec_alone
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -50,6 +50,7 @@ def ways(jets: Jets, codec: hepae.LatentCodec | None) -> dict[str, tuple[str, St
     found: dict[str, tuple[str, Store | None]] = {
         "as it is, ROOT, LZMA-9": ("every bit", branches(jets, jets.columns, "lzma:9")),
         "as it is, ROOT, ZSTD-9": ("every bit", branches(jets, jets.columns, "zstd:9")),
+        "as it is, LZMA-9 alone": ("every bit", lzma_alone(jets)),
         "truncated, ROOT, LZMA-9": ("relative", branches(jets, cut, "lzma:9")),
         "truncated, ROOT, ZSTD-9": ("relative", branches(jets, cut, "zstd:9")),
         "int16, RNTuple, ZSTD-9": ("the bound", int16_ntuple(jets)),
@@ -126,7 +127,7 @@ def show(title: str, jets: int, results: dict[str, dict[str, Measured]], promise
     for ours, peers in (
         (
             "hepae, payload",
-            ("SZ3", "pcodec, each column alone", "truncated, ROOT, LZMA-9", "as it is, ROOT, LZMA-9"),
+            ("SZ3", "pcodec, each column alone", "truncated, ROOT, LZMA-9", "as it is, LZMA-9 alone"),
         ),
         ("hepae, whole file", ("truncated, ROOT, LZMA-9", "int16, RNTuple, ZSTD-9")),
     ):

@@ -264,7 +264,7 @@ def main(values: int, jets: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         while sum(total.values for total in totals.values()) < values:
             way = WAYS[rounds % len(WAYS)]
-            share = HOSTILE[rounds // len(WAYS) % len(HOSTILE)]
+            share = HOSTILE[(rounds + rounds // len(WAYS)) % len(HOSTILE)]
             held = {
                 name: in_mev(column) if way == "MeV" and name in ENERGIES else column
                 for name, column in COLUMNS.items()
