@@ -4,7 +4,8 @@
 
 Each round makes jets of columns with every kind of bound, in float32 and float64, of ordinary values with hostile ones among
 them: infinities, NaNs with payloads, −0, denormals, sentinels, 1e38, any bits at all, values on an edge and next to it.
-Two rounds of three go through a ROOT file, in GeV and in MeV, one stays in memory. What came back is judged here anew, in long double, against
+Two rounds of three go through a ROOT file, in GeV and in MeV, one stays in memory;
+four-momenta in E or in px, py, pz are judged by the pt, eta, phi and mass that follow. What came back is judged here anew, in long double, against
 what bounds, repeated values and edges mean in the project's documentation. The exit status is 1 if a value fails.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ import awkward as ak
 import click
 import numpy as np
 import uproot
+from benchmarks.hostile import Column, column_values
+from benchmarks.judging import Failures, judge, repeats
 from rich.console import Console
 from rich.table import Table
 
@@ -29,30 +32,14 @@ from hepae.io.layouts import Branch
 from hepae.io.writers import TreeWriter
 
 if TYPE_CHECKING:
+    from benchmarks.hostile import Random
     from benchmarks.jets import Columns
-    from numpy.typing import NDArray
-
-    Random = np.random.Generator
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
-SENTINELS = (0.0, 1.0, -1.0, -99.0, -999.0, -9999.0)
-"""Repeated values, however few there are of them."""
-MOST_REPEATED = 16
 WAYS = ("memory", "GeV", "MeV")
 """Where a round's jets go: into memory, or into a file in this unit."""
 HOSTILE = (0.002, 0.1, 0.6)
 """Share of hostile values, round by round: few, so that columns keep their grids, and many, so that they do not."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """Type, bound and edges of a column; its size tells where ordinary values lie."""
-
-    dtype: np.dtype[Any]
-    bound: str
-    edges: tuple[float, ...] = ()
-    size: float = 1.0
-    kind: str = "normal"
 
 
 def columns_of(dtype: np.dtype[Any], name: str) -> dict[str, Column]:
@@ -84,71 +71,6 @@ COLUMNS: dict[str, Column] = {
     "flag": Column(np.dtype(np.uint8), "exact", (), 10.0, "integer"),
     "passed": Column(np.dtype(np.bool_), "exact", (), 1.0, "integer"),
 }
-
-
-def ordinary(column: Column, length: int, random: Random) -> NDArray[Any]:
-    """Values such as a column holds."""
-    if column.kind == "integer":
-        return random.integers(0, int(column.size) + 1, length).astype(column.dtype)
-    if column.kind == "angle":
-        values = random.uniform(-np.pi, np.pi, length)
-    elif column.kind == "falling":
-        values = column.size * np.minimum(random.pareto(3.0, length) + 1.0, 350.0)
-    else:
-        values = random.normal(0.0, column.size, length)
-    return values.astype(column.dtype)
-
-
-def hostile(column: Column, length: int, random: Random) -> NDArray[Any]:
-    """Values that break codecs, in equal parts."""
-    dtype = column.dtype
-    limits = np.finfo(dtype)
-    unsigned = np.dtype(f"u{dtype.itemsize}")
-    bits = np.frombuffer(random.bytes(length * dtype.itemsize), unsigned).view(dtype)
-    nans = np.frombuffer(random.bytes(length * dtype.itemsize), unsigned) | np.array(np.inf, dtype).view(
-        unsigned
-    )
-    denormals = bits.view(unsigned) & unsigned.type((1 << limits.nmant) - 1)
-    powers = np.ldexp(1.0, random.integers(limits.minexp, limits.maxexp, length)).astype(dtype)
-    special = [
-        0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 7000.0, 1e38, -1e38, -1e-6, np.pi, -np.pi, 2 * np.pi,
-        float(limits.max), float(limits.min), float(limits.smallest_subnormal), float(limits.eps), *SENTINELS,
-    ]  # fmt: skip
-    special = np.array([*special, *column.edges, *(np.float32(edge) for edge in column.edges)]).astype(dtype)
-    around = np.array([*column.edges, *SENTINELS, np.pi, -np.pi, column.size], dtype)
-    parts = [
-        bits,
-        nans.view(dtype),
-        denormals.view(dtype),
-        special[random.integers(0, len(special), length)],
-        nudged(around[random.integers(0, len(around), length)], random),
-        nudged(powers, random),
-        -ordinary(column, length, random),
-        (
-            ordinary(column, length, random).astype(np.float64) * 10.0 ** random.uniform(-20, 20, length)
-        ).astype(dtype),
-    ]
-    return np.choose(random.integers(0, len(parts), length), parts).astype(dtype)
-
-
-def nudged(values: NDArray[Any], random: Random) -> NDArray[Any]:
-    """Values and their neighbours, up to three of the type's own steps away."""
-    unsigned = np.dtype(f"i{values.itemsize}")
-    moved = values.view(unsigned) + random.integers(-3, 4, len(values)).astype(unsigned)
-    return moved.view(values.dtype)
-
-
-@np.errstate(all="ignore")
-def column_values(column: Column, length: int, share: float, random: Random) -> NDArray[Any]:
-    """Ordinary values with a share of hostile ones, and a few values that repeat."""
-    values = ordinary(column, length, random)
-    if column.kind == "integer":
-        return values
-    for value in ordinary(column, int(random.integers(0, 5)), random):
-        values[random.random(length) < random.choice([0.005, 0.012, 0.05, 0.3])] = value
-    at = np.flatnonzero(random.random(length) < share)
-    values[at] = hostile(column, len(at), random)
-    return values
 
 
 def in_mev(column: Column) -> Column:
@@ -194,61 +116,62 @@ def through_file(
     return [(columns, {name: ak.to_numpy(ak.flatten(arrays[f"Jet_{name}"])) for name in columns})]
 
 
-@dataclass
-class Failures:
-    """Values of a column that failed, of how many."""
-
-    values: int = 0
-    bound: int = 0
-    repeated: int = 0
-    edges: int = 0
-    kept: int = 0
-    """Values that came back bit for bit: no failure, but a column of these alone tests little."""
-
-    def __iadd__(self, other: Failures) -> Failures:
-        """Add up."""
-        for name, count in vars(other).items():
-            setattr(self, name, getattr(self, name) + count)
-        return self
-
-    @property
-    def any(self) -> bool:
-        """Whether there is one."""
-        return self.bound + self.repeated + self.edges > 0
+FORMS = (("pt", "eta", "phi", "E"), ("px", "py", "pz", "E"), ("px", "py", "pz", "mass"))
+"""Columns of a four-momentum in files that have it otherwise: its bounds hold for pt, eta, phi and mass all the same."""
+MOMENTA = {name: replace(COLUMNS[name], dtype=DOUBLE, edges=()) for name in ("pt", "eta", "phi", "mass")}
+PT_EDGES = (20.0, 30.0, 50.0)
 
 
 @np.errstate(all="ignore")
-def judge(column: Column, original: NDArray[Any], restored: NDArray[Any]) -> Failures:
-    """Count what failed in a cluster's column."""
-    if restored.dtype != original.dtype or len(restored) != len(original):
-        return Failures(len(original), bound=len(original))
-    raw = f"V{original.itemsize}"
-    changed = original.view(raw) != restored.view(raw)
-    found = Failures(len(original), kept=int(np.count_nonzero(~changed)))
-    before, after = original.astype(np.longdouble), restored.astype(np.longdouble)
-    error = np.abs(after - before)
-    if column.kind == "angle":
-        error = np.minimum(error, np.abs(error - 2 * np.pi))
-    bound = Bound.parse(column.bound).in_unit("GeV")
-    allowed = np.longdouble(bound.relative) * np.abs(before) + np.longdouble(bound.absolute)
-    inside = np.isfinite(before) & (error <= allowed) & (not bound.exact)
-    crossed = np.zeros(len(original), bool)
-    for edge in column.edges:
-        for cut in (edge, float(original.dtype.type(edge))):
-            crossed |= np.sign(before - cut) != np.sign(after - cut)
-    found.bound = int(np.count_nonzero(changed & ~inside))
-    found.repeated = int(np.count_nonzero(changed & repeats(original)))
-    found.edges = int(np.count_nonzero(changed & crossed))
+def in_form(
+    form: tuple[str, ...], dtype: np.dtype[Any], length: int, share: float, random: Random
+) -> Columns:
+    """Four-momenta in these columns, some spacelike or without mass, and a share of hostile ones in each."""
+    pt, eta, phi, mass = (column_values(column, length, 0.0, random) for column in MOMENTA.values())
+    mass = mass * random.choice([1.0, 0.0, -1e-3], length, p=[0.9, 0.08, 0.02])
+    energy = np.sqrt(np.square(pt * np.cosh(eta)) + mass * np.abs(mass))
+    cartesian = {"px": pt * np.cos(phi), "py": pt * np.sin(phi), "pz": pt * np.sinh(eta)}
+    found = {"pt": pt, "eta": eta, "phi": phi, "mass": mass, "E": energy, **cartesian}
+    columns = {}
+    for name in form:
+        values = found[name].astype(dtype)
+        at = np.flatnonzero(random.random(length) < share / 4)
+        values[at] = column_values(Column(dtype, "exact", size=50.0, kind="falling"), len(at), 1.0, random)
+        columns[name] = values
+    return columns
+
+
+@np.errstate(all="ignore")
+def momenta_of(columns: Columns) -> Columns:
+    """Give pt, eta, phi and mass of a four-momentum's columns, in float64 as an analysis would."""
+    own = {name: values.astype(np.float64) for name, values in columns.items()}
+    if "px" in own:
+        own["pt"] = np.hypot(own["px"], own["py"])
+        own["eta"] = np.arcsinh(own["pz"] / own["pt"])
+        own["phi"] = np.arctan2(own["py"], own["px"])
+    if "mass" not in own:
+        p = np.hypot(own["pt"], own["pz"]) if "px" in own else own["pt"] * np.cosh(own["eta"])
+        square = (own["E"] - p) * (own["E"] + p)
+        own["mass"] = np.copysign(np.sqrt(np.abs(square)), square)
+    return {name: own[name] for name in MOMENTA}
+
+
+def judge_form(before: Columns, after: Columns) -> dict[str, Failures]:
+    """Count what failed in pt, eta, phi and mass, and which repeated values of the file's own columns changed.
+
+    A −0 may come back as 0 there: it is the result of a sum.
+    """
+    edges = {"pt": PT_EDGES}
+    original, restored = momenta_of(before), momenta_of(after)
+    found = {}
+    for name, column in MOMENTA.items():
+        found[name] = judge(replace(column, edges=edges.get(name, ())), original[name], restored[name])
+        found[name].repeated = 0  # what repeats is the file's own
+    for name, values in before.items():
+        same = int(np.count_nonzero(values == after[name]))
+        found.setdefault(name, Failures(len(values), kept=same))
+        found[name].repeated = int(np.count_nonzero(repeats(values) & (values != after[name])))
     return found
-
-
-def repeats(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which values stay what they are: sentinels, and what fills a hundredth of the column; the most frequent 16."""
-    distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
-    always = np.isin(distinct, SENTINELS)
-    chosen = always | ((counts >= 0.01 * len(values)) & (counts > 1))
-    order = np.argsort(-(counts[chosen] + always[chosen] * len(values)), kind="stable")[:MOST_REPEATED]
-    return np.isin(values, distinct[chosen][order])
 
 
 @click.command()
@@ -258,9 +181,15 @@ def repeats(values: NDArray[Any]) -> NDArray[np.bool_]:
 def main(values: int, jets: int, seed: int) -> None:
     """Send hostile values through the codec until there were enough."""
     random = np.random.default_rng(seed)
-    totals = {name: Failures() for name in COLUMNS}
+    totals: dict[tuple[str, str, str], Failures] = {}
     codec = codec_of(COLUMNS)
+    momenta = hepae.BoundedCodec({name: column.bound for name, column in MOMENTA.items()}, {"pt": PT_EDGES})
     rounds = 0
+
+    def add(found: Failures, name: str, dtype: str, bound: str) -> None:
+        total = totals.setdefault((name, dtype, bound), Failures())
+        total += found
+
     with tempfile.TemporaryDirectory() as folder:
         while sum(total.values for total in totals.values()) < values:
             way = WAYS[rounds % len(WAYS)]
@@ -277,36 +206,37 @@ def main(values: int, jets: int, seed: int) -> None:
             )
             for before, after in pairs:
                 for name, column in held.items():
-                    totals[name] += judge(column, before[name], after[name])
+                    found = judge(column, before[name], after[name])
+                    add(found, name, str(column.dtype), COLUMNS[name].bound)
+            for form in FORMS:
+                dtype = (SINGLE, DOUBLE)[rounds % 2]
+                columns = in_form(form, dtype, jets, share, random)
+                for before, after in through_memory(columns, momenta):
+                    for name, found in judge_form(before, after).items():
+                        bound = MOMENTA[name].bound if name in MOMENTA else ""
+                        add(found, f"{name} of {', '.join(form)}", "floats", bound)
             rounds += 1
     show(totals, rounds)
     sys.exit(int(any(total.any for total in totals.values())))
 
 
-def show(totals: dict[str, Failures], rounds: int) -> None:
+def show(totals: dict[tuple[str, str, str], Failures], rounds: int) -> None:
     """Print the table."""
-    everything = Failures()
     table = Table(title=f"{rounds} rounds", title_justify="left")
-    for heading in (
-        "column",
-        "type",
-        "bound",
-        "values",
-        "kept",
-        "bound broken",
-        "repeated changed",
-        "edges crossed",
-    ):
-        table.add_column(heading, justify="left" if heading in ("column", "type", "bound") else "right")
-    for name, total in totals.items():
+    for heading in ("column", "type", "bound"):
+        table.add_column(heading)
+    for heading in ("values", "kept", "bound\nbroken", "repeated\nchanged", "edges\ncrossed"):
+        table.add_column(heading, justify="right")
+    everything = Failures()
+    for named, total in totals.items():
         everything += total
-        add(table, total, name, str(COLUMNS[name].dtype), COLUMNS[name].bound)
+        add_row(table, total, *named)
     table.add_section()
-    add(table, everything, "all", "", "")
+    add_row(table, everything, "all", "", "")
     Console(width=120).print(table)
 
 
-def add(table: Table, total: Failures, *named: str) -> None:
+def add_row(table: Table, total: Failures, *named: str) -> None:
     """Add a row of counts."""
     kept = f"{total.kept / max(total.values, 1):.1%}"
     table.add_row(

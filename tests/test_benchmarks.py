@@ -158,17 +158,27 @@ def test_hostile_values_keep_bounds_repeats_and_edges(script):
     )  # in memory and in files of both units; with few hostile values, more and many
 
 
-def test_hostile_values_finds_failures(script):
-    hostile = script("hostile_values")
-    column = hostile.Column(np.dtype(np.float32), "1%+1MeV", (0.0, 30.0))
+def test_judge_finds_failures(script):
+    judge, column = script("benchmarks.judging").judge, script("benchmarks.hostile").Column
+    asked = column(np.dtype(np.float32), "1%+1MeV", (0.0, 30.0))
     original = np.array([29.9, 10, 0, -999, np.nan, -0.0, 5e-4] + [7.5] * 93, np.float32)
-    assert not hostile.judge(column, original, original).any
+    assert not judge(asked, original, original).any
     restored = original.copy()
     restored[:7] = 30.0, 10.2, 1e-4, -998, 1, 0.0, 1e-3
-    failures = hostile.judge(column, original, restored)
+    failures = judge(asked, original, restored)
     assert (failures.bound, failures.repeated, failures.edges) == (2, 3, 3)
     restored = original.copy()
     restored[10] = 7.5001
-    assert hostile.judge(column, original, restored).repeated == 1
-    exact = hostile.Column(np.dtype(np.float32), "exact")
-    assert hostile.judge(exact, original, restored).bound == 1
+    assert judge(asked, original, restored).repeated == 1
+    assert judge(column(np.dtype(np.float32), "exact"), original, restored).bound == 1
+
+
+def test_judge_of_four_momenta_finds_failures(script):
+    hostile = script("hostile_values")
+    before = {"px": [20.0, 0.0], "py": [0.0, 3.0], "pz": [1.0, 0.0], "E": [30.0, 4.0]}
+    before = {name: np.array(values) for name, values in before.items()}
+    assert not any(found.any for found in hostile.judge_form(before, before).values())
+    after = {**before, "E": np.array([30.9, 4.0]), "px": np.array([19.999, 1e-9])}
+    found = hostile.judge_form(before, after)
+    assert (found["mass"].bound, found["pt"].bound, found["pt"].edges) == (1, 0, 1)
+    assert found["px"].repeated == 1
