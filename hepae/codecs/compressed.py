@@ -185,7 +185,8 @@ class CompressedFile:
         for part in self._parts:
             found = Digests()
             for start, stop in steps(part.entries, self.entries_per_step(step_size)):
-                stored = self._stored([*others, *latents], first + start, first + stop)
+                names = dict.fromkeys([*others, *latents, *part.header["checksums"]])
+                stored = self._stored([*names], first + start, first + stop)
                 found.update(stored)
                 arrays = {name: stored[name] for name in others}
                 for coded in self._coded.values():
