@@ -152,7 +152,7 @@ def test_speed_prints_ratios_of_every_pair(script, small_file):
 
 
 def test_hostile_values_keep_bounds_repeats_and_edges(script):
-    output = run(script("hostile_values").main, "--values", 150_000, "--jets", 2000)
+    output = run(script("hostile_values").main, "--values", 200_000, "--jets", 2000)
     assert (
         "3 rounds" in output
     )  # in memory and in files of both units; with few hostile values, more and many
