@@ -342,7 +342,8 @@ def _collection(
             columns[column] = Column(column, branch.name, branch.dtype.str)
     if not next(iter(numeric.values())).jagged:
         return Collection(name, tuple(columns.values()))
-    counter = counter or next((b.counter for b in numeric.values() if b.counter in branches), None)
+    shared = (b.counter for b in numeric.values() if b.counter in branches and b.counter != f"n{b.name}")
+    counter = counter or next(shared, None)
     if counter in branches:
         return Collection(name, tuple(columns.values()), counter)
     counter = f"n{name}"

@@ -148,7 +148,8 @@ class Source(ABC):
                 flat = [ak.to_numpy(ak.flatten(arrays[name], axis=None)) for name in branches]
                 with np.errstate(all="ignore"):
                     pt = np.abs(flat[0]) if len(flat) == 1 else np.hypot(*flat)
-                medians[collection.name] = float(np.median(pt[np.isfinite(pt)])) if pt.size else 0.0
+                finite = pt[np.isfinite(pt)]
+                medians[collection.name] = float(np.median(finite)) if finite.size else 0.0
         if not medians:
             return "GeV"
         unit = unit_of(np.array([max(medians.values())]))

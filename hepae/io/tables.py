@@ -421,7 +421,7 @@ def _is_csv(text: str) -> bool:
     delimiter = _delimiter(lines[0])
     if delimiter == " ":
         return len(lines) == 2 and len(lines[1].split()) == columns and not _header(lines[1])
-    return len(lines) == 1 or lines[1].count(delimiter) == lines[0].count(delimiter)
+    return text.endswith("\n") if len(lines) == 1 else lines[1].count(delimiter) == lines[0].count(delimiter)
 
 
 def _read_csv(path: Path, first: str) -> dict[str, ak.Array]:
@@ -439,6 +439,10 @@ def _read_csv(path: Path, first: str) -> dict[str, ak.Array]:
                 f"cannot read {path}: its rows have {rows.shape[1]} values, its header {len(names)} names"
             )
         return {name: np.ascontiguousarray(rows[:, i]) for i, name in enumerate(names)}
+    with path.open("rb") as file:
+        file.readline()
+        if not file.read(1):  # a header and no rows
+            return {name: ak.Array(np.zeros(0)) for name in names}
     table = csv.read_csv(
         path,
         read_options=csv.ReadOptions(column_names=names, skip_rows=1),

@@ -322,7 +322,7 @@ def read_pickle(path: Path) -> dict[str, NDArray[Any] | ak.Array]:
         columns = _columns(_AllowListed(io.BytesIO(data)).load(), len(data))
     # A damaged or hostile pickle makes Python's unpickler and the code above raise nearly anything.
     except Exception as error:  # noqa: BLE001
-        reason = str(error) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"cannot read the pickle {path}: {reason}; hepae reads pickled pandas DataFrames, arrays with named fields "
             "and dicts of arrays"
