@@ -18,7 +18,7 @@ from hepae.io.layouts import Branch, find_layout, vector_names
 from hepae.io.sources import Field, Source, entries_in, plain_branches, reading, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import awkward as ak
@@ -100,6 +100,11 @@ def _with_jets(path: Path, file: Any, trees: dict[str, str], unit: str | None) -
 def _source(path: Path, file: Any, trees: dict[str, str], name: str, unit: str | None) -> Source:
     kind = TreeSource if trees[name] in _TREES else TupleSource
     return kind(path, file, trees, name, unit)
+
+
+def tree_source(path: Path, file: Any, name: str) -> Source:
+    """One tree of an open file as a source, be it of a compressed file."""
+    return _source(path, file, {name: file.classname_of(name)}, name, None)
 
 
 @dataclass(frozen=True)
@@ -359,15 +364,8 @@ class TupleSource(NtupleSource):
 
     @cached_property
     def _column_bytes(self) -> NDArray[np.int64]:
-        """Bytes of each column in memory and in the file."""
-        records = self._ntuple.column_records
-        total = np.zeros((len(records), 2), np.int64)
         with reading(self.path):
-            for cluster in self._ntuple.page_link_list:
-                for i, column in enumerate(cluster):
-                    for page in column.pages:
-                        total[i] += page.num_elements * records[i].nbits // 8, page.locator.num_bytes
-        return total
+            return _column_bytes(self._ntuple)
 
     def entries_per_step(self, step_size: str | int) -> int:
         """How many entries take this much memory."""
@@ -376,5 +374,69 @@ class TupleSource(NtupleSource):
     def stored_bytes(self, name: str) -> int:
         """Bytes that a field takes in the file, compressed; its share, where it is one member of an object."""
         stored, _ = self._fields[name]
-        columns = {int(number) for number in re.findall(r'"column-(\d+)', stored.form.to_json())}
-        return int(self._column_bytes[sorted(columns), 1].sum()) // self._parts[id(stored)]
+        return int(self._column_bytes[_columns(stored.form), 1].sum()) // self._parts[id(stored)]
+
+
+def _column_bytes(ntuple: Any) -> NDArray[np.int64]:
+    """Bytes of each column of an RNTuple in memory and in the file."""
+    records = ntuple.column_records
+    total = np.zeros((len(records), 2), np.int64)
+    for cluster in ntuple.page_link_list:
+        for i, column in enumerate(cluster):
+            for page in column.pages:
+                total[i] += page.num_elements * records[i].nbits // 8, page.locator.num_bytes
+    return total
+
+
+def _columns(form: Any) -> list[int]:
+    """Numbers of the columns that a field's form is made of."""
+    return sorted({int(number) for number in re.findall(r'"column-(\d+)', form.to_json())})
+
+
+class WrittenTree:
+    """A TTree or RNTuple that `io.writers` wrote: its branches are plain and are read as they are.
+
+    Parameters
+    ----------
+    file
+        The open file.
+    name
+        Name of the tree.
+    fields
+        Names in the file of those branches that the storage calls otherwise.
+    """
+
+    def __init__(self, file: Any, name: str, fields: Mapping[str, str] | None = None):
+        self._ntuple = file[name]
+        self.storage = "ttree" if file.classname_of(name) in _TREES else "rntuple"
+        self.num_entries = int(self._ntuple.num_entries)
+        found = (
+            {branch.name: branch for branch in self._ntuple.branches}
+            if self.storage == "ttree"
+            else tuple_fields(self._ntuple)
+        )
+        self._branches = {**found, **{branch: found[field] for branch, field in (fields or {}).items()}}
+
+    def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
+        """Arrays by branch name, of these entries."""
+        return {
+            name: self._branches[name].array(entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
+            for name in names
+        }
+
+    @property
+    def uncompressed_bytes(self) -> int:
+        """Bytes of all branches in memory."""
+        if self.storage == "ttree":
+            return int(self._ntuple.uncompressed_bytes)
+        return int(_column_bytes(self._ntuple)[:, 0].sum())
+
+    def stored_bytes(self, names: Iterable[str]) -> int:
+        """Bytes that branches take in the file, compressed."""
+        if self.storage == "ttree":
+            return sum(int(self._branches[name].compressed_bytes) for name in names)
+        columns = _column_bytes(self._ntuple)[:, 1]
+        return sum(
+            int(columns[_columns(self._branches[n].to_akform()[0].content(self._branches[n].name))].sum())
+            for n in names
+        )

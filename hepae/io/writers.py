@@ -136,6 +136,8 @@ class Writer(ABC):
                 counted.setdefault(branch.counter or f"n{branch.name}", []).append(branch.name)
         self._counted = counted
         """Jagged branches by the counter that they share."""
+        self.fields: dict[str, str] = {}
+        """Names in the file of the branches that the storage calls otherwise."""
 
     def extend(self, arrays: Mapping[str, ak.Array]) -> None:
         """Write a chunk: one array of equal length for each branch.
@@ -267,6 +269,7 @@ class TupleWriter(Writer):
             while field in self.names.values():
                 field += ":"
             self.names[branch] = field
+        self.fields = {branch: field for branch, field in self.names.items() if branch != field}
         self._forms = {b.name: _form(b) for b in self.branches.values()}
         form = ak.forms.RecordForm([*self._forms.values()], [*self.names.values()])
         self._compression = None if compression is None else parse_compression(compression)
