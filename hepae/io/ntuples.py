@@ -279,7 +279,8 @@ def _packed_vectors(typename: str) -> Any:
     uproot 5.7 takes their headers to be shorter, so that its values of single ones are wrong.
     """
     match = re.fullmatch(
-        r"(std::|)(vector<|)ROOT::Math::LorentzVector<ROOT::Math::(\w+)<(double|float)> ?> ?>?", typename
+        r"(std::|)(vector<|)ROOT::Math::LorentzVector<ROOT::Math::(\w+)<(double|float|Double32_t)> ?> ?>?",
+        typename,
     )
     members = {
         "PtEtaPhiE4D": ("fPt", "fEta", "fPhi", "fE"),
@@ -289,7 +290,7 @@ def _packed_vectors(typename: str) -> Any:
     }
     if match is None or match[3] not in members:
         return None
-    number = np.dtype(">f8" if match[4] == "double" else ">f4")
+    number = np.dtype(">f8" if match[4] == "double" else ">f4")  # Double32_t is a float in a file
     stored = np.dtype(
         {
             "names": [f"fCoordinates.{member}" for member in members[match[3]]],
