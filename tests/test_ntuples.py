@@ -155,15 +155,16 @@ def test_every_convention_in_both_storages(tmp_path, storage, prefix, counter, l
     path = tmp_path / "x.root"
     with uproot.recreate(path) as file:
         open_writer(file, "dir/tree", branches, storage).extend(arrays)
-    if storage == "rntuple" and counter == "jets_n":
-        pytest.skip("nothing in an RNTuple says that jets_n counts jetspt")
     with open_source(path) as source:
         assert (source.format, source.tree, source.layout.name) == (storage, "dir/tree", layout)
         name = collection.replace(".", ":").replace(" ", ":") if storage == "rntuple" else collection
         if layout == "flat" and storage == "rntuple":
             name = name.rstrip(":")
         assert [*source.layout.collections] == [name]
-        assert choose_collection(source).counted == (counter is not None)
+        assert choose_collection(source).counted == (
+            counter is not None
+            and (storage, counter) != ("rntuple", "jets_n")  # nothing says that it counts jetspt
+        )
     unit = 1e-3 if layout == "xaod" else 1
     assert hepae.read_jets(path).pt.tolist() == [[50 * unit, 40 * unit], [], [30 * unit]]
     assert hepae.read_jets(path).mass.tolist() == [[5 * unit, 4 * unit], [], [3 * unit]]

@@ -230,7 +230,10 @@ class TreeSource(NtupleSource):
                 nested = own.startswith(f"{branch.name.rstrip('.')}.")
                 last = own[len(branch.name.rstrip(".")) + 1 :] if nested else own
                 other = members.get(member.name.replace("fBits", "fUniqueID"), member)
-                if member.uncompressed_bytes != other.uncompressed_bytes:
+                shorter = (
+                    len(other.name) - len(member.name)
+                ) * member.num_baskets  # the name is in each basket
+                if member.uncompressed_bytes != other.uncompressed_bytes - shorter:
                     # those of objects that others refer to have two bytes more, which uproot does not know
                     unreadable.append(f"{name}.{last}")
                     continue
