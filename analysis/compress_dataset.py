@@ -19,7 +19,7 @@ import jobs
 from coffea.nanoevents import BaseSchema
 
 import hepae
-from hepae.bounds import parse_assignments
+from hepae.bounds import Bounds
 from hepae.errors import OutputError
 from hepae.processors import CompressionProcessor, files_of, merge
 
@@ -34,7 +34,9 @@ from hepae.processors import CompressionProcessor, files_of, merge
     "--bound", "bounds", metavar="COLUMN=BOUND", multiple=True, help="Such as pt=0.1% or mass=1%+1MeV."
 )
 @click.option("--edges", metavar="COLUMN=X,Y,…", multiple=True, help="Values that no jet may cross.")
-@click.option("--collection", metavar="NAME", help="Which jets, where the tree has several collections.")
+@click.option(
+    "--collection", "collections", metavar="NAME", multiple=True, help="Which jets, or other objects too."
+)
 @click.option(
     "--unit", type=click.Choice(["MeV", "GeV"]), help="Of pt, mass and E, where names and values do not tell."
 )
@@ -46,7 +48,7 @@ def main(
     model: Path | None,
     bounds: tuple[str, ...],
     edges: tuple[str, ...],
-    collection: str | None,
+    collections: tuple[str, ...],
     unit: str | None,
     force: bool,
     tree: str | None,
@@ -54,18 +56,16 @@ def main(
 ) -> None:
     """Compress the files of FILESET into OUTPUT/DATASET.root."""
     with jobs.running(**execution, tree=tree) as run:
-        if model is not None:
-            codec: Any = hepae.load_codec(model)
-        else:
-            codec = hepae.BoundedCodec(
-                parse_assignments(bounds, "--bound"), parse_assignments(edges, "--edges")
-            )
+        asked = Bounds.parse(bounds, edges)
+        codec: Any = hepae.BoundedCodec(asked) if model is None else hepae.load_codec(model)
+        if model is not None and (bounds or edges):
+            codec = codec.with_bounds(asked)
         try:
             output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the folder {output}: {error.strerror}") from None
         with tempfile.TemporaryDirectory(prefix=".parts-", dir=output) as parts:
-            job = CompressionProcessor(codec, parts, collection=collection, unit=unit)
+            job = CompressionProcessor(codec, parts, collection=collections or None, unit=unit)
             manifest = run(fileset, job, BaseSchema)
             written = merge(manifest, fileset, parts, output, treename=tree, force=force)
         compressed = {}

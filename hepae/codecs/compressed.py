@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 COLLECTION_KEYS = ("name", "columns", "counter", "counted", "unit")
 
+_LOADED: dict[str, LatentCodec] = {}
+"""Models that this process has loaded, by checksum: a worker opens many files, and one of them chunk after chunk."""
+_MOST_LOADED = 8
+
 
 class CompressedFile:
     """An open compressed file; `hepae.open` makes it. Use it in a with statement, or close it.
@@ -246,13 +250,18 @@ class CompressedFile:
         """Codec of one part of the file; there is one part unless hadd joined several."""
         if part not in self._codecs:
             model = self._parts[part].model
-            if hashlib.sha256(model).hexdigest() != self._parts[part].header["stored_model_sha256"]:
+            checksum = hashlib.sha256(model).hexdigest()
+            if checksum != self._parts[part].header["stored_model_sha256"]:
                 raise InputError(
                     f"{self.path} is damaged: its model does not have the checksum that the header says"
                 )
-            from hepae.codecs.latent import LatentCodec  # torch: only where there is a network
+            if checksum not in _LOADED:
+                from hepae.codecs.latent import LatentCodec  # torch: only where there is a network
 
-            self._codecs[part] = LatentCodec.from_bytes(model, f"the model in {self.path}")
+                while len(_LOADED) >= _MOST_LOADED:
+                    _LOADED.pop(next(iter(_LOADED)))
+                _LOADED[checksum] = LatentCodec.from_bytes(model, f"the model in {self.path}")
+            self._codecs[part] = _LOADED[checksum]
         return self._codecs[part]
 
     def close(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import awkward as ak
 import uproot
 
 from hepae.errors import InputError
@@ -109,6 +111,8 @@ class _Joined:
             with reading(path):
                 arrays = tree.arrays(writer.branches, start, stop)
             digests.update({branch: arrays[branch] for branch in checksums if branch in arrays})
+            if name == container.PAYLOAD_TREE:
+                _check_payload(path, arrays)
             writer.extend(arrays)
         wrong = [
             branch for branch, crc in checksums.items() if digests.crc.get(branch, tuple(crc)) != tuple(crc)
@@ -142,6 +146,12 @@ def _branches(path: Path, file: Any, name: str, fields: Mapping[str, str]) -> li
         replace(b, name=own.get(b.name, b.name), counter=own.get(b.counter or "", b.counter))
         for b in with_fields
     ]
+
+
+def _check_payload(path: Path, rows: Mapping[str, ak.Array]) -> None:
+    for blob, crc in zip(rows["blob"], rows["crc"], strict=True):
+        if zlib.crc32(ak.to_numpy(blob).tobytes()) != crc:
+            raise InputError(f"{path} is damaged: a cluster of its payload does not have its checksum")
 
 
 def _check_alike(first_path: Path, first: dict[str, Any], path: Path, header: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import loky
 from coffea import processor
 
 from hepae.errors import ConfigError
@@ -56,7 +57,8 @@ def executor(name: str, *, workers: int = 1, scheduler: str | None = None) -> It
     Parameters
     ----------
     name
-        ``iterative`` (this process), ``futures`` (processes of this machine), ``dask``, ``parsl`` or ``taskvine``.
+        ``iterative`` (this process), ``futures`` (processes of this machine), ``dask``, ``parsl`` (the kernel that is
+        loaded, else one of this machine) or ``taskvine``.
     workers
         Processes to start.
     scheduler
@@ -75,7 +77,8 @@ def executor(name: str, *, workers: int = 1, scheduler: str | None = None) -> It
     if name == "iterative":
         yield processor.IterativeExecutor(status=False)
     elif name == "futures":
-        yield processor.FuturesExecutor(workers=workers, status=False)
+        # The pool stays for the next job: starting a worker costs seconds of imports.
+        yield processor.FuturesExecutor(pool=loky.get_reusable_executor(max_workers=workers), status=False)
     elif name == "dask":
         with _dask(workers, scheduler) as client:
             yield processor.DaskExecutor(client=client, status=False)
@@ -113,6 +116,13 @@ def _parsl(workers: int) -> Iterator[None]:
     from parsl.executors import HighThroughputExecutor
     from parsl.providers import LocalProvider
 
+    try:
+        parsl.dfk()
+    except parsl.errors.NoDataFlowKernelError:
+        pass
+    else:  # a kernel of the user's own, with the settings of a batch system for instance
+        yield
+        return
     scripts = sysconfig.get_path("scripts")  # of this environment, whether it is activated or not
     with tempfile.TemporaryDirectory() as folder:
         local = HighThroughputExecutor(
