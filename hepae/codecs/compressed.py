@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,11 +15,12 @@ from hepae.codecs.payload import PayloadReader
 from hepae.errors import CodecError, InputError
 from hepae.io import container
 from hepae.io.layouts import Branch, Collection
-from hepae.io.readers import HEADER_TREE, STEP_SIZE, memory_size, open_root, reading, steps
+from hepae.io.ntuples import HEADER_TREE, WrittenTree, open_root
+from hepae.io.sources import STEP_SIZE, memory_size, reading, steps
 from hepae.io.writers import Digests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,18 +46,19 @@ class CompressedFile:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         with reading(self.path):
-            self._file = open_root(self.path)
-            self._parts = container.read_parts(self._file, str(self.path))
+            self.file = open_root(self.path)
+            self._parts = container.read_parts(self.file, str(self.path))
             if not self._parts:
                 raise InputError(f"{self.path} is damaged: its tree {HEADER_TREE!r} is empty")
             self._check_parts()
             self.tree: str = self._parts[0].header["tree"]
             self.num_entries = sum(part.entries for part in self._parts)
             # Where every branch was coded there is no tree: the header alone knows how many rows there were.
-            self._tree = self._file.get(self.tree, None)
-            found = self.num_entries if self._tree is None else int(self._tree.num_entries)
+            fields = self._parts[0].header["fields"]
+            self._tree = WrittenTree(self.file, self.tree, fields) if self.tree in self.file else None
+            found = self.num_entries if self._tree is None else self._tree.num_entries
             self._payload = (
-                PayloadReader(self._file, self.path) if container.PAYLOAD_TREE in self._file else None
+                PayloadReader(self.file, self.path) if container.PAYLOAD_TREE in self.file else None
             )
         self._codecs: dict[int, LatentCodec] = {}
         covered = [self._payload.events(name) for name in self._bounded] if self._payload else []
@@ -83,7 +85,7 @@ class CompressedFile:
         sums = {key: sum(header[key] for header in headers) for key in ("events", "jets")}
         before = {key: sum(header["bytes"][key] for header in headers) for key in headers[0]["bytes"]}
         latents = [name for coded in self._coded.values() for name in coded.latents]
-        after = sum(int(self._tree[name].compressed_bytes) for name in latents if self._tree is not None)
+        after = self._tree.stored_bytes(latents) if self._tree else 0
         after += self._payload.compressed_bytes if self._payload else 0
         sizes = {**before, "file_compressed": self.path.stat().st_size, "compressed": after}
         return {**headers[0], **sums, "bytes": sizes}
@@ -93,6 +95,21 @@ class CompressedFile:
         return {
             name: _Coded.from_config(config) for name, config in self._parts[0].header["collections"].items()
         }
+
+    @cached_property
+    def other_trees(self) -> dict[str, list[dict[str, Any]]]:
+        """What the header of each part says of the file's other trees."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for part in self._parts:
+            for name, config in part.header["other_trees"].items():
+                found.setdefault(name, []).append(config)
+        return found
+
+    @property
+    def storage(self) -> str:
+        """Storage of the events, ttree or rntuple."""
+        storage: str = self._parts[0].header["storage"]
+        return storage
 
     @property
     def _bounded(self) -> list[str]:
@@ -137,7 +154,7 @@ class CompressedFile:
             for coded in self._coded.values()
             for column in coded.collection.columns
         }
-        branches = [_branch_from_config(config) for config in self._parts[0].header["branches"]]
+        branches = [Branch.from_config(config) for config in self._parts[0].header["branches"]]
         return [replace(b, counter=counters.get(b.name, b.counter)) if b.jagged else b for b in branches]
 
     def jets(
@@ -199,7 +216,8 @@ class CompressedFile:
         for part in self._parts:
             found = Digests()
             for start, stop in steps(part.entries, self.entries_per_step(step_size)):
-                stored = self._stored([*others, *latents], first + start, first + stop)
+                names = dict.fromkeys([*others, *latents, *part.header["checksums"]])
+                stored = self._stored([*names], first + start, first + stop)
                 found.update(stored)
                 arrays = {name: stored[name] for name in others}
                 for coded in self._coded.values():
@@ -219,7 +237,7 @@ class CompressedFile:
         """How many entries take this much memory, once restored."""
         if isinstance(step_size, int):
             return step_size
-        stored = self._tree.uncompressed_bytes if self._tree is not None else 0
+        stored = self._tree.uncompressed_bytes if self._tree else 0
         restored = sum(
             config["jets"] * sum(np.dtype(dtype).itemsize for _, _, dtype in config["columns"])
             for part in self._parts
@@ -248,7 +266,7 @@ class CompressedFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self.file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -260,10 +278,7 @@ class CompressedFile:
         if not names or self._tree is None:
             return {}
         with reading(self.path):
-            arrays: dict[str, ak.Array] = self._tree.arrays(
-                list(names), entry_start=entry_start, entry_stop=entry_stop, how=dict
-            )
-        return arrays
+            return self._tree.arrays(names, entry_start, entry_stop)
 
     def _restore(
         self, coded: _Coded, stored: dict[str, ak.Array], entry_start: int, entry_stop: int
@@ -298,10 +313,9 @@ class CompressedFile:
         """Coded columns by branch name, of the clusters that hold these entries and no others."""
         collection = coded.collection
         columns = [collection.column(name) for name in coded.columns]
-        pieces: dict[str, list[NDArray[Any]]] = {
-            column.name: [np.zeros(0, column.dtype)] for column in columns
-        }
         lengths = [np.zeros(0, np.int64)]
+        cuts: list[slice] = []
+        decoders: dict[int, Callable[[Cluster], dict[str, NDArray[Any]]]] = {}
         for i, begin, end in payload.overlapping(collection.name, entry_start, entry_stop):
             first, last = max(entry_start, begin), min(entry_stop, end)
             counts = None
@@ -312,29 +326,32 @@ class CompressedFile:
                 ends = np.append(0, np.cumsum(counts))
                 jets = slice(int(ends[first - begin]), int(ends[last - begin]))
                 lengths.append(counts[first - begin : last - begin])
-            decoded = payload.columns(collection.name, i, partial(self._decode, coded, begin, end, counts))
-            for column in columns:
-                if column.name not in decoded:
-                    raise CodecError(f"{self.path} is damaged: column {column.name!r} is not in its payload")
-                pieces[column.name].append(decoded[column.name][jets])
-        flat = {column.branch: np.concatenate(pieces[column.name]) for column in columns}
+            cuts.append(jets)
+            decoders[i] = self._decoder(coded, begin, end, counts)
+        decoded = payload.columns(collection.name, decoders)
+        flat = {}
+        for column in columns:
+            if any(column.name not in found for found in decoded):
+                raise CodecError(f"{self.path} is damaged: column {column.name!r} is not in its payload")
+            pieces = [found[column.name][jets] for found, jets in zip(decoded, cuts, strict=True)]
+            flat[column.branch] = np.concatenate([np.zeros(0, column.dtype), *pieces])
         if collection.counter is None:
             return {name: ak.Array(values) for name, values in flat.items()}
         counts = np.concatenate(lengths)
         return {name: ak.unflatten(values, counts) for name, values in flat.items()}
 
-    def _decode(
-        self, coded: _Coded, begin: int, end: int, counts: NDArray[np.int64] | None, cluster: Cluster
-    ) -> dict[str, NDArray[Any]]:
-        """Columns of the cluster of these entries, with what the model says of them where it was coded with that."""
+    def _decoder(
+        self, coded: _Coded, begin: int, end: int, counts: NDArray[np.int64] | None
+    ) -> Callable[[Cluster], dict[str, NDArray[Any]]]:
+        """Give what decodes the cluster of these entries, with the model's latents where it was coded with them."""
         if not coded.latents:
-            return cluster.columns(counts)
+            return lambda cluster: cluster.columns(counts)
         latents = self._latents(coded, self._stored(coded.latents, begin, end))
         ((part, _, _), *others) = self._parts_of(begin, end)
         if others:
             raise CodecError(f"{self.path} is damaged: a cluster reaches from one part into another")
-        codec = self.codec(part)
-        return cluster.columns(counts, codec.guess(latents, codec.coded, coded.collection.unit))
+        codec, unit = self.codec(part), coded.collection.unit
+        return lambda cluster: cluster.columns(counts, codec.guess(latents, codec.coded, unit))
 
 
 @dataclass(frozen=True)
@@ -372,6 +389,7 @@ def _what_has_to_agree(header: dict[str, Any]) -> dict[str, Any]:
     return {
         "codecs": header["codec"],
         "trees": header["tree"],
+        "storages": header["storage"],
         "branches": header["branches"],
         "collections": collections,
     }
@@ -380,8 +398,3 @@ def _what_has_to_agree(header: dict[str, Any]) -> dict[str, Any]:
 def open(path: str | Path) -> CompressedFile:
     """Open a compressed file; see `CompressedFile`."""
     return CompressedFile(path)
-
-
-def _branch_from_config(config: list[Any]) -> Branch:
-    name, dtype, jagged, counter, shape = config
-    return Branch(name, np.dtype(dtype), jagged, counter, tuple(shape))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from hepae.io.readers import reading
 from hepae.io.writers import TreeWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -100,27 +101,52 @@ class PayloadReader:
                 yield i, end - row[1], end
 
     def columns(
-        self, collection: str, number: int, decode: Callable[[Cluster], dict[str, NDArray[Any]]]
-    ) -> dict[str, NDArray[Any]]:
-        """Columns of a cluster, by what decodes it.
+        self, collection: str, decoders: Mapping[int, Callable[[Cluster], dict[str, NDArray[Any]]]]
+    ) -> list[dict[str, NDArray[Any]]]:
+        """Columns of clusters, on all processors, by number and what decodes each.
 
         Raises
         ------
         CodecError
-            If it is damaged; the error names its events, and the other clusters stay readable.
+            If one is damaged; the error names its events, and the other clusters stay readable.
         """
-        last = self._last.get(collection)
-        if last is None or last[0] != number:
-            row, events, jets, seed, crc = self._rows[collection][number]
-            try:
-                with reading(self._path):
-                    blob = self._tree["blob"].array(entry_start=row, entry_stop=row + 1, library="np")[0]
-                last = number, decode(Cluster(events, jets, seed, crc, blob.tobytes()))
-            except (CodecError, InputError) as error:
-                end = int(self._ends[collection][number])
-                raise CodecError(
-                    f"{collection} of events {end - events} to {end} of {self._path} are damaged ({error}); the others are "
-                    "readable"
-                ) from None
-            self._last[collection] = last
-        return last[1]
+        number, last = self._last.get(collection, (-1, {}))
+        new = {i: decode for i, decode in decoders.items() if i != number}
+        work = [partial(self._decode, collection, i, self._cluster(collection, i), d) for i, d in new.items()]
+        if len(work) > 1:
+            with ThreadPoolExecutor(min(len(work), os.cpu_count() or 1)) as pool:
+                found = [future.result() for future in [pool.submit(decode) for decode in work]]
+        else:
+            found = [decode() for decode in work]
+        columns = {number: last, **dict(zip(new, found, strict=True))}
+        for i in list(decoders)[-1:]:
+            self._last[collection] = i, columns[i]
+        return [columns[i] for i in decoders]
+
+    def _cluster(self, collection: str, number: int) -> Cluster | InputError:
+        """Read a cluster; what makes it unreadable is told where it is decoded."""
+        row, events, jets, seed, crc = self._rows[collection][number]
+        try:
+            with reading(self._path):
+                blob = self._tree["blob"].array(entry_start=row, entry_stop=row + 1, library="np")[0]
+        except InputError as error:
+            return error
+        return Cluster(events, jets, seed, crc, blob.tobytes())
+
+    def _decode(
+        self,
+        collection: str,
+        number: int,
+        cluster: Cluster | InputError,
+        decode: Callable[[Cluster], dict[str, NDArray[Any]]],
+    ) -> dict[str, NDArray[Any]]:
+        try:
+            if isinstance(cluster, InputError):
+                raise cluster
+            return decode(cluster)
+        except (CodecError, InputError) as error:
+            end = int(self._ends[collection][number])
+            first = end - self._rows[collection][number][1]
+            raise CodecError(
+                f"{collection} of events {first} to {end} of {self._path} are damaged ({error}); the others are readable"
+            ) from None

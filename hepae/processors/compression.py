@@ -7,37 +7,25 @@ import hashlib
 import json
 import pickle
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import awkward as ak
-import uproot
 from coffea.processor import ProcessorABC
 
 from hepae.codecs.compressed import CompressedFile
 from hepae.codecs.files import compress_file
+from hepae.codecs.joining import join_files
 from hepae.errors import InputError, OutputError
-from hepae.io import container
-from hepae.io.readers import STEP_SIZE, open_root, open_source, reading, steps, tree_entries
-from hepae.io.readers import _describe as describe
-from hepae.io.writers import (
-    COMPRESSION,
-    Digests,
-    TreeWriter,
-    atomic_output,
-    check_tree,
-    parse_compression,
-)
+from hepae.io.readers import open_source
+from hepae.io.writers import COMPRESSION, atomic_output
 from hepae.processors.executors import one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from hepae.codecs.bounded import BoundedCodec
     from hepae.codecs.latent import LatentCodec
-    from hepae.io.layouts import Branch
 
     Manifest = Mapping[str, set["Part"]]
     """Parts by dataset."""
@@ -180,7 +168,7 @@ def merge(
     for dataset, parts in chosen.items():
         path = output / f"{file_name(dataset)}.root"
         with atomic_output(path, force=force) as temporary:
-            _concatenate([folder / part.name for part in parts], temporary, compression)
+            join_files([folder / part.name for part in parts], temporary, compression=compression, force=True)
             with CompressedFile(temporary) as file:
                 found = file.num_entries, file.header["jets"]
             expected = sum(part.stop - part.start for part in parts), sum(part.jets for part in parts)
@@ -258,90 +246,3 @@ def _in_order(dataset: str, parts: Iterable[Part], files: Mapping[str, str]) -> 
                 )
             done = stop
     return [part for name in files for part in of_file[name]]
-
-
-def _concatenate(paths: Sequence[Path], output: Path, compression: str) -> None:
-    """Write one compressed file of several in order; all were written by one job."""
-    writers: dict[str, TreeWriter] = {}
-    headers: list[dict[str, Any]] = []
-    model = b""
-    with uproot.recreate(output, compression=parse_compression(compression)) as file:
-        for path in paths:
-            with reading(path), open_root(path) as source:
-                (part,) = container.read_parts(source, str(path))
-            headers.append(part.header)
-            _check_alike(paths[0], headers[0], path, part.header)
-            model = part.model
-            digests = Digests()
-            for name in (part.header["tree"], container.PAYLOAD_TREE):
-                for branches, arrays in _read(path, name):
-                    digests.update(arrays)
-                    if name not in writers:
-                        writers[name] = TreeWriter(file, name, branches)
-                    writers[name].extend(arrays)
-            checksums = part.header["checksums"]
-            wrong = [name for name, crc in checksums.items() if digests.crc.get(name, (0, 0)) != tuple(crc)]
-            if wrong:
-                raise InputError(f"{path} is damaged: {', '.join(wrong[:5])} are not what was written")
-        total = headers[0]
-        for header in headers[1:]:
-            total = {
-                **total,
-                **{key: _add(total[key], header[key]) for key in _COUNTS},
-                "collections": {
-                    name: {**config, "jets": config["jets"] + header["collections"][name]["jets"]}
-                    for name, config in total["collections"].items()
-                },
-            }
-        events = writers.get(total["tree"])
-        total = {**total, "checksums": events.digests.crc if events else {}}
-        container.write_part(file, container.Part(total, total["events"], model))
-    for name, writer in writers.items():
-        with open_root(output) as file:
-            step = tree_entries(file[name], STEP_SIZE)
-        check_tree(output, writer, step)
-
-
-_COUNTS = ("events", "jets", "bytes", "replaced")
-"""What the headers of parts differ in, beside their checksums."""
-
-
-def _read(path: Path, name: str) -> Iterator[tuple[list[Branch], dict[str, ak.Array]]]:
-    """Branches of a tree, where it is there, and its entries in steps; clusters are checked."""
-    with reading(path):
-        file = open_root(path)
-    with file:
-        tree = file.get(name, None)
-        if tree is None:
-            return
-        for start, stop in steps(int(tree.num_entries), tree_entries(tree, STEP_SIZE)):
-            with reading(path):
-                branches = [branch for branch in map(describe, tree.branches) if branch is not None]
-                arrays = tree.arrays(entry_start=start, entry_stop=stop, how=dict)
-            if name == container.PAYLOAD_TREE:
-                for blob, crc in zip(arrays["blob"], arrays["crc"], strict=True):
-                    if zlib.crc32(ak.to_numpy(blob).tobytes()) != crc:
-                        raise InputError(f"{path} is damaged: a cluster does not have its checksum")
-            yield branches, arrays
-
-
-def _check_alike(first_path: Path, first: dict[str, Any], path: Path, header: dict[str, Any]) -> None:
-    one, other = _what_agrees(first), _what_agrees(header)
-    differing = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
-    if differing:
-        raise InputError(f"{first_path} and {path} cannot be joined: their {', '.join(differing)} differ")
-
-
-def _what_agrees(header: dict[str, Any]) -> dict[str, Any]:
-    """What the headers of a job's parts have in common: all but counts and checksums."""
-    collections = {name: {**config, "jets": 0} for name, config in header["collections"].items()}
-    return {key: value for key, value in header.items() if key not in (*_COUNTS, "checksums")} | {
-        "collections": collections
-    }
-
-
-def _add(one: Any, other: Any) -> Any:
-    """Sum of counts by name."""
-    if isinstance(one, dict):
-        return {key: _add(one.get(key, 0), other.get(key, 0)) for key in {**one, **other}}
-    return one + other
