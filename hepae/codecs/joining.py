@@ -112,7 +112,7 @@ class _Joined:
                 arrays = tree.arrays(writer.branches, start, stop)
             digests.update({branch: arrays[branch] for branch in checksums if branch in arrays})
             if name == container.PAYLOAD_TREE:
-                _check_clusters(path, arrays)
+                _check_payload(path, arrays)
             writer.extend(arrays)
         wrong = [
             branch for branch, crc in checksums.items() if digests.crc.get(branch, tuple(crc)) != tuple(crc)
@@ -131,19 +131,11 @@ class _Joined:
             sums = {key: _add(total[key], header[key]) for key in _COUNTS}
             others = {**header["other_trees"], **total["other_trees"]}
             total = {**total, **sums, "collections": collections, "other_trees": others}
-        if total["tree"] in self.writers:
-            total["checksums"] = self.writers[total["tree"]].digests.crc
-        for name, config in total["other_trees"].items():
+        for name, config in [(total["tree"], total), *total["other_trees"].items()]:
             if name in self.writers:
                 writer = self.writers[name]
                 config.update(checksums=writer.digests.crc, entries=writer.num_entries)
         container.write_part(self._file, container.Part(total, total["events"], self._model))
-
-
-def _check_clusters(path: Path, rows: Mapping[str, Any]) -> None:
-    for blob, crc in zip(rows["blob"], rows["crc"], strict=True):
-        if zlib.crc32(ak.to_numpy(blob).tobytes()) != crc:
-            raise InputError(f"{path} is damaged: a cluster does not have its checksum")
 
 
 def _branches(path: Path, file: Any, name: str, fields: Mapping[str, str]) -> list[Branch]:
@@ -154,6 +146,12 @@ def _branches(path: Path, file: Any, name: str, fields: Mapping[str, str]) -> li
         replace(b, name=own.get(b.name, b.name), counter=own.get(b.counter or "", b.counter))
         for b in with_fields
     ]
+
+
+def _check_payload(path: Path, rows: Mapping[str, ak.Array]) -> None:
+    for blob, crc in zip(rows["blob"], rows["crc"], strict=True):
+        if zlib.crc32(ak.to_numpy(blob).tobytes()) != crc:
+            raise InputError(f"{path} is damaged: a cluster of its payload does not have its checksum")
 
 
 def _check_alike(first_path: Path, first: dict[str, Any], path: Path, header: dict[str, Any]) -> None:
