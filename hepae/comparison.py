@@ -1,4 +1,4 @@
-"""Two files compared: the residuals of their jets, the figures, and the bytes."""
+"""Files compared: the residuals of their jets, the figures, the bytes, and a page that shows them all."""
 
 from __future__ import annotations
 
@@ -15,27 +15,40 @@ from hepae.errors import InputError, OutputError
 from hepae.io.container import is_compressed
 from hepae.io.readers import STEP_SIZE, Source, choose_collection, open_source, steps
 from hepae.io.writers import atomic_output
-from hepae.validation.histograms import Binning, ComparisonHistograms
-from hepae.validation.residuals import ResidualSums
+from hepae.validation.histograms import (
+    PROFILED,
+    Binning,
+    ComparisonHistograms,
+    EventBinning,
+    EventHistograms,
+    LatentBinning,
+    LatentHistograms,
+)
+from hepae.validation.residuals import RELATIVE, Residuals, ResidualSums, compared_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import awkward as ak
 
     from hepae.io.layouts import Collection
-    from hepae.validation.plotting import Style
+    from hepae.validation.plotting import Curve, JetEnergyResolution, Style
+    from hepae.validation.report import Shown
 
 BINNING_ENTRIES = 50_000
 """Entries from which the binning is chosen: a fixed number, so that figures do not depend on the steps of reading."""
 
+STEP_JETS = 500_000
+"""Jets that a step has at most, whatever else the file holds: each takes some hundred bytes while it is compared."""
+
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """What `compare_files` found and wrote: the content of metrics.json, and the figures' files."""
+    """What `compare_files` found and wrote: the content of metrics.json, the figures' files, and the page."""
 
     metrics: dict[str, Any]
     figures: list[Path]
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -53,17 +66,73 @@ class _Jets:
         branches = [column.branch for column in self.collection.columns if column.name in wanted]
         return self.collection.jets(self.source.arrays(branches, start, stop))
 
-    def stored_bytes(self, columns: Sequence[str]) -> int:
-        names = {self.collection.column(name).branch for name in columns}
-        return sum(self.source.stored_bytes(name) for name in names)
+    def stored_bytes(self, columns: Sequence[str]) -> dict[str, int]:
+        """Bytes by column."""
+        branches = {name: self.collection.column(name).branch for name in columns}
+        return {name: self.source.stored_bytes(branch) for name, branch in branches.items()}
+
+
+class _Version:
+    """A compressed or restored file beside the original, and what is counted of it."""
+
+    def __init__(self, name: str, path: Path, file: CompressedFile | _Jets):
+        self.name, self.path, self.file = name, path, file
+        self.header: dict[str, Any] | None = file.header if isinstance(file, CompressedFile) else None
+        self.sample_jets = 0
+        self.bounds = {
+            name: Bound.parse(text) for name, text in (self.header or {}).get("bounds", {}).items()
+        }
+
+    @property
+    def num_entries(self) -> int:
+        return (
+            self.file.num_entries if isinstance(self.file, CompressedFile) else self.file.source.num_entries
+        )
+
+    def read(self, start: int, stop: int) -> ak.Array:
+        return (
+            self.file.jets(start, stop)
+            if isinstance(self.file, CompressedFile)
+            else self.file.read(start, stop)
+        )
+
+    def latents(self, start: int, stop: int) -> ak.Array | None:
+        """Latents of these entries; None where the file has none."""
+        return self.file.latents(start, stop) if isinstance(self.file, CompressedFile) else None
+
+    def begin(self, binning: Binning, events: EventBinning | None, latents: LatentBinning | None) -> None:
+        """Start to count, with axes that were chosen from the first entries."""
+        self.sums = ResidualSums(binning.columns, bounds=self.bounds or None)
+        self.histograms = ComparisonHistograms(binning)
+        self.events = EventHistograms(events) if events else None
+        self.latent = LatentHistograms(latents) if latents else None
+
+    def fill(self, original: ak.Array, start: int, stop: int) -> None:
+        restored = self.read(start, stop)
+        self.sums.fill(original, restored)
+        self.histograms.fill(original, restored)
+        if self.events is not None:
+            self.events.fill(original, restored)
+        if self.latent is not None:
+            self.latent.fill(self.latents(start, stop), original)
+
+    def stored_bytes(self, coded: Sequence[str]) -> dict[str, int]:
+        """Bytes of the coded columns, by what is known to take them."""
+        if isinstance(self.file, _Jets):
+            return self.file.stored_bytes(coded)
+        found = self.file.latent_bytes()
+        rest = self.file.header["bytes"]["compressed"] - sum(found.values())
+        return found | ({"payload": rest} if rest else {})
 
 
 def compare_files(
     original: str | Path,
-    version: str | Path,
+    versions: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
     style: Style,
+    resolution: JetEnergyResolution | None = None,
+    report: bool = False,
     tree: str | None = None,
     collection: str | None = None,
     unit: str | None = None,
@@ -71,22 +140,28 @@ def compare_files(
     step_size: str | int = STEP_SIZE,
     progress: Callable[[int, int], None] | None = None,
 ) -> ComparisonResult:
-    """Compare the jets of an original file with those of a compressed or restored one.
+    """Compare the jets of an original file with those of one or more compressed or restored ones.
 
-    Both files are streamed in steps. ``metrics.json`` and the figures (each as PNG and PDF) are written into the
+    All files are streamed in steps. ``metrics.json`` and the figures (each as PNG and PDF) are written into the
     folder ``output``: for every column, and for the mass and E, the original and restored spectrum with their ratio,
-    and the residual.
+    and the residual; the residuals of the four-momentum against pt and eta, against each other, and over eta and phi;
+    what becomes of events; latents; and bytes.
 
     Parameters
     ----------
     original
         The file that was compressed.
-    version
-        The compressed file, or the one restored of it.
+    versions
+        The compressed file, or the one restored of it; or several of them.
     output
         Folder for what is written; it is made where there is none.
     style
         What is written into the figures' corner.
+    resolution
+        Jet energy resolution that is drawn beside that of the restored pt; by default that of
+        `hepae.samples.resolution` (ATLAS, arXiv:1910.04482).
+    report
+        Write the page ``report.html`` as well, which needs nothing beside it.
     tree, collection, unit
         As for `hepae.read_jets`.
     force
@@ -103,73 +178,80 @@ def compare_files(
     OutputError
         If there is a comparison in the folder already, or it cannot be written.
     """
-    original, version, output = Path(original), Path(version), Path(output)
+    original, output = Path(original), Path(output)
+    paths = [Path(path) for path in ([versions] if isinstance(versions, (str, Path)) else versions)]
     if (output / "metrics.json").exists() and not force:
         raise OutputError(f"{output / 'metrics.json'} exists already; name another folder or add --force")
     with ExitStack() as stack:
-        after: CompressedFile | _Jets
-        read: Callable[[int, int], ak.Array]
-        if is_compressed(version):
-            after = stack.enter_context(CompressedFile(version))
-            before = _open(
-                stack, original, tree or after.tree, collection or after.collection.name, unit, after.coded
-            )
-            entries, read = after.num_entries, after.jets
-        else:
-            before = _open(stack, original, tree, collection, unit, None)
-            after = _open(stack, version, tree or before.source.tree, before.collection.name, unit, None)
-            entries, read = after.source.num_entries, after.read
+        before, compared = _open_all(stack, original, paths, tree, collection, unit)
         total = before.source.num_entries
-        if total != entries:
-            raise InputError(
-                f"{original} has {total} events and {version} {entries}: these are not the same jets"
-            )
-        if total == 0:
-            raise InputError(f"{original} has no events to compare")
-
-        columns = None if isinstance(after, _Jets) else tuple(dict.fromkeys((*after.coded, "mass", "E")))
-        sample = min(total, BINNING_ENTRIES)
-        histograms = ComparisonHistograms(Binning.choose(before.read(0, sample), read(0, sample), columns))
-        sums = ResidualSums(columns, bounds=_promised(after))
-        for start, stop in steps(total, before.source.entries_per_step(step_size)):
-            chunk = before.read(start, stop), read(start, stop)
-            sums.fill(*chunk)
-            histograms.fill(*chunk)
+        _start(before, compared)
+        jets_per_entry = compared[0].sample_jets / min(total, BINNING_ENTRIES)
+        step = before.source.entries_per_step(step_size)
+        if isinstance(step_size, str):
+            step = min(step, max(1, int(STEP_JETS / max(jets_per_entry, 1e-9))))
+        for start, stop in steps(total, step):
+            jets = before.read(start, stop)
+            for version in compared:
+                version.fill(jets, start, stop)
             if progress is not None:
                 progress(stop, total)
-        residuals = sums.result()
-
-        coded = before.collection.column_names if isinstance(after, _Jets) else after.coded
-        size_before = before.stored_bytes(coded)
-        size_after = (
-            after.stored_bytes(coded) if isinstance(after, _Jets) else after.header["bytes"]["compressed"]
-        )
-    metrics = {
-        **residuals.to_dict(),
-        "bytes": {
-            "file_original": original.stat().st_size,
-            "file_compressed": version.stat().st_size,
-            "original": size_before,
-            "compressed": size_after,
-            "per_jet": size_after / residuals.jets if residuals.jets else None,
-            "ratio": size_before / size_after if size_after else None,
-        },
-    }
+        found = [version.sums.result() for version in compared]
+        stored = [_stored(before, version) for version in compared]
+    metrics_of = [
+        {**residuals.to_dict(), "bytes": _bytes(original, version.path, residuals.jets, *sizes)}
+        for version, residuals, sizes in zip(compared, found, stored, strict=True)
+    ]
+    metrics: dict[str, Any] = metrics_of[0]
+    if len(compared) > 1:
+        named = zip(paths, metrics_of, strict=True)
+        metrics = {"versions": [{"file": str(path), **numbers} for path, numbers in named]}
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {output}: {error.strerror}") from None
-    figures = _draw(histograms, residuals.columns, output, style)
+    gallery = _Gallery(output, style)
+    _draw(gallery, compared, found, stored, resolution or _default_resolution())
+    page = None
     with atomic_output(output / "metrics.json", force=force) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
-    return ComparisonResult(metrics, figures)
+    return ComparisonResult(metrics, gallery.files, page)
 
 
-def _promised(version: CompressedFile | _Jets) -> dict[str, Bound] | None:
-    """Bounds of the columns that a compressed file coded within one; None where nothing was promised."""
-    if isinstance(version, _Jets):
-        return None
-    return {name: Bound.parse(text) for name, text in version.header["bounds"].items()} or None
+def _open_all(
+    stack: ExitStack,
+    original: Path,
+    paths: Sequence[Path],
+    tree: str | None,
+    collection: str | None,
+    unit: str | None,
+) -> tuple[_Jets, list[_Version]]:
+    """Open the files and check that they can hold the same jets."""
+    names = _names(paths)
+    small = {path: stack.enter_context(CompressedFile(path)) for path in paths if is_compressed(path)}
+    # What a compressed file coded says which jets are meant.
+    first = next(iter(small.values()), None)
+    columns = None
+    if first is not None:
+        tree, collection = tree or first.tree, collection or first.collection.name
+        if len(small) == len({*paths}):
+            columns = tuple({name for file in small.values() for name in file.coded})
+    before = _open(stack, original, tree, collection, unit, columns)
+    compared = []
+    for name, path in zip(names, paths, strict=True):
+        file = small.get(path) or _open(
+            stack, path, tree or before.source.tree, before.collection.name, unit, None
+        )
+        version = _Version(name, path, file)
+        if version.num_entries != before.source.num_entries:
+            raise InputError(
+                f"{original} has {before.source.num_entries} events and {path} {version.num_entries}: "
+                "these are not the same jets"
+            )
+        compared.append(version)
+    if before.source.num_entries == 0:
+        raise InputError(f"{original} has no events to compare")
+    return before, compared
 
 
 def _open(
@@ -184,14 +266,275 @@ def _open(
     return _Jets(source, choose_collection(source, collection), columns)
 
 
-def _draw(histograms: ComparisonHistograms, residuals: Any, output: Path, style: Style) -> list[Path]:
+def _names(paths: Sequence[Path]) -> list[str]:
+    """What versions are called in figures: by their files' names as far as that tells them apart."""
+    if len(paths) == 1:
+        return ["Restored"]
+    for names in ([path.stem for path in paths], [str(path) for path in paths]):
+        if len({*names}) == len(names):
+            return names
+    raise InputError("a file is named twice among those to compare; name each once")
+
+
+def _start(before: _Jets, versions: Sequence[_Version]) -> None:
+    """Choose what is compared, and its axes, from the first entries."""
+    stop = min(before.source.num_entries, BINNING_ENTRIES)
+    sample = before.read(0, stop)
+    events = EventBinning.choose(sample) if sample.ndim > 1 else None
+    for version in versions:
+        restored = version.read(0, stop)
+        columns = compared_columns(sample, restored)
+        if isinstance(version.file, CompressedFile):
+            wanted = {*kinematics.MOMENTUM, *version.file.coded}
+            columns = tuple(name for name in columns if name in wanted)
+        binning = Binning.choose(sample, restored, columns)
+        latents = version.latents(0, stop)
+        version.begin(binning, events, None if latents is None else LatentBinning.choose(latents, sample))
+        version.sample_jets = len(kinematics.flat_column(sample, "pt"))
+
+
+def _stored(before: _Jets, version: _Version) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes of what was coded, by what takes them, in the original and in the version."""
+    coded = before.collection.column_names if isinstance(version.file, _Jets) else version.file.coded
+    return before.stored_bytes(coded), version.stored_bytes(coded)
+
+
+def _bytes(
+    original: Path, path: Path, jets: int, before: Mapping[str, int], after: Mapping[str, int]
+) -> dict[str, Any]:
+    size_before, size_after = sum(before.values()), sum(after.values())
+    return {
+        "file_original": original.stat().st_size,
+        "file_compressed": path.stat().st_size,
+        "original": size_before,
+        "compressed": size_after,
+        "per_jet": size_after / jets if jets else None,
+        "ratio": size_before / size_after if size_after else None,
+    }
+
+
+def _default_resolution() -> JetEnergyResolution:
+    from hepae import samples
+    from hepae.validation.plotting import JetEnergyResolution
+
+    return JetEnergyResolution(
+        "ATLAS resolution, arXiv:1910.04482", samples.NOISE, samples.STOCHASTIC, samples.CONSTANT
+    )
+
+
+class _Gallery:
+    """Figures that were drawn, in order, each saved as PNG and PDF."""
+
+    def __init__(self, folder: Path, style: Style):
+        self.folder, self.style = folder, style
+        self.files: list[Path] = []
+        self.shown: list[Shown] = []
+
+    def add(self, stem: str, figure: Any, section: str, title: str, alt: str) -> None:
+        from hepae.validation import plotting
+        from hepae.validation.report import Shown
+
+        written = plotting.save(figure, self.folder / stem.replace("/", "_").replace(" ", "_"))
+        self.files += written
+        self.shown.append(Shown(section, title, alt, written[0]))
+
+
+def _draw(
+    gallery: _Gallery,
+    versions: Sequence[_Version],
+    found: Sequence[Residuals],
+    stored: Sequence[tuple[dict[str, int], dict[str, int]]],
+    resolution: JetEnergyResolution,
+) -> None:
+    columns = dict.fromkeys(name for version in versions for name in version.histograms.original)
+    for name in columns:
+        having = [
+            (version, numbers)
+            for version, numbers in zip(versions, found, strict=True)
+            if name in version.histograms.original
+        ]
+        _draw_column(gallery, name, having, resolution)
+    _draw_events(gallery, versions)
+    for version in versions:
+        _draw_matrices(gallery, version, len(versions) > 1)
+    _draw_bytes(gallery, versions, found, stored)
+
+
+def _draw_column(
+    gallery: _Gallery,
+    name: str,
+    versions: Sequence[tuple[_Version, Residuals]],
+    resolution: JetEnergyResolution,
+) -> None:
     from hepae.validation import plotting
 
-    written = []
-    for name in histograms.original:
-        stem = name.replace("/", "_").replace(" ", "_")
-        spectrum = plotting.comparison(histograms.original[name], histograms.restored[name], style=style)
-        written += plotting.save(spectrum, output / stem)
-        residual = plotting.residual(histograms.residual[name], residuals[name], style=style)
-        written += plotting.save(residual, output / f"{stem}_residual")
-    return written
+    first = versions[0][0].histograms
+    spectra = {version.name: version.histograms.restored[name] for version, _ in versions}
+    title = f"{name}: original and restored"
+    figure = plotting.comparison(first.original[name], spectra, style=gallery.style)
+    alt = f"Spectrum of {name} of original and restored jets, the ratio of each bin, and its change over the root of its entries."
+    gallery.add(name, figure, name, title, alt)
+    # One panel a version, each on its own scale: a small residual beside a large one is a spike.
+    panels = plotting.panels(len(versions))
+    for panel, (version, numbers) in zip(panels, versions, strict=True):
+        bound = version.bounds.get(name)
+        plotting.residual(
+            version.histograms.residual[name],
+            numbers[name],
+            bound=_residual_bound(name, bound),
+            bound_text=_bound_text(name, bound),
+            title="" if len(versions) == 1 else version.name,
+            style=gallery.style,
+            axes=panel,
+        )
+    alt = "; ".join(_residual_alt(version, name, numbers) for version, numbers in versions)
+    gallery.add(f"{name}_residual", panels[0].get_figure(), name, f"{name}: residual", alt)
+    for other in ("pt", "eta"):
+        profiles = {
+            version.name: version.histograms.against[name, other]
+            for version, _ in versions
+            if (name, other) in version.histograms.against
+        }
+        if not profiles:
+            continue
+        bounds = {version.bounds.get(name) for version, _ in versions}
+        figure = plotting.response(
+            profiles,
+            bound=_bound_curve(name, other, bounds.pop()) if len(bounds) == 1 else None,
+            references=_references(name, other, first, resolution),
+            style=gallery.style,
+        )
+        alt = f"Median and central 68 % of the residual of {name} in bins of the original {other}, and half the width of that band."
+        gallery.add(f"{name}_against_{other}", figure, name, f"{name}: residual against {other}", alt)
+
+
+def _residual_alt(version: _Version, name: str, numbers: Residuals) -> str:
+    of = numbers[name]
+    told = ", ".join(
+        f"{what} {value:.2g}"
+        for what, value in (("mean", of.mean), ("standard deviation", of.std), ("68 % within", of.p68))
+        if value is not None
+    )
+    return f"Residual of {name}, {version.name}: {told or 'no finite residual'}"
+
+
+def _residual_bound(name: str, bound: Bound | None) -> float | None:
+    """Bound of a column's residual where it is the same for every jet; of a sum, its relative part."""
+    if bound is None or bound.exact:
+        return None
+    if name in RELATIVE:
+        return bound.relative or None
+    return None if bound.relative else bound.absolute
+
+
+def _bound_text(name: str, bound: Bound | None) -> str:
+    unit = kinematics.UNITS.get(name, "")
+    if bound is None or not (bound.relative and bound.absolute):
+        return ""
+    return f"{bound.relative * 100:g}% + {bound.absolute:g} {unit}".strip()
+
+
+def _bound_curve(name: str, other: str, bound: Bound | None) -> Curve | None:
+    """Bound of a column's residual as a function of pt or eta, where it is one."""
+    if bound is not None and name == other == "pt":
+        return lambda pt: bound.allowed(pt) / pt
+    largest = _residual_bound(name, bound)
+    return None if largest is None else lambda _: largest
+
+
+def _references(
+    name: str, other: str, histograms: ComparisonHistograms, resolution: JetEnergyResolution
+) -> dict[str, Curve]:
+    """Jet energy resolution beside the residual of pt; against eta, that of the median pt."""
+    if name != "pt":
+        return {}
+    if other == "pt":
+        return {resolution.name: resolution}
+    spectrum = histograms.original["pt"]
+    reached = spectrum.values().cumsum()
+    if not reached[-1]:
+        return {}
+    median = spectrum.axes[0].centers[(reached >= reached[-1] / 2).argmax()]
+    return {f"{resolution.name}, at {median:.2g} GeV": lambda _: resolution(median)}
+
+
+def _draw_events(gallery: _Gallery, versions: Sequence[_Version]) -> None:
+    from hepae.validation import plotting
+
+    counted = {version.name: version.events for version in versions if version.events is not None}
+    if not counted:
+        return
+    first = next(iter(counted.values()))
+    titles = {
+        "multiplicity": "Jets an event",
+        "leading_pt": "Leading jet's pt",
+        "dijet_mass": "Mass of the two leading jets",
+    }
+    for name, title in titles.items():
+        figure = plotting.comparison(
+            first.pairs[name].original,
+            {version: events.pairs[name].restored for version, events in counted.items()},
+            style=gallery.style,
+        )
+        alt = f"{title} in original and restored events, the ratio of each bin, and its change over the root of its entries."
+        gallery.add(name, figure, "Events", title, alt)
+    flows = {version: events.cut_flow for version, events in counted.items()}
+    last = first.cut_flow[-1, :].values()
+    alt = (
+        f"Events that pass each of {len(first.cut_flow.axes[0])} cuts; at the last, {last[0]:g} original and "
+        f"{last[1]:g} restored events, {last[2]:g} of them the same."
+    )
+    gallery.add("cut_flow", plotting.cut_flow(flows, style=gallery.style), "Events", "Cut-flow", alt)
+
+
+def _draw_matrices(gallery: _Gallery, version: _Version, several: bool) -> None:
+    from hepae.validation import plotting
+
+    suffix, whose = (f"_{version.name}", f", {version.name}") if several else ("", "")
+    of = version.histograms
+    if of.correlation:
+        residuals = {name: of.residual[name] for name in PROFILED if name in of.residual}
+        figure = plotting.correlations(residuals, of.correlation, style=gallery.style)
+        alt = f"Residuals of {', '.join(residuals)} against each other, as a matrix, with their correlation coefficients."
+        gallery.add(
+            f"correlations{suffix}", figure, "All columns", f"Residuals against each other{whose}", alt
+        )
+    for name, histogram in of.largest.items():
+        bound = _residual_bound(name, version.bounds.get(name))
+        figure = plotting.largest(histogram, bound=bound, style=gallery.style)
+        alt = f"Map of the largest residual of {name} over eta and phi."
+        gallery.add(
+            f"{name}_map{suffix}",
+            figure,
+            "All columns",
+            f"Largest residual of {name} over eta and phi{whose}",
+            alt,
+        )
+    if version.latent is not None:
+        figure = plotting.latents(version.latent.single, version.latent.pairs, style=gallery.style)
+        alt = "Each latent, and each pair of latents coloured by the mean logarithm of the jets' pt."
+        gallery.add(f"latents{suffix}", figure, "Latents and bytes", f"Latents{whose}", alt)
+
+
+def _draw_bytes(
+    gallery: _Gallery,
+    versions: Sequence[_Version],
+    found: Sequence[Residuals],
+    stored: Sequence[tuple[dict[str, int], dict[str, int]]],
+) -> None:
+    from hepae.validation import plotting
+
+    if not found[0].jets:
+        return
+    bars = {
+        "Original": stored[0][0],
+        **{v.name: after for v, (_, after) in zip(versions, stored, strict=True)},
+    }
+    if len(versions) == 1 and isinstance(versions[0].file, CompressedFile):
+        bars = {"Original": stored[0][0], "Compressed": stored[0][1]}
+    per_jet = {
+        name: {part: size / found[0].jets for part, size in sizes.items()} for name, sizes in bars.items()
+    }
+    alt = "; ".join(f"{name}: {sum(parts.values()):.2f} bytes a jet" for name, parts in per_jet.items())
+    figure = plotting.stored_bytes(per_jet, style=gallery.style)
+    gallery.add("bytes", figure, "Latents and bytes", "Bytes of the coded columns", alt)

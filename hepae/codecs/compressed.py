@@ -118,6 +118,18 @@ class CompressedFile:
         stored = self._stored([*others, *self._latents], entry_start, stop)
         return self.collection.jets({**stored, **self._restore(stored, entry_start, stop)})
 
+    def latents(self, entry_start: int = 0, entry_stop: int | None = None) -> ak.Array | None:
+        """Latents of these events as they are stored, records in the jets' lists; None where the file has none."""
+        if not self._latents:
+            return None
+        entry_start, stop, _ = slice(entry_start, entry_stop).indices(self.num_entries)
+        stored = self._stored(self._latents, entry_start, max(entry_start, stop))
+        return ak.zip({f"z{i}": stored[name] for i, name in enumerate(self._latents)})
+
+    def latent_bytes(self) -> dict[str, int]:
+        """Bytes that each latent takes in the file, compressed."""
+        return {f"z{i}": int(self._tree[name].compressed_bytes) for i, name in enumerate(self._latents)}
+
     def iterate_jets(self, *, step_size: str | int = STEP_SIZE) -> Iterator[ak.Array]:
         """Restored jets step by step."""
         for start, stop in steps(self.num_entries, self.entries_per_step(step_size)):
