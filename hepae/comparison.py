@@ -23,6 +23,7 @@ from hepae.validation.histograms import (
     EventHistograms,
     LatentBinning,
     LatentHistograms,
+    residual_unit,
 )
 from hepae.validation.residuals import RELATIVE, Residuals, ResidualSums, compared_columns
 
@@ -287,7 +288,9 @@ def _start(before: _Jets, versions: Sequence[_Version]) -> None:
         if isinstance(version.file, CompressedFile):
             wanted = {*kinematics.MOMENTUM, *version.file.coded}
             columns = tuple(name for name in columns if name in wanted)
-        binning = Binning.choose(sample, restored, columns)
+        bounds = {name: _residual_bound(name, bound) for name, bound in version.bounds.items()}
+        known = {name: bound for name, bound in bounds.items() if bound is not None}
+        binning = Binning.choose(sample, restored, columns, bounds=known)
         latents = version.latents(0, stop)
         version.begin(binning, events, None if latents is None else LatentBinning.choose(latents, sample))
         version.sample_jets = len(kinematics.flat_column(sample, "pt"))
@@ -499,15 +502,22 @@ def _draw_matrices(gallery: _Gallery, version: _Version, several: bool) -> None:
         gallery.add(
             f"correlations{suffix}", figure, "All columns", f"Residuals against each other{whose}", alt
         )
-    for name, histogram in of.largest.items():
-        bound = _residual_bound(name, version.bounds.get(name))
-        figure = plotting.largest(histogram, bound=bound, style=gallery.style)
-        alt = f"Map of the largest residual of {name} over eta and phi."
+    if of.largest:
+        panels = plotting.panels(len(of.largest))
+        for panel, (name, histogram) in zip(panels, of.largest.items(), strict=True):
+            plotting.largest(
+                histogram,
+                unit=residual_unit(name),
+                bound=_residual_bound(name, version.bounds.get(name)),
+                style=gallery.style,
+                axes=panel,
+            )
+        alt = f"Maps of the largest residual of {', '.join(of.largest)} over eta and phi."
         gallery.add(
-            f"{name}_map{suffix}",
-            figure,
+            f"largest{suffix}",
+            panels[0].get_figure(),
             "All columns",
-            f"Largest residual of {name} over eta and phi{whose}",
+            f"Largest residuals over eta and phi{whose}",
             alt,
         )
     if version.latent is not None:

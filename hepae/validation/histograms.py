@@ -57,6 +57,9 @@ BINS_PER_DECADE = 25
 LINEAR_BINS = 50
 PHI_BINS = 64
 RESIDUAL_BINS = 81
+BOUND_BIN = 27
+"""Bins of a residual's axis between the middle one and the one that begins at the bound."""
+
 MIN_BINS = 20
 MAX_BINS = 100
 PROFILE_BINS = 24
@@ -91,13 +94,15 @@ def residual_label(column: str) -> str:
     return f"${restored}$ − ${original}$" + (f" [{unit}]" if unit else "")
 
 
-def largest_label(column: str) -> str:
-    """What the largest residual of a column is called on an axis, with its unit."""
-    what = f"Largest |Δ{_name(column)}|"
-    if column in RELATIVE:
-        return f"{what} / {_name(column)}"
-    unit = UNITS.get(column, "")
-    return what + (f" [{unit}]" if unit else "")
+def change_label(column: str) -> str:
+    """Short for :func:`residual_label`, where there is little room; its unit is :func:`residual_unit`."""
+    name = _name(column)
+    return f"Δ{name} / {name}" if column in RELATIVE else f"Δ{name}"
+
+
+def residual_unit(column: str) -> str:
+    """Unit of a column's residual: none where it is relative."""
+    return "" if column in RELATIVE else UNITS.get(column, "")
 
 
 def _name(column: str) -> str:
@@ -160,12 +165,20 @@ class Binning:
     columns: Mapping[str, ColumnBinning]
 
     @classmethod
-    def choose(cls, original: ak.Array, restored: ak.Array, columns: Sequence[str] | None = None) -> Binning:
+    def choose(
+        cls,
+        original: ak.Array,
+        restored: ak.Array,
+        columns: Sequence[str] | None = None,
+        *,
+        bounds: Mapping[str, float] | None = None,
+    ) -> Binning:
         """Fit the axes to a sample of the jets, the first :data:`SAMPLE_JETS` of them for instance.
 
         pt, mass and E get logarithmic axes between round numbers, eta a symmetric one, phi the circle; integers
         get bins around integers, any other column equal bins over its central 99.8 %. Residual axes are
-        symmetric and end at 1.3 times the 99.5 % quantile of |residual|, rounded up.
+        symmetric and end at 1.3 times the 99.5 % quantile of |residual|, rounded up; where a bound is given and reached, the
+        bins end at it.
 
         Parameters
         ----------
@@ -173,6 +186,8 @@ class Binning:
             The same jets, in lists per event or flat.
         columns
             Columns to compare; by default, those of :func:`hepae.validation.residuals.compared_columns`.
+        bounds
+            Largest residual that was promised, by column, where it is the same for every jet.
 
         Raises
         ------
@@ -187,7 +202,7 @@ class Binning:
             integers = before.dtype.kind in "biu"
             chosen[name] = ColumnBinning(
                 _value_binning(name, _sane(before), integers=integers),
-                _residual_binning(residual, integers=integers),
+                _residual_binning(residual, (bounds or {}).get(name), integers=integers),
                 AxisBinning(PROFILE_RESIDUAL_BINS, -(end := _residual_end(residual, 4)), end),
             )
         return cls(chosen)
@@ -257,7 +272,7 @@ class ComparisonHistograms:
             eta = binning.columns["eta"].value.coarse(MAP_BINS[0]).axis("eta", value_label("eta"))
             phi = AxisBinning(MAP_BINS[1], -math.pi, math.pi, "circular").axis("phi", value_label("phi"))
             for name in profiled:
-                self.largest[name] = _counts(eta, phi, label=largest_label(name))
+                self.largest[name] = _counts(eta, phi, label=change_label(name))
 
     def fill(self, original: ak.Array, restored: ak.Array, weight: Any = None) -> None:
         """Count in a chunk of jets.
@@ -310,8 +325,11 @@ class ComparisonHistograms:
         for kind in ("original", "restored", "residual", "against", "correlation"):
             _add(getattr(total, kind), getattr(self, kind), getattr(other, kind))
         for name, histogram in total.largest.items():
-            parts = (part.largest[name].view(flow=True) for part in (self, other))
-            np.maximum(*parts, out=histogram.view(flow=True))
+            np.maximum(
+                self.largest[name].view(flow=True),
+                other.largest[name].view(flow=True),
+                out=histogram.view(flow=True),
+            )
         return total
 
 
@@ -444,10 +462,9 @@ class EventHistograms:
         if self.binning != other.binning:
             raise ValueError("histograms of different binning do not add up")
         total = EventHistograms(self.binning)
-        for name, pair in total.pairs.items():
-            for which in ("original", "restored"):
-                parts = (getattr(part.pairs[name], which).view(flow=True) for part in (self, other))
-                np.add(*parts, out=getattr(pair, which).view(flow=True))
+        for name in total.pairs:
+            one, another = self.pairs[name], other.pairs[name]
+            total.pairs[name] = EventPair(one.original + another.original, one.restored + another.restored)
         total.cut_flow = self.cut_flow + other.cut_flow
         return total
 
@@ -466,7 +483,9 @@ class _Events:
     @classmethod
     def of(cls, jets: ak.Array) -> _Events:
         counts = ak.to_numpy(ak.num(jets)).astype(np.int64)
-        columns = {name: flat_column(jets, name) for name in ("pt", "eta", "phi", "mass")}
+        columns = {
+            name: np.asarray(flat_column(jets, name), np.float64) for name in ("pt", "eta", "phi", "mass")
+        }
         first, second = _two_leading(columns["pt"], counts)
         two = second >= 0
         pair = (
@@ -656,10 +675,14 @@ def _integer_binning(least: float, most: float, most_bins: int = MAX_BINS) -> Ax
     return AxisBinning(bins, float(least) - 0.5, float(least) - 0.5 + bins * width)
 
 
-def _residual_binning(residuals: FloatArray, *, integers: bool) -> AxisBinning:
+def _residual_binning(residuals: FloatArray, bound: float | None, *, integers: bool) -> AxisBinning:
+    reach = _reach(residuals)
     if integers:
-        reach = max(1, round(_reach(residuals)))
+        reach = max(1, round(reach))
         return _integer_binning(-reach, reach)
+    if bound and 0.5 * bound < reach <= bound:
+        end = RESIDUAL_BINS / (2 * BOUND_BIN + 1) * bound
+        return AxisBinning(RESIDUAL_BINS, -end, end)
     end = _residual_end(residuals, 1.3)
     return AxisBinning(RESIDUAL_BINS, -end, end)
 

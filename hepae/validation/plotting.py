@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -21,11 +22,12 @@ import matplotlib.style
 import mplhep
 import numpy as np
 from hist.axis import transform
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from hepae.errors import ConfigError, OutputError
+from hepae.validation.histograms import change_label, residual_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     import hist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from numpy.typing import ArrayLike, NDArray
 
     from hepae.validation.residuals import ColumnResiduals
@@ -54,7 +57,7 @@ LOOKS = (
 )
 """Colour and line of each restored version that is drawn over the original."""
 
-HEADROOM = {"comparison": 0.38, "residual": 0.42, "loss": 0.3, "response": 0.42, "cut_flow": 0.4}
+HEADROOM = {"comparison": 0.38, "residual": 0.42, "loss": 0.3, "response": 0.36, "cut_flow": 0.4}
 """Part of the panel's height that is kept free for the corner and the legend, by kind of figure."""
 
 RATIO_STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -151,7 +154,7 @@ def comparison(
         for (name, histogram), (color, line) in zip(versions.items(), _looks(versions), strict=True):
             _draw_entries(main, histogram, color=color, linewidth=1.6, linestyle=line, label=name)
         contents = [histogram.values() for histogram in versions.values()]
-        _scale_entries(main, original.values(), *contents, headroom=HEADROOM["comparison"])
+        _scale_entries(main, original.values(), *contents, headroom=_headroom("comparison", versions))
         main.set_ylabel(_entries_label(original))
         before = original.values()
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -272,15 +275,15 @@ def response(
             main.stairs(
                 middle, axis.edges, baseline=None, color=color, linewidth=1.8, label=f"{name}: median"
             )
-            label = "central 68%" if len(versions) == 1 else None
-            main.fill_between(
+            low, high = (np.where(np.isnan(low + high), np.nan, edge) for edge in (low, high))
+            main.stairs(
+                high,
                 axis.edges,
-                *(_steps(edge) for edge in (low, high)),
-                step="post",
+                baseline=low,
+                fill=True,
                 color=color,
                 alpha=0.2,
-                lw=0,
-                label=label,
+                label="central 68%" if len(versions) == 1 else None,
             )
             width = (high - low) / 2
             below.stairs(width, axis.edges, baseline=None, color=color, linewidth=1.8, linestyle=line)
@@ -302,17 +305,25 @@ def response(
         if bound is not None:
             widths.append(promised)
         main.axhline(0, color="black", linewidth=0.8, zorder=0)
-        span = 1.25 * reach or 1e-3
-        main.set_ylim(-span, span * (1 + HEADROOM["response"]) / (1 - HEADROOM["response"]))
-        main.yaxis.set_major_locator(MaxNLocator(5, symmetric=True))
+        span, headroom = 1.25 * reach or 1e-3, _headroom("response", versions)
+        main.set_ylim(-span, span * (1 + headroom) / (1 - headroom))
+        main.yaxis.set_major_locator(MaxNLocator(6))
         main.set_ylabel(residuals.label, fontsize="medium")
         positive = np.concatenate([width[np.isfinite(width) & (width > 0)] for width in widths])
+        width_label = "68% half-width"
         if positive.size:
-            below.set_yscale("log")
-            low, high = positive.min(), positive.max()
-            below.set_ylim(0.5 * low, 2.5 * high * (high / low) ** 0.35)
-            below.yaxis.set_minor_formatter(NullFormatter())
-        below.set_ylabel("68% half-width", fontsize="small", loc="center")
+            least, most = positive.min(), positive.max()
+            if most > 20 * least:
+                below.set_yscale("log")
+                below.set_ylim(0.5 * least, 2 * most * (most / least) ** 0.35)
+                below.yaxis.set_major_locator(LogLocator(numticks=5))
+                below.yaxis.set_minor_formatter(NullFormatter())
+            else:
+                below.set_ylim(0, 1.6 * most)
+                below.yaxis.set_major_locator(MaxNLocator(3))
+                scale = _show_in_power(below.yaxis, most)
+                width_label += f"\n[{scale}]" if scale else ""
+        below.set_ylabel(width_label, fontsize="small", loc="center")
         for panel in (main, below):
             _scale_values(panel, axis)
         main.tick_params(labelbottom=False)
@@ -397,7 +408,7 @@ def cut_flow(
                         va="top",
                         fontsize="x-small",
                     )
-        _make_headroom(main, 0, max(before.max(initial=0), 1), headroom=HEADROOM["cut_flow"])
+        _make_headroom(main, 0, max(before.max(initial=0), 1), headroom=_headroom("cut_flow", versions))
         below.axhline(0, color="black", linewidth=0.8)
         reach = 1.9 * max(_most(change) for change in changes) or 1.0
         below.set_ylim(-reach, reach)
@@ -440,10 +451,11 @@ def correlations(
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     with _atlas_style():
         grid = _matrix(len(names)) if axes is None else axes
-        for row, column in np.ndindex(grid.shape):
-            panel, below, beside = grid[row, column], names[column], names[row]
+        for (row, column), panel in np.ndenumerate(grid):
+            below, beside = names[column], names[row]
             if row == column:
                 _draw_entries(panel, residuals[below], color=BLUE, linewidth=1.4)
+                panel.set_xlabel("")
                 panel.set_ylim(bottom=0)
                 panel.set_yticks([])
             elif row > column:
@@ -453,17 +465,20 @@ def correlations(
                     pairs[below, beside] if (below, beside) in pairs else pairs[beside, below]
                 )
                 panel.axis("off")
-                text = "–" if coefficient is None else f"{coefficient:+.2f}".replace("-", "−")
+                text = "–" if coefficient is None else f"{round(coefficient, 2) + 0.0:.2f}".replace("-", "−")
                 panel.text(0.5, 0.45, text, ha="center", transform=panel.transAxes)
         ends = {name: residuals[name].axes[0].edges[[0, -1]] for name in names}
-        for row, column in np.ndindex(grid.shape):
-            panel = grid[row, column]
+        labels = []
+        for name, (_, end) in ends.items():
+            unit = _unit_text(end, residual_unit(name))
+            labels.append((change_label(name) + (f" [{unit}]" if unit else ""), end))
+        for (row, column), panel in np.ndenumerate(grid):
             if row >= column:
                 panel.set_xlim(*ends[names[column]])
             if row > column:
                 panel.set_ylim(*ends[names[row]])
-            _label_matrix_panel(panel, row, column, [residuals[name].axes[0].label for name in names])
-        _write_corner(grid[0, 0], style, "", matrix=True)
+            _label_matrix_panel(panel, row, column, labels)
+        _write_corner(grid[0, 0], style, "", above=True)
         return _root(grid[0, 0])
 
 
@@ -481,7 +496,12 @@ def correlation_coefficient(histogram: hist.Hist) -> float | None:
 
 
 def largest(
-    histogram: hist.Hist, *, bound: float | None = None, style: Style = Style(), axes: Axes | None = None
+    histogram: hist.Hist,
+    *,
+    unit: str = "",
+    bound: float | None = None,
+    style: Style = Style(),
+    axes: Axes | None = None,
 ) -> Figure:
     """Draw a map of the largest residuals over eta and phi.
 
@@ -489,6 +509,8 @@ def largest(
     ----------
     histogram
         Largest residual by bins of eta and phi, 0 where there is no jet.
+    unit
+        The residual's unit.
     bound
         Largest residual that was promised, where it is the same for every jet.
     style
@@ -502,23 +524,29 @@ def largest(
         filled = np.ma.masked_equal(contents.T, 0)
         top = max(bound or 0.0, float(contents.max(initial=0))) or 1.0
         eta, phi = histogram.axes
-        image = panel.pcolormesh(
-            eta.edges, phi.edges, filled, vmin=0, vmax=top, cmap="cividis", rasterized=True
-        )
-        bar = _figure_of(panel).colorbar(image, ax=panel, pad=0.02)
-        bar.set_label(histogram.label)
+        # A single absurd jet must not darken all others.
+        typical = float(np.median(contents[contents > 0])) if contents.any() else top
+        log = top > 50 * typical
+        norm = LogNorm(typical / 10, top) if log else Normalize(0, top)
+        image = panel.pcolormesh(eta.edges, phi.edges, filled, norm=norm, cmap="cividis", rasterized=True)
+        bar = _root(panel).colorbar(image, ax=panel, pad=0.02)
+        if not log:
+            _show_in_power(bar.ax.yaxis, top)
+            unit = _unit_text(top, unit)
+        bar.set_label(f"Largest |{histogram.label}|" + (f" [{unit}]" if unit else ""))
         if bound is not None:
             bar.ax.axhline(bound, color=RED, linewidth=3)
         panel.set_xlabel(eta.label)
         panel.set_ylabel(phi.label)
-        panel.set_ylim(phi.edges[0], phi.edges[-1] * 1.5)
-        panel.set_yticks([-3, -2, -1, 0, 1, 2, 3])
-        beyond = float(max(histogram.values(flow=True)[[0, -1]].max(initial=0), 0))
+        panel.set_xlim(*eta.edges[[0, -1]])
+        panel.set_ylim(*phi.edges[[0, -1]])
         text = f"largest: {_number(float(contents.max(initial=0)))}"
-        text += f"; beyond the axis: {_number(beyond)}" if beyond else ""
-        text += f"; bound: {_number(bound)}" if bound is not None else ""
-        _write_corner(panel, style, text)
-        return _figure_of(panel)
+        beyond = float(histogram.values(flow=True)[[0, -1]].max(initial=0))
+        text += f", beyond the axis: {_number(beyond)}" if beyond else ""
+        text += f", bound: {_number(bound)}" if bound is not None else ""
+        panel.annotate(text, (0, 0), (0, -26), "axes fraction", "offset points", va="top", fontsize="small")
+        _write_corner(panel, style, "", above=True)
+        return _root(panel)
 
 
 def latents(
@@ -546,25 +574,26 @@ def latents(
         grid = _matrix(len(names)) if axes is None else axes
         image = None
         ranges = {name: single[name].axes[0].edges[[0, -1]] for name in names}
-        for row, column in np.ndindex(grid.shape):
-            panel, below, beside = grid[row, column], names[column], names[row]
+        for (row, column), panel in np.ndenumerate(grid):
+            below, beside = names[column], names[row]
             if row < column:
                 panel.axis("off")
                 continue
             if row == column:
                 _draw_entries(panel, single[below], color=BLUE, linewidth=1.4)
+                panel.set_xlabel("")
                 panel.set_ylim(bottom=0)
                 panel.set_yticks([])
             else:
                 image = _draw_mean_pt(panel, pairs[below, beside])
                 panel.set_ylim(*ranges[beside])
             panel.set_xlim(*ranges[below])
-            _label_matrix_panel(panel, row, column, [single[name].axes[0].label for name in names])
+            _label_matrix_panel(panel, row, column, [(single[name].axes[0].label, 1.0) for name in names])
         figure = _root(grid[0, 0])
         if image is not None:
             bar = figure.colorbar(image, ax=list(grid.flat), pad=0.02, shrink=0.7, anchor=(0, 0))
             bar.set_label(next(iter(pairs.values())).axes[2].label + ", mean of its logarithm")
-        _write_corner(grid[0, 0], style, "", matrix=True)
+        _write_corner(grid[0, 0], style, "", above=True)
         return figure
 
 
@@ -658,7 +687,7 @@ def panels(count: int) -> list[Axes]:
     with _atlas_style():
         columns = min(count, 2)
         rows = math.ceil(count / columns)
-        size = (8.0, 6.0) if count == 1 else (6.4 * columns, 5.2 * rows)
+        size = (8.0, 6.0) if count == 1 else (7.6 * columns, 6.0 * rows)
         axes = Figure(figsize=size).subplots(
             rows, columns, squeeze=False, gridspec_kw={"hspace": 0.35, "wspace": 0.3} if count > 1 else None
         )
@@ -715,7 +744,8 @@ def _atlas_style() -> AbstractContextManager[None]:
 
 
 def _two_panels() -> tuple[Axes, Axes]:
-    main, below = Figure().subplots(2, 1, sharex=True, height_ratios=(1.7, 1), gridspec_kw={"hspace": 0.06})
+    figure = Figure(figsize=(8.0, 7.0))
+    main, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.9, 1), gridspec_kw={"hspace": 0.07})
     return main, below
 
 
@@ -738,6 +768,11 @@ def _versions(histograms: Any) -> Mapping[str, Any]:
     return histograms if isinstance(histograms, Mapping) else {"Restored": histograms}
 
 
+def _headroom(kind: str, versions: Mapping[str, Any]) -> float:
+    """With a line of the legend for each further version."""
+    return min(HEADROOM[kind] + 0.06 * max(len(versions) - 2, 0), 0.6)
+
+
 def _lower(versions: Mapping[str, hist.Hist]) -> dict[str, hist.Hist]:
     return {name[:1].lower() + name[1:] if name == "Restored" else name: of for name, of in versions.items()}
 
@@ -749,11 +784,6 @@ def _looks(versions: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def _most(values: FloatArray) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.max()) if finite.size else 0.0
-
-
-def _steps(values: FloatArray) -> FloatArray:
-    """Values of bins at their edges, for fill_between."""
-    return np.append(values, values[-1:])
 
 
 def _grid(axis: hist.axis.Regular) -> FloatArray:
@@ -794,19 +824,44 @@ def _draw_mean_pt(axes: Axes, histogram: hist.Hist) -> Any:
     )
 
 
-def _label_matrix_panel(panel: Axes, row: int, column: int, labels: Sequence[str]) -> None:
-    """Ticks and labels at the left and lower side of a matrix only."""
+def _label_matrix_panel(panel: Axes, row: int, column: int, labels: Sequence[tuple[str, float]]) -> None:
+    """Ticks and labels at the left and lower side of a matrix only; labels come with the unit of their numbers."""
     last = row == len(labels) - 1
-    panel.xaxis.set_major_locator(MaxNLocator(2, symmetric=True))
     panel.tick_params(labelsize="x-small", labelbottom=last, labelleft=column == 0 and row > 0)
-    panel.xaxis.get_offset_text().set(fontsize="x-small", visible=last)
-    if row > column:
-        panel.yaxis.set_major_locator(MaxNLocator(2, symmetric=True))
-        panel.yaxis.get_offset_text().set(fontsize="x-small", visible=column == 0)
-    if last:
-        panel.set_xlabel(labels[column], fontsize="x-small", loc="center", labelpad=14)
-    if column == 0 and row > 0:
-        panel.set_ylabel(labels[row], fontsize="x-small", loc="center")
+    for axis, (label, reach), shown in (
+        (panel.xaxis, labels[column], last),
+        (panel.yaxis, labels[row], column == 0 and row > 0),
+    ):
+        if axis is panel.yaxis and row == column:
+            continue
+        axis.set_major_locator(MaxNLocator(4, prune="both"))
+        _show_in_power(axis, reach)
+        if shown:
+            axis.set_label_text(label, fontsize="small")
+    panel.xaxis.label.set(x=0.5, ha="center")
+    panel.yaxis.label.set(y=0.5, ha="center")
+
+
+def _show_in_power(axis: Axis, reach: float) -> str:
+    """Show numbers up to ``reach`` in units of a power of ten; give that power as text."""
+    power = _power(reach)
+    if power:
+        axis.set_major_formatter(FuncFormatter(partial(_in_unit, 10.0**power)))
+    return _unit_text(reach, "")
+
+
+def _power(reach: float) -> int:
+    power = math.floor(math.log10(reach)) if reach > 0 else 0
+    return power if not -2 < power < 5 else 0
+
+
+def _unit_text(reach: float, unit: str) -> str:
+    power = _power(reach)
+    return " ".join(part for part in (f"10$^{{{power}}}$" if power else "", unit) if part)
+
+
+def _in_unit(unit: float, value: float, _: int) -> str:
+    return f"{value / unit:g}".replace("-", "−")
 
 
 def _figure_of(axes: Axes) -> Figure:
@@ -898,21 +953,23 @@ def _draw_stats(axes: Axes, stats: ColumnResiduals) -> None:
         axes.plot([], [], " ", label=f"99%: ±{_number(stats.p99)}")
 
 
-def _write_corner(axes: Axes, style: Style, beyond: str, *, matrix: bool = False) -> None:
-    """Write the label into the corner, or above the corner of a matrix of panels."""
+def _write_corner(axes: Axes, style: Style, beyond: str, *, above: bool = False) -> None:
+    """Write the label into the corner, or in one line above the panel."""
+    energy = "" if style.com is None else rf"$\sqrt{{s}}$ = {style.com:g} TeV"
+    one_line = ", ".join(part for part in (style.label, energy) if part)
     write = mplhep.cms.label if style.experiment == "CMS" else mplhep.atlas.label
     texts = write(
-        style.label,
+        one_line if above else style.label,
         exp=style.experiment or "hepae",
         data=True,  # otherwise "Simulation" is put before the label
-        com=style.com,
-        lumi=style.lumi,
-        loc=0 if matrix else 4,
+        com=None if above else style.com,
+        lumi=None if above else style.lumi,
+        loc=0 if above else 4,
         fontstyle=("normal" if style.experiment == "CMS" else "italic", "normal", "normal", "normal"),
         math_fontfamily="stixsans",  # ATLAS' own has no root sign
         ax=axes,
     )
-    if matrix:
+    if above:
         return
     lowest = [text for text in texts if text is not None and text.get_text()][-1]
     axes.annotate(
@@ -932,7 +989,11 @@ def _beyond_text(histograms: Mapping[str, hist.Hist]) -> str:
     beyond = {name: of.sum(flow=True) - of.sum() for name, of in histograms.items()}
     if not any(beyond.values()):
         return ""
-    return "beyond the axis: " + ", ".join(f"{count:.6g} {name}".strip() for name, count in beyond.items())
+    if len(beyond) > 2:
+        first, *others = beyond.values()
+        beyond = {"original": first, "restored": f"{min(others):.6g} to {max(others):.6g}"}
+    counts = (count if isinstance(count, str) else f"{count:.6g}" for count in beyond.values())
+    return "beyond the axis: " + ", ".join(f"{count} {name}".strip() for name, count in zip(beyond, counts, strict=True))
 
 
 def _entries_label(histogram: hist.Hist) -> str:
@@ -942,13 +1003,15 @@ def _entries_label(histogram: hist.Hist) -> str:
 def _number(value: float) -> str:
     """Two significant digits, in the field's notation where it is very small or large.
 
-    >>> _number(-0.0123), _number(0.02), _number(12)
-    ('−0.012', '0.020', '12')
+    >>> _number(-0.0123), _number(0.02), _number(12), _number(2134.0)
+    ('−0.012', '0.020', '12', '2100')
     """
     if value == 0:
         return "0"
-    if 1e-3 <= abs(value) < 1e4:
+    if 1e-3 <= abs(value) < 100:
         return f"{value:#.2g}".rstrip(".").replace("-", "−")
+    if 100 <= abs(value) < 1e5:
+        return f"{float(f'{value:.2g}'):.0f}".replace("-", "−")
     digits, exponent = f"{value:.1e}".split("e")
     return rf"{digits}×$\mathrm{{10^{{{int(exponent)}}}}}$".replace("-", "−")
 
