@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from hepae.io.layouts import Collection
     from hepae.validation.plotting import Curve, JetEnergyResolution, Style
-    from hepae.validation.report import Shown
+    from hepae.validation.report import Page, Shown
 
 BINNING_ENTRIES = 50_000
 """Entries from which the binning is chosen: a fixed number, so that figures do not depend on the steps of reading."""
@@ -116,6 +117,26 @@ class _Version:
             self.events.fill(original, restored)
         if self.latent is not None:
             self.latent.fill(self.latents(start, stop), original)
+
+    def facts(self) -> dict[str, str]:
+        """What the page tells of the file."""
+        header = self.header
+        if header is None:
+            return {"codec": "none: a restored file, which does not know its bounds"}
+        latents = {"latents": ", ".join(header["latents"])} if header["latents"] else {}
+        model = {"model SHA-256": str(header["model_sha256"])} if header.get("model_sha256") else {}
+        edges = "; ".join(
+            f"{name} at {', '.join(map(str, cuts))}" for name, cuts in header.get("edges", {}).items()
+        )
+        return {
+            "codec": str(header["codec"]),
+            "columns": ", ".join(header["columns"]),
+            **latents,
+            "bounds": ", ".join(f"{name} {bound}" for name, bound in self.bounds.items()) or "none",
+            **({"edges": edges} if edges else {}),
+            **model,
+            "written by": f"hepae {header['hepae']}",
+        }
 
     def stored_bytes(self, coded: Sequence[str]) -> dict[str, int]:
         """Bytes of the coded columns, by what is known to take them."""
@@ -213,7 +234,12 @@ def compare_files(
         raise OutputError(f"cannot make the folder {output}: {error.strerror}") from None
     gallery = _Gallery(output, style)
     _draw(gallery, compared, found, stored, resolution or _default_resolution())
-    page = None
+    page = output / "report.html" if report else None
+    if page is not None:
+        sizes = [numbers["bytes"] for numbers in metrics_of]
+        text = _page(original, before, compared, found, sizes, gallery.shown).render()
+        with atomic_output(page, force=True) as temporary:  # with its metrics.json, which was asked for above
+            temporary.write_bytes(text.encode("utf-8", "replace"))
     with atomic_output(output / "metrics.json", force=force) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
     return ComparisonResult(metrics, gallery.files, page)
@@ -325,6 +351,44 @@ def _default_resolution() -> JetEnergyResolution:
     )
 
 
+def _page(
+    original: Path,
+    before: _Jets,
+    versions: Sequence[_Version],
+    found: Sequence[Residuals],
+    sizes: Sequence[dict[str, Any]],
+    figures: Sequence[Shown],
+) -> Page:
+    """Put together what the page tells."""
+    from hepae.validation.report import ComparedColumn, ComparedFile, Page
+
+    facts = {
+        "format": before.source.format,
+        "layout": before.source.layout.name,
+        "tree": before.source.tree,
+        "collection": before.collection.name,
+    }
+    files = [ComparedFile("Original", str(original), *_size_and_hash(original), facts)]
+    files += [
+        ComparedFile(version.name, str(version.path), *_size_and_hash(version.path), version.facts())
+        for version in versions
+    ]
+    columns = [
+        ComparedColumn(
+            name, version.name, str(version.bounds[name]) if name in version.bounds else None, numbers[name]
+        )
+        for version, numbers in zip(versions, found, strict=True)
+        for name in numbers
+    ]
+    by_version = dict(zip((version.name for version in versions), sizes, strict=True))
+    return Page(found[0].jets, found[0].events, files, columns, by_version, figures)
+
+
+def _size_and_hash(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class _Gallery:
     """Figures that were drawn, in order, each saved as PNG and PDF."""
 
@@ -332,12 +396,17 @@ class _Gallery:
         self.folder, self.style = folder, style
         self.files: list[Path] = []
         self.shown: list[Shown] = []
+        self._stems: set[str] = set()
 
     def add(self, stem: str, figure: Any, section: str, title: str, alt: str) -> None:
         from hepae.validation import plotting
         from hepae.validation.report import Shown
 
-        written = plotting.save(figure, self.folder / stem.replace("/", "_").replace(" ", "_"))
+        stem = stem.replace("/", "_").replace(" ", "_")
+        while stem in self._stems:  # a column may be called as another figure is
+            stem += "_"
+        self._stems.add(stem)
+        written = plotting.save(figure, self.folder / stem)
         self.files += written
         self.shown.append(Shown(section, title, alt, written[0]))
 

@@ -993,7 +993,9 @@ def _beyond_text(histograms: Mapping[str, hist.Hist]) -> str:
         first, *others = beyond.values()
         beyond = {"original": first, "restored": f"{min(others):.6g} to {max(others):.6g}"}
     counts = (count if isinstance(count, str) else f"{count:.6g}" for count in beyond.values())
-    return "beyond the axis: " + ", ".join(f"{count} {name}".strip() for name, count in zip(beyond, counts, strict=True))
+    return "beyond the axis: " + ", ".join(
+        f"{count} {name}".strip() for name, count in zip(beyond, counts, strict=True)
+    )
 
 
 def _entries_label(histogram: hist.Hist) -> str:
