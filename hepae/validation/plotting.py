@@ -956,14 +956,15 @@ def _draw_stats(axes: Axes, stats: ColumnResiduals) -> None:
 def _write_corner(axes: Axes, style: Style, beyond: str, *, above: bool = False) -> None:
     """Write the label into the corner, or in one line above the panel."""
     energy = "" if style.com is None else rf"$\sqrt{{s}}$ = {style.com:g} TeV"
-    one_line = ", ".join(part for part in (style.label, energy) if part)
+    amount = "" if style.lumi is None else rf"{style.lumi:g} fb$^{{-1}}$"
+    one_line = ", ".join(part for part in (style.label, energy, amount) if part)
     write = mplhep.cms.label if style.experiment == "CMS" else mplhep.atlas.label
     texts = write(
         one_line if above else style.label,
         exp=style.experiment or "hepae",
         data=True,  # otherwise "Simulation" is put before the label
-        com=None if above else style.com,
-        lumi=None if above else style.lumi,
+        com=None if above or style.com is None else f"{style.com:g}",
+        lumi=None if above or style.lumi is None else f"{style.lumi:g}",
         loc=0 if above else 4,
         fontstyle=("normal" if style.experiment == "CMS" else "italic", "normal", "normal", "normal"),
         math_fontfamily="stixsans",  # ATLAS' own has no root sign

@@ -81,16 +81,17 @@ class ComparedColumn:
             return "none"
         return "broken" if self.numbers.violations else "held"
 
-    def verdict_text(self, jets: int) -> str:
+    def verdict_text(self, jets: int) -> Markup:
         """Say the verdict in words."""
         numbers = self.numbers
         if numbers.violations:
-            return f"✗ broken by {numbers.violations:,} of {jets:,} jets".replace(",", "\u202f")
+            return Markup("✗ broken by {} of {} jets").format(_count(numbers.violations), _count(jets))
         if numbers.violations is not None:
-            return "✓ held by every jet" if self.bound != "exact" else "✓ every bit kept"
+            return Markup("✓ every bit kept" if self.bound == "exact" else "✓ held by every jet")
         if numbers.max_abs == 0 and not numbers.non_finite:
-            return "none promised; every value is the same"
-        return "none promised; measured: see the residuals"
+            return Markup("none promised; all values are the same")
+        unit = "" if self.residual_unit in ("relative", "1") else f" {self.residual_unit}"
+        return Markup("none promised; 68 % within ±{}{}").format(_number(numbers.p68), unit)
 
 
 @dataclass(frozen=True)
