@@ -478,7 +478,7 @@ def correlations(
             if row > column:
                 panel.set_ylim(*ends[names[row]])
             _label_matrix_panel(panel, row, column, labels)
-        _write_corner(grid[0, 0], style, "", above=True)
+        _write_above(grid[0, 0], style)
         return _root(grid[0, 0])
 
 
@@ -545,7 +545,7 @@ def largest(
         text += f", beyond the axis: {_number(beyond)}" if beyond else ""
         text += f", bound: {_number(bound)}" if bound is not None else ""
         panel.annotate(text, (0, 0), (0, -26), "axes fraction", "offset points", va="top", fontsize="small")
-        _write_corner(panel, style, "", above=True)
+        _write_above(panel, style)
         return _root(panel)
 
 
@@ -593,7 +593,7 @@ def latents(
         if image is not None:
             bar = figure.colorbar(image, ax=list(grid.flat), pad=0.02, shrink=0.7, anchor=(0, 0))
             bar.set_label(next(iter(pairs.values())).axes[2].label + ", mean of its logarithm")
-        _write_corner(grid[0, 0], style, "", above=True)
+        _write_above(grid[0, 0], style)
         return figure
 
 
@@ -770,7 +770,7 @@ def _versions(histograms: Any) -> Mapping[str, Any]:
 
 def _headroom(kind: str, versions: Mapping[str, Any]) -> float:
     """With a line of the legend for each further version."""
-    return min(HEADROOM[kind] + 0.06 * max(len(versions) - 2, 0), 0.6)
+    return min(HEADROOM[kind] + 0.08 * max(len(versions) - 2, 0), 0.62)
 
 
 def _lower(versions: Mapping[str, hist.Hist]) -> dict[str, hist.Hist]:
@@ -844,9 +844,7 @@ def _label_matrix_panel(panel: Axes, row: int, column: int, labels: Sequence[tup
 
 def _show_in_power(axis: Axis, reach: float) -> str:
     """Show numbers up to ``reach`` in units of a power of ten; give that power as text."""
-    power = _power(reach)
-    if power:
-        axis.set_major_formatter(FuncFormatter(partial(_in_unit, 10.0**power)))
+    axis.set_major_formatter(FuncFormatter(partial(_in_unit, 10.0 ** _power(reach))))
     return _unit_text(reach, "")
 
 
@@ -953,25 +951,19 @@ def _draw_stats(axes: Axes, stats: ColumnResiduals) -> None:
         axes.plot([], [], " ", label=f"99%: ±{_number(stats.p99)}")
 
 
-def _write_corner(axes: Axes, style: Style, beyond: str, *, above: bool = False) -> None:
-    """Write the label into the corner, or in one line above the panel."""
-    energy = "" if style.com is None else rf"$\sqrt{{s}}$ = {style.com:g} TeV"
-    amount = "" if style.lumi is None else rf"{style.lumi:g} fb$^{{-1}}$"
-    one_line = ", ".join(part for part in (style.label, energy, amount) if part)
+def _write_corner(axes: Axes, style: Style, beyond: str) -> None:
     write = mplhep.cms.label if style.experiment == "CMS" else mplhep.atlas.label
     texts = write(
-        one_line if above else style.label,
+        style.label,
         exp=style.experiment or "hepae",
         data=True,  # otherwise "Simulation" is put before the label
-        com=None if above or style.com is None else f"{style.com:g}",
-        lumi=None if above or style.lumi is None else f"{style.lumi:g}",
-        loc=0 if above else 4,
-        fontstyle=("normal" if style.experiment == "CMS" else "italic", "normal", "normal", "normal"),
+        com=None if style.com is None else f"{style.com:g}",
+        lumi=None if style.lumi is None else f"{style.lumi:g}",
+        loc=4,
+        fontstyle=(_slant(style), "normal", "normal", "normal"),
         math_fontfamily="stixsans",  # ATLAS' own has no root sign
         ax=axes,
     )
-    if above:
-        return
     lowest = [text for text in texts if text is not None and text.get_text()][-1]
     axes.annotate(
         beyond,
@@ -983,6 +975,36 @@ def _write_corner(axes: Axes, style: Style, beyond: str, *, above: bool = False)
         fontsize="small",
         color="0.3",
     )
+
+
+def _write_above(axes: Axes, style: Style) -> None:
+    """Write what else stands in the corner above the panel, in one line; mplhep would make a figure in pyplot."""
+    energy = "" if style.com is None else rf"$\sqrt{{s}}$ = {style.com:g} TeV"
+    amount = "" if style.lumi is None else rf"{style.lumi:g} fb$^{{-1}}$"
+    name = axes.annotate(
+        style.experiment or "hepae",
+        (0, 1),
+        (0, 5),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        va="baseline",
+        fontsize="large",
+        fontweight="bold",
+        fontstyle=_slant(style),
+    )
+    axes.annotate(
+        ", ".join(part for part in (style.label, energy, amount) if part),
+        (1, 1),
+        (6, 5),
+        xycoords=(name, axes.transAxes),
+        textcoords="offset points",
+        va="baseline",
+        math_fontfamily="stixsans",
+    )
+
+
+def _slant(style: Style) -> Literal["normal", "italic"]:
+    return "normal" if style.experiment == "CMS" else "italic"
 
 
 def _beyond_text(histograms: Mapping[str, hist.Hist]) -> str:
