@@ -212,7 +212,7 @@ def test_cut_flow_counts_events_before_after_and_in_both(jets, events):
 
 @pytest.mark.parametrize("size", [1, 77, 1999])
 def test_events_do_not_depend_on_the_chunks(jets, events, size):
-    stop = 150 if size == 1 else 3000
+    stop = 40 if size == 1 else 3000
     whole, total = EventHistograms(events.binning), EventHistograms(events.binning)
     whole.fill(jets[0][:stop], jets[1][:stop])
     for start in range(0, stop, size):
