@@ -36,7 +36,7 @@ from rich.table import Table
 import hepae
 from hepae import kinematics
 from hepae.bounds import Bound, parse_assignments
-from hepae.codecs.bounded import Cluster, clusters_of
+from hepae.codecs.clusters import Cluster, clusters_of
 from hepae.codecs.quantization import Quantized, dither, quantize
 from hepae.io.layouts import Branch
 from hepae.io.readers import choose_collection, open_source

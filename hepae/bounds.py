@@ -1,13 +1,18 @@
-"""What a user asks for: how far a restored value may lie from the original, and which cuts it must not cross.
+"""What a user asks for: the largest error of each column, and edges that no value may cross.
 
-A bound is written ``0.1%``, ``0.001``, ``1%+1MeV`` or ``exact``: |restored − original| ≤ REL·|original| + ABS.
+A bound is written ``0.1%`` (of the value), ``0.001`` (in the column's unit; GeV for pt, mass and momenta), ``1%+1MeV``
+(their sum) or ``exact`` (every bit). Edges are written ``20,30,50``. The same objects serve Python, the command line,
+the header of a file and what is printed of it.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from math import isfinite
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,198 +20,373 @@ import numpy as np
 from hepae.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
     from numpy.typing import ArrayLike, NDArray
 
-ENERGIES = frozenset({"pt", "mass", "E", "px", "py", "pz"})
-"""Columns in which a bare absolute bound is in GeV; in any other it is in the column's own unit."""
+MEV = {"MeV": 1, "GeV": 1_000, "TeV": 1_000_000}
+"""One of these units in MeV: whole numbers, so that a conversion rounds once."""
 
-ANGLES = frozenset({"eta", "phi"})
-"""Columns that are no energies: their bounds have no unit."""
+ENERGIES = ("pt", "mass", "E", "px", "py", "pz")
+"""Columns in which a bare number means GeV."""
 
-_GEV = {"MeV": 1e-3, "GeV": 1.0, "TeV": 1e3}
-_NUMBER = r"[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?"
-_GRAMMAR = re.compile(
-    rf"(?:(?P<relative>{_NUMBER})\s*%)?\s*(?P<plus>\+)?\s*(?:(?P<absolute>{_NUMBER})\s*(?P<unit>MeV|GeV|TeV)?)?"
-)
+ANGLES = ("eta", "phi")
+"""Columns that have no unit of energy."""
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(MeV|GeV|TeV)?\s*")
+_BOUND = re.compile(rf"\s*(?:({_NUMBER})\s*%)?\s*(\+)?\s*(?:({_NUMBER})\s*(MeV|GeV|TeV)?)?\s*")
+_ALIASES = {"m": "mass"}
 
 
 @dataclass(frozen=True)
 class Bound:
-    r"""Largest error of a column: ``relative``·\\|original\\| + ``absolute``, or every bit kept where both are 0.
+    """The largest error of a column: ``relative`` of the value's size plus ``absolute``, or none at all (``exact``).
 
-    ``absolute`` is in GeV for pt, mass, E, px, py and pz, and in the column's own unit otherwise.
+    ``unit`` is that of ``absolute``: MeV, GeV or TeV, or empty for the column's own.
+
+    >>> print(Bound.parse("1% + 1 MeV"), Bound.parse(1e-3), Bound.parse("exact"))
+    1%+1MeV 0.001 exact
     """
 
     relative: float = 0.0
     absolute: float = 0.0
+    exact: bool = False
+    unit: str = ""
 
     def __post_init__(self) -> None:
-        """Check the numbers.
+        """Check that this is a bound.
 
         Raises
         ------
         ConfigError
-            If one is negative or not finite, or the relative one reaches 100 %.
+            If a part is negative or no number, nothing is allowed at all (that is ``exact``), or the relative part is
+            100 % or more.
         """
-        if not (0 <= self.relative < 1 and 0 <= self.absolute < math.inf):
+        parts = (self.relative, self.absolute)
+        if not all(isfinite(part) and part >= 0 for part in parts) or self.relative >= 1:
+            raise ConfigError(f"a bound is a positive number, and below 100 % of the value, not {self}")
+        if self.exact == any(parts):
             raise ConfigError(
-                f"a bound is positive and below 100 %, not {self.relative:g} and {self.absolute:g}"
+                "a bound of zero is written 'exact'"
+                if not self.exact
+                else f"'exact' allows no error, not {self}"
             )
-
-    @property
-    def exact(self) -> bool:
-        """Whether every bit is kept."""
-        return self.relative == 0 and self.absolute == 0
+        if self.unit not in ("", *MEV) or (self.unit and not self.absolute):
+            raise ConfigError(f"the unit of a bound is one of {', '.join(MEV)}, not {self.unit!r}")
 
     @classmethod
-    def parse(cls, text: str | float | Bound, column: str = "") -> Bound:
-        """Read a bound, of this column where it is known; the inverse is `str`.
-
-        >>> Bound.parse("1%+1MeV")
-        Bound(relative=0.01, absolute=0.001)
-        >>> str(Bound.parse(0.001)), str(Bound.parse("0.1 %")), str(Bound.parse("exact"))
-        ('0.001', '0.1%', 'exact')
+    def parse(cls, bound: Bound | str | float) -> Bound:
+        """Read ``REL%``, ``ABS``, ``REL%+ABS`` or ``exact``; a number is ABS. The inverse is `str`.
 
         Raises
         ------
         ConfigError
-            If it is none, or gives an angle a unit of energy.
+            If it is none of these.
         """
-        if isinstance(text, Bound):
-            return text
-        given = str(text).strip()
-        if given == "exact":
-            return cls()
-        match = _GRAMMAR.fullmatch(given)
-        parts = match.groupdict() if match else {}
-        if not match or bool(parts["plus"]) != bool(parts["relative"] and parts["absolute"]) or not given:
-            raise ConfigError(f"no bound {given!r}: write 0.1%, 0.001, 1%+1MeV or exact")
-        if parts["unit"] and column in ANGLES:
-            raise ConfigError(f"{column} has no unit of energy: write its bound as 0.001, not {given!r}")
-        relative = float(parts["relative"] or 0) / 100
-        bound = cls(relative, float(parts["absolute"] or 0) * _GEV.get(parts["unit"] or "", 1.0))
-        if bound.exact:
-            raise ConfigError(f"no bound {given!r}: a bound of zero is written exact")
-        return bound
+        if isinstance(bound, Bound):
+            return bound
+        if not isinstance(bound, str):
+            if isinstance(bound, bool):
+                raise ConfigError(f"a bound is a number or a text, not {bound}")
+            return cls(absolute=float(bound))
+        if bound.strip() == "exact":
+            return cls(exact=True)
+        match = _BOUND.fullmatch(bound)
+        relative, plus, absolute, unit = match.groups() if match else (None,) * 4
+        if not (relative or absolute) or bool(plus) != bool(relative and absolute):
+            raise ConfigError(
+                f"a bound is written 0.1%, 0.001, 5MeV, 1%+1MeV or exact, not {bound.strip()!r}"
+            )
+        for part in (relative, absolute):
+            if part and not float(part) > 0:
+                raise ConfigError(
+                    f"a bound is positive, not {bound.strip()!r}; write 'exact' for none at all"
+                )
+        return cls(float(Decimal(relative or 0) / 100), float(absolute or 0), unit=unit or "")
 
     def __str__(self) -> str:
-        """Give the form that `parse` reads; absolute parts in GeV or the column's own unit."""
-        parts = [f"{self.relative * 100:.12g}%"] if self.relative else []
-        parts += [f"{self.absolute:.12g}"] if self.absolute else []
-        return "+".join(parts) or "exact"
+        if self.exact:
+            return "exact"
+        percent = f"{_plain(Decimal(repr(self.relative)) * 100)}%" if self.relative else ""
+        absolute = f"{_plain(Decimal(repr(self.absolute)))}{self.unit}" if self.absolute else ""
+        return "+".join(part for part in (percent, absolute) if part) or "0"
+
+    def in_unit(self, unit: str) -> Bound:
+        """Give the same bound for bare numbers in this unit; one in the column's own unit stays as it is."""
+        return Bound(self.relative, _convert(self.absolute, self.unit, unit)) if self.unit else self
 
     def allowed(self, original: ArrayLike) -> NDArray[np.float64]:
-        """Largest error of each value, shape of ``original``."""
-        return self.relative * np.abs(np.asarray(original, np.float64)) + self.absolute
+        """Largest error of each value, in GeV where the bound has a unit; shape of ``original``.
 
-    def in_unit(self, gev: float) -> Bound:
-        """Give the bound for values in another unit of energy, one of which is ``gev`` GeV."""
-        return Bound(self.relative, self.absolute / gev)
-
-
-DEFAULT_BOUNDS: dict[str, Bound] = {
-    "pt": Bound(relative=0.001),
-    "eta": Bound(absolute=0.001),
-    "phi": Bound(absolute=0.001),
-    "mass": Bound(relative=0.01, absolute=0.001),
-}
-"""Bounds of the four-momentum where none are given; any other float is exact."""
+        >>> Bound.parse("1%+1MeV").allowed([10.0, -20.0]).tolist()
+        [0.101, 0.201]
+        """
+        allowed: NDArray[np.float64] = np.abs(np.asarray(original, np.float64))
+        allowed *= self.relative
+        allowed += self.in_unit("GeV").absolute
+        return allowed
 
 
-def resolve(
-    asked: Mapping[str, str | float | Bound], dtypes: Mapping[str, np.dtype[Any]], *, where: str = "the jets"
-) -> dict[str, Bound]:
-    """Give each column its bound: the one asked for, the default, or exact.
+@dataclass(frozen=True)
+class Edges:
+    """Values of a column that no jet may cross, in ``unit`` or, where that is empty, the column's own.
+
+    >>> print(Edges.parse("20, 30GeV"))
+    20GeV,30GeV
+    """
+
+    values: tuple[float, ...]
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises
+        ------
+        ConfigError
+            If there is none, or one is no finite number.
+        """
+        if not self.values or not all(isfinite(value) for value in self.values):
+            raise ConfigError(f"edges are finite numbers, not {self}")
+        if self.unit not in ("", *MEV):
+            raise ConfigError(f"the unit of an edge is one of {', '.join(MEV)}, not {self.unit!r}")
+
+    @classmethod
+    def parse(cls, edges: Edges | str | float | Iterable[float]) -> Edges:
+        """Read ``X,Y,…``, each with a unit or all without; a number or a list of them is taken too. The inverse is `str`.
+
+        Raises
+        ------
+        ConfigError
+            If one is no number.
+        """
+        if isinstance(edges, Edges):
+            return edges
+        if not isinstance(edges, str):
+            numbers = edges if isinstance(edges, Iterable) else (edges,)
+            return cls(tuple(sorted({float(edge) for edge in numbers})))
+        matches = [_QUANTITY.fullmatch(part) for part in edges.split(",")]
+        if not all(matches):
+            raise ConfigError(f"edges are written 20,30,50, each with or without a unit, not {edges!r}")
+        quantities = [match.groups() for match in matches if match]
+        units = {unit for _, unit in quantities if unit}
+        unit = min(units, key=lambda name: MEV[name], default="")
+        values = {
+            _convert(float(value), own or ("GeV" if unit else ""), unit) if unit else float(value)
+            for value, own in quantities
+        }
+        return cls(tuple(sorted(values)), unit)
+
+    def __str__(self) -> str:
+        return ",".join(f"{_plain(Decimal(repr(value)))}{self.unit}" for value in self.values)
+
+    def in_unit(self, unit: str) -> Edges:
+        """Give the same edges for bare numbers in this unit; those in the column's own unit stay as they are."""
+        if not self.unit:
+            return self
+        return Edges(tuple(_convert(value, self.unit, unit) for value in self.values))
+
+
+EXACT = Bound(exact=True)
+
+DEFAULT_BOUNDS: Mapping[str, Bound] = MappingProxyType(
+    {
+        "pt": Bound(relative=1e-3),
+        "eta": Bound(absolute=1e-3),
+        "phi": Bound(absolute=1e-3),
+        "mass": Bound(relative=1e-2, absolute=1.0, unit="MeV"),
+    }
+)
+"""Bounds of columns for which none is asked; of any other column every bit is kept."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Bounds and edges by column, or by ``Collection.column`` where several collections are coded.
 
     Parameters
     ----------
-    asked
-        Bounds by column name.
-    dtypes
-        Type of every column that is there.
-    where
-        Names the jets in errors.
-
-    Raises
-    ------
-    ConfigError
-        If a column is not there, is an integer, or is phi with a relative bound.
+    columns
+        What was asked for; after `resolve` every column's bound.
+    edges
+        Edges of columns that have some.
     """
-    known = {("mass" if name == "m" else name): Bound.parse(bound, name) for name, bound in asked.items()}
-    for name, bound in known.items():
-        if name not in dtypes:
-            raise ConfigError(f"no column {name!r} to bound in {where}: there are {', '.join(dtypes)}")
-        if dtypes[name].kind != "f" and not bound.exact:
-            raise ConfigError(
-                f"column {name!r} of {where} holds integers, which are always exact; leave its bound out"
-            )
-        if name == "phi" and bound.relative:
-            raise ConfigError(
-                "phi is an angle and takes no relative bound; write an absolute one such as phi=0.001"
-            )
-    return {
-        name: known.get(name, DEFAULT_BOUNDS.get(name, Bound()) if dtype.kind == "f" else Bound())
-        for name, dtype in dtypes.items()
-    }
+
+    columns: Mapping[str, Bound] = field(default_factory=dict)
+    edges: Mapping[str, Edges] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what names alone can tell.
+
+        Raises
+        ------
+        ConfigError
+            If phi has a relative bound, or an angle one in GeV.
+        """
+        for name, bound in self.columns.items():
+            if _column(name) == "phi" and bound.relative:
+                raise ConfigError(f"{name} takes no relative bound, as a circle has no zero: not {bound}")
+        units = [(name, asked.unit) for name, asked in self.columns.items()]
+        units += [(name, asked.unit) for name, asked in self.edges.items()]
+        for name, unit in units:
+            if _column(name) in ANGLES and unit:
+                raise ConfigError(f"{name} has no unit of energy, and takes no {unit}")
+
+    @classmethod
+    def parse(
+        cls,
+        bounds: Mapping[str, Bound | str | float] | Iterable[str] = (),
+        edges: Mapping[str, Edges | str | float | Iterable[float]] | Iterable[str] = (),
+    ) -> Bounds:
+        """Read mappings, or lists of ``COLUMN=BOUND`` and ``COLUMN=X,Y,…`` as on the command line.
+
+        A bare number becomes GeV where the column is an energy.
+
+        Raises
+        ------
+        ConfigError
+            If one of them makes no sense; the message names it.
+        """
+        return cls(
+            {name: _with_unit(name, _named(name, Bound.parse, text)) for name, text in _items(bounds)},
+            {name: _with_unit(name, _named(name, Edges.parse, text)) for name, text in _items(edges)},
+        )
+
+    def resolve(self, collections: Mapping[str, Mapping[str, np.dtype[Any]]]) -> dict[str, Bounds]:
+        """Give every column of each collection its bound: asked for, or the default, or ``exact``.
+
+        Parameters
+        ----------
+        collections
+            Types of columns by collection and column.
+
+        Raises
+        ------
+        ConfigError
+            If a bound or edges are asked for a column that is not there, or a bound for one of integers.
+        """
+        there = {
+            key for name, dtypes in collections.items() for column in dtypes for key in _keys(name, column)
+        }
+        for key in (*self.columns, *self.edges):
+            if key not in there:
+                what = "to bound" if key in self.columns else "for edges"
+                lists = "; ".join(
+                    f"in {name} there are {', '.join(each)}" for name, each in collections.items()
+                )
+                raise ConfigError(f"no column {key!r} {what}: {lists}")
+        resolved = {}
+        for name, dtypes in collections.items():
+            bounds, edges = {}, {}
+            for column, dtype in dtypes.items():
+                plain, own = _keys(name, column)
+                asked = self.columns.get(own, self.columns.get(plain))
+                bounds[column] = _checked(column, dtype, asked)
+                cuts = self.edges.get(own, self.edges.get(plain))
+                if cuts:
+                    edges[column] = cuts
+            resolved[name] = Bounds(bounds, edges)
+        return resolved
+
+    def of(self, column: str) -> tuple[Bound, tuple[float, ...]]:
+        """Bound and edges of a column; one without a bound is exact."""
+        edges = self.edges.get(column)
+        return self.columns.get(column, EXACT), edges.values if edges else ()
+
+    def asked(self, collection: str) -> set[str]:
+        """Columns of a collection that are named, by themselves or with the collection."""
+        names = {*self.columns, *self.edges}
+        own = {name.removeprefix(f"{collection}.") for name in names if name.startswith(f"{collection}.")}
+        return names | own
+
+    def in_unit(self, unit: str) -> Bounds:
+        """Give the same bounds and edges for bare numbers, energies being in this unit."""
+        return Bounds(
+            {name: bound.in_unit(unit) for name, bound in self.columns.items()},
+            {name: edges.in_unit(unit) for name, edges in self.edges.items()},
+        )
+
+    def to_config(self) -> dict[str, Any]:
+        """Say all this as JSON; the inverse is `from_config`."""
+        return {
+            "bounds": {name: str(bound) for name, bound in self.columns.items()},
+            "edges": {
+                name: list(edges.values) if edges == _with_unit(name, Edges(edges.values)) else str(edges)
+                for name, edges in self.edges.items()
+            },
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Bounds:
+        """Rebuild bounds from what `to_config` gave."""
+        return cls.parse(config["bounds"], config["edges"])
 
 
-def resolve_edges(
-    asked: Mapping[str, tuple[float, ...]], columns: Collection[str], *, where: str = "the jets"
-) -> dict[str, tuple[float, ...]]:
-    """Give the edges by the columns' own names.
-
-    Raises
-    ------
-    ConfigError
-        If a column is not there.
-    """
-    edges = {("mass" if name == "m" else name): cuts for name, cuts in asked.items()}
-    for name in edges:
-        if name not in columns:
-            raise ConfigError(f"no column {name!r} for edges in {where}: there are {', '.join(columns)}")
-    return edges
+def _keys(collection: str, column: str) -> tuple[str, str]:
+    """Names under which a column may be asked for, the one that goes first last."""
+    return column, f"{collection}.{column}"
 
 
-def parse_assignments(texts: Sequence[str], what: str) -> dict[str, str]:
-    """Split ``COLUMN=VALUE`` options.
-
-    >>> parse_assignments(["pt=0.1%", "mass=exact"], "--bound")
-    {'pt': '0.1%', 'mass': 'exact'}
-
-    Raises
-    ------
-    ConfigError
-        If one has no ``=``, or a column is named twice.
-    """
-    result: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name.strip() and equals and value.strip()):
-            raise ConfigError(f"{what} takes COLUMN=VALUE, not {text!r}")
-        if name.strip() in result:
-            raise ConfigError(f"{what} names column {name.strip()!r} twice")
-        result[name.strip()] = value.strip()
-    return result
+def _checked(column: str, dtype: np.dtype[Any], asked: Bound | None) -> Bound:
+    """Bound of a column of this type."""
+    if dtype.kind not in "fiub" or dtype.itemsize > 8:
+        raise ConfigError(f"column {column!r} holds no numbers that can be coded, but {dtype}")
+    if dtype.kind == "f":
+        return asked or DEFAULT_BOUNDS.get(column, EXACT)
+    if asked not in (None, EXACT):
+        raise ConfigError(f"column {column!r} holds integers, which are always exact: not {asked}")
+    return EXACT
 
 
-def parse_edges(text: str | Sequence[float]) -> tuple[float, ...]:
-    """Read the edges of a column, ``20,30,50``, in rising order.
+def _column(name: str) -> str:
+    return name.rpartition(".")[2]
 
-    >>> parse_edges("50, 20")
-    (20.0, 50.0)
 
-    Raises
-    ------
-    ConfigError
-        If one is no finite number.
-    """
+def _items(asked: Mapping[str, Any] | Iterable[str]) -> list[tuple[str, Any]]:
+    if isinstance(asked, Mapping):
+        pairs = list(asked.items())
+    else:
+        pairs = []
+        for option in asked:
+            name, equals, text = option.partition("=")
+            if not (name.strip() and equals and text.strip()):
+                raise ConfigError(f"write COLUMN=VALUE, as in pt=0.1%, not {option!r}")
+            pairs.append((name.strip(), text))
+    named: dict[str, Any] = {}
+    for name, value in pairs:
+        canonical = _canonical(name)
+        if canonical in named:
+            raise ConfigError(f"{canonical} is given twice; give it once")
+        named[canonical] = value
+    return list(named.items())
+
+
+def _canonical(name: str) -> str:
+    prefix, dot, column = name.rpartition(".")
+    return f"{prefix}{dot}{_ALIASES.get(column, column)}"
+
+
+def _named(name: str, parse: Any, text: Any) -> Any:
     try:
-        parts = text.split(",") if isinstance(text, str) else text
-        values = sorted({float(value) for value in parts})
-    except ValueError:
-        values = []
-    if not values or not all(math.isfinite(value) for value in values):
-        raise ConfigError(f"edges are numbers such as 20,30,50, not {text!r}")
-    return tuple(values)
+        return parse(text)
+    except (ConfigError, TypeError, ValueError) as error:
+        raise ConfigError(f"{name}: {error}") from None
+
+
+def _with_unit(name: str, asked: Any) -> Any:
+    """Make a bare number GeV where the column is an energy, and all its edges GeV."""
+    if _column(name) not in ENERGIES:
+        return asked
+    if isinstance(asked, Edges):
+        return replace(asked.in_unit("GeV"), unit="GeV")
+    return replace(asked, unit=asked.unit or "GeV") if asked.absolute else asked
+
+
+def _convert(value: float, unit: str, to: str) -> float:
+    return value * MEV[unit] / MEV[to]
+
+
+def _plain(number: Decimal) -> str:
+    """Shortest text of a number: 20 rather than 2E+1."""
+    number = number.normalize()
+    exponent = number.as_tuple().exponent
+    return f"{number:f}" if isinstance(exponent, int) and -6 <= exponent <= 15 else str(number)

@@ -51,14 +51,16 @@ _compression = click.option(
     show_default=True,
     help="Of the branches: zstd, lz4, lzma or zlib, and a level.",
 )
+_tree = click.option("--tree", metavar="NAME", help="Tree to read, where the file has several with jets.")
+_unit = click.option(
+    "--unit",
+    type=click.Choice(["MeV", "GeV"]),
+    help="Unit of pt, mass and E in the file, where neither its convention nor its values tell.",
+)
 _input_options = _options(
-    click.option("--tree", metavar="NAME", help="Tree to read, where the file has several with jets."),
+    _tree,
     click.option("--collection", metavar="NAME", help="Which jets, where the tree has several collections."),
-    click.option(
-        "--unit",
-        type=click.Choice(["MeV", "GeV"]),
-        help="Unit of pt, mass and E in the file, where neither its convention nor its values tell.",
-    ),
+    _unit,
 )
 
 
@@ -256,7 +258,12 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
 @main.command()
 @click.argument("inputs", nargs=-1, required=True, type=_PATH)
 @click.option("-o", "--output", required=True, type=_PATH, help="The compressed file, OUT.root.")
-@click.option("-m", "--model", type=_PATH, help="Code the jets as this model's latents, without a bound.")
+@click.option(
+    "-m",
+    "--model",
+    type=_PATH,
+    help="Code the jets as this model's latents: without a bound, unless --bound or --edges ask for one.",
+)
 @click.option(
     "--bound",
     "bounds",
@@ -269,15 +276,25 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
     "--edges",
     multiple=True,
     metavar="COLUMN=X,Y,...",
-    help="Cuts that select the same jets before and after, such as pt=20,30.",
+    help="Cuts that select the same jets before and after, such as pt=20,30; one on |eta| needs both signs.",
 )
 @click.option(
-    "--latent-bits", type=int, metavar="N", help="Latents as N-bit integers, 2 to 16.  [default: float32]"
+    "--latent-bits",
+    type=int,
+    metavar="N",
+    help="Latents as N-bit integers, 2 to 16.  [default: float32, with bounds 6]",
 )
 @click.option("--keep", multiple=True, metavar="GLOB", help="Keep only these other branches.")
 @click.option("--drop", multiple=True, metavar="GLOB", help="Leave these other branches out.")
 @_compression
-@_input_options
+@_tree
+@click.option(
+    "--collection",
+    multiple=True,
+    metavar="NAME",
+    help="Which jets or other objects, also several times or as a pattern ('*').  [default: Jet, AnalysisJets or the only one]",
+)
+@_unit
 @_force
 @_quiet
 def compress(
@@ -293,7 +310,8 @@ def compress(
     """Compress the jets of INPUTS, joined in order, into one ROOT file; other branches pass through untouched.
 
     Every column of every jet stays within its bound, which needs no training. With a model, its latents take the place
-    of the columns instead, and nothing is promised.
+    of the columns instead, and nothing is promised, unless there are bounds: then what the latents lack is stored as well.
+    With several collections, --bound Muon.pt=0.01% is of one of them, --bound pt=0.1% of all others.
     """
     from hepae.codecs import files
 
@@ -304,7 +322,8 @@ def compress(
         for note in summary.notes:
             click.echo(f"note: {note}", err=True)
         _print_replaced(summary.replaced, summary.jets)
-    table = terminal.table(f"{output}: {summary.collection} as {coding}", "", "before", "after", "ratio")
+    title = f"{output}: {', '.join(summary.collections)} as {coding}"
+    table = terminal.table(title, "", "before", "after", "ratio")
     table.add_row("whole file", *_before_after(summary.file_before, summary.file_after))
     table.add_row("coded columns", *_before_after(summary.coded_before, summary.coded_after))
     if summary.jets:
@@ -320,23 +339,27 @@ def _codec(
     model: Path | None, bounds: tuple[str, ...], edges: tuple[str, ...], latent_bits: int | None
 ) -> tuple[Any, str, str]:
     """Codec that the options ask for, what to call it, and what it promises."""
+    from hepae.bounds import Bounds
+
+    promise = "every jet was restored and checked against its bounds"
+    asked = Bounds.parse(bounds, edges)
     if model is None:
-        from hepae.bounds import parse_assignments
         from hepae.codecs.bounded import BoundedCodec
 
         if latent_bits is not None:
             raise click.UsageError("--latent-bits is of a model's latents; name the model with -m")
-        codec = BoundedCodec(parse_assignments(bounds, "--bound"), parse_assignments(edges, "--edges"))
-        return codec, "integers within bounds", "every jet was restored and checked against its bounds"
-    if bounds or edges:
-        raise click.UsageError("latents promise no bound: leave out -m, or --bound and --edges")
+        return BoundedCodec(asked), "integers within bounds", promise
     from hepae.codecs.latent import load_codec
 
     latents = load_codec(model)
     if latent_bits is not None:
         latents = latents.with_latent_bits(latent_bits)
+    if bounds or edges:
+        latents = latents.with_bounds(asked)
     bits = latents.integers.bits if latents.integers else None
     kind = f"{len(latents.latent_names)} latents in {f'{bits}-bit integers' if bits else 'float32'}"
+    if latents.bounds is not None:
+        return latents, f"{kind}, corrected", promise
     return latents, kind, "no bound is promised: see the residuals with hepae compare"
 
 

@@ -29,7 +29,7 @@ from hepae.validation.histograms import (
 from hepae.validation.residuals import RELATIVE, Residuals, ResidualSums, compared_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import awkward as ak
 
@@ -75,39 +75,43 @@ class _Jets:
 
 
 class _Version:
-    """A compressed or restored file beside the original, and what is counted of it."""
+    """A collection in a compressed or restored file beside the original, and what is counted of it."""
 
-    def __init__(self, name: str, path: Path, file: CompressedFile | _Jets):
-        self.name, self.path, self.file = name, path, file
-        self.header: dict[str, Any] | None = file.header if isinstance(file, CompressedFile) else None
-        self.sample_jets = 0
-        self.bounds = {
-            name: Bound.parse(text) for name, text in (self.header or {}).get("bounds", {}).items()
-        }
+    def __init__(self, name: str, path: Path, file: CompressedFile | _Jets, collection: str):
+        self.name, self.path, self.file, self.collection = name, path, file, collection
+        bounds = file.header["collections"][collection]["bounds"] if isinstance(file, CompressedFile) else {}
+        self.bounds = {column: Bound.parse(text) for column, text in bounds.items()}
 
     @property
-    def num_entries(self) -> int:
-        return (
-            self.file.num_entries if isinstance(self.file, CompressedFile) else self.file.source.num_entries
-        )
+    def coded(self) -> tuple[str, ...] | None:
+        """Columns that were coded; None of a restored file, which does not know."""
+        return self.file.coded(self.collection) if isinstance(self.file, CompressedFile) else None
 
     def read(self, start: int, stop: int) -> ak.Array:
-        return (
-            self.file.jets(start, stop)
-            if isinstance(self.file, CompressedFile)
-            else self.file.read(start, stop)
-        )
+        if isinstance(self.file, CompressedFile):
+            return self.file.jets(start, stop, collection=self.collection)
+        return self.file.read(start, stop)
 
     def latents(self, start: int, stop: int) -> ak.Array | None:
         """Latents of these entries; None where the file has none."""
-        return self.file.latents(start, stop) if isinstance(self.file, CompressedFile) else None
+        if isinstance(self.file, CompressedFile):
+            return self.file.latents(start, stop, collection=self.collection)
+        return None
 
-    def begin(self, binning: Binning, events: EventBinning | None, latents: LatentBinning | None) -> None:
-        """Start to count, with axes that were chosen from the first entries."""
-        self.sums = ResidualSums(binning.columns, bounds=self.bounds or None)
-        self.histograms = ComparisonHistograms(binning)
+    def begin(self, sample: ak.Array, stop: int, events: EventBinning | None) -> None:
+        """Start to count, with axes that fit the first entries."""
+        restored = self.read(0, stop)
+        columns = compared_columns(sample, restored)
+        if self.coded is not None:
+            wanted = {*kinematics.MOMENTUM, *self.coded}
+            columns = tuple(name for name in columns if name in wanted)
+        bounds = {name: _residual_bound(name, bound) for name, bound in self.bounds.items()}
+        known = {name: bound for name, bound in bounds.items() if bound is not None}
+        latents = self.latents(0, stop)
+        self.sums = ResidualSums(columns, bounds=self.bounds or None)
+        self.histograms = ComparisonHistograms(Binning.choose(sample, restored, columns, bounds=known))
         self.events = EventHistograms(events) if events else None
-        self.latent = LatentHistograms(latents) if latents else None
+        self.latent = None if latents is None else LatentHistograms(LatentBinning.choose(latents, sample))
 
     def fill(self, original: ak.Array, start: int, stop: int) -> None:
         restored = self.read(start, stop)
@@ -118,33 +122,40 @@ class _Version:
         if self.latent is not None:
             self.latent.fill(self.latents(start, stop), original)
 
-    def facts(self) -> dict[str, str]:
-        """What the page tells of the file."""
-        header = self.header
-        if header is None:
-            return {"codec": "none: a restored file, which does not know its bounds"}
-        latents = {"latents": ", ".join(header["latents"])} if header["latents"] else {}
-        model = {"model SHA-256": str(header["model_sha256"])} if header.get("model_sha256") else {}
-        edges = "; ".join(
-            f"{name} at {', '.join(map(str, cuts))}" for name, cuts in header.get("edges", {}).items()
-        )
-        return {
-            "codec": str(header["codec"]),
-            "columns": ", ".join(header["columns"]),
-            **latents,
-            "bounds": ", ".join(f"{name} {bound}" for name, bound in self.bounds.items()) or "none",
-            **({"edges": edges} if edges else {}),
-            **model,
-            "written by": f"hepae {header['hepae']}",
-        }
-
     def stored_bytes(self, coded: Sequence[str]) -> dict[str, int]:
         """Bytes of the coded columns, by what is known to take them."""
         if isinstance(self.file, _Jets):
             return self.file.stored_bytes(coded)
-        found = self.file.latent_bytes()
-        rest = self.file.header["bytes"]["compressed"] - sum(found.values())
-        return found | ({"payload": rest} if rest else {})
+        payload = self.file.payload_bytes(self.collection)
+        return self.file.latent_bytes(self.collection) | ({"payload": payload} if payload else {})
+
+    def facts(self) -> dict[str, str]:
+        """What the page tells of it."""
+        if isinstance(self.file, _Jets):
+            return {"codec": "none: a restored file, which does not know its bounds"}
+        header = self.file.header
+        config = header["collections"][self.collection]
+        told = {
+            "codec": str(header["codec"]),
+            "collection": self.collection,
+            "columns": ", ".join(config["coded"]),
+            "latents": ", ".join(config["latents"]),
+            "bounds": ", ".join(f"{name} {bound}" for name, bound in self.bounds.items()) or "none",
+            "edges": "; ".join(f"{name} at {cuts}" for name, cuts in config["edges"].items()),
+            "model SHA-256": str(header["model_sha256"] or ""),
+            "written by": f"hepae {header['hepae']}",
+        }
+        return {name: text for name, text in told.items() if text}
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One collection, compared: the original, its versions, what was found of each, and the bytes before and after."""
+
+    before: _Jets
+    versions: list[_Version]
+    found: list[Residuals]
+    stored: list[tuple[dict[str, int], dict[str, int]]]
 
 
 def compare_files(
@@ -156,7 +167,7 @@ def compare_files(
     resolution: JetEnergyResolution | None = None,
     report: bool = False,
     tree: str | None = None,
-    collection: str | None = None,
+    collection: str | Sequence[str] | None = None,
     unit: str | None = None,
     force: bool = False,
     step_size: str | int = STEP_SIZE,
@@ -165,8 +176,8 @@ def compare_files(
     """Compare the jets of an original file with those of one or more compressed or restored ones.
 
     All files are streamed in steps. ``metrics.json`` and the figures (each as PNG and PDF) are written into the
-    folder ``output``: for every column, and for the mass and E, the original and restored spectrum with their ratio,
-    and the residual; the residuals of the four-momentum against pt and eta, against each other, and over eta and phi;
+    folder ``output``: for every column that changed, and for the four-momentum, the original and restored spectrum with
+    their ratio, and the residual; the residuals of the four-momentum against pt and eta, against each other, and over eta and phi;
     what becomes of events; latents; and bytes.
 
     Parameters
@@ -184,8 +195,10 @@ def compare_files(
         `hepae.samples.resolution` (ATLAS, arXiv:1910.04482).
     report
         Write the page ``report.html`` as well, which needs nothing beside it.
-    tree, collection, unit
+    tree, unit
         As for `hepae.read_jets`.
+    collection
+        Which jets; by default all that the first compressed file coded, or as for `hepae.read_jets`.
     force
         Replace the metrics.json of an earlier comparison.
     step_size
@@ -205,27 +218,38 @@ def compare_files(
     if (output / "metrics.json").exists() and not force:
         raise OutputError(f"{output / 'metrics.json'} exists already; name another folder or add --force")
     with ExitStack() as stack:
-        before, compared = _open_all(stack, original, paths, tree, collection, unit)
-        total = before.source.num_entries
-        _start(before, compared)
-        jets_per_entry = compared[0].sample_jets / min(total, BINNING_ENTRIES)
-        step = before.source.entries_per_step(step_size)
-        if isinstance(step_size, str):
-            step = min(step, max(1, int(STEP_JETS / max(jets_per_entry, 1e-9))))
-        for start, stop in steps(total, step):
-            jets = before.read(start, stop)
-            for version in compared:
-                version.fill(jets, start, stop)
-            if progress is not None:
-                progress(stop, total)
-        found = [version.sums.result() for version in compared]
-        stored = [_stored(before, version) for version in compared]
-    metrics_of = [
-        {**residuals.to_dict(), "bytes": _bytes(original, version.path, residuals.jets, *sizes)}
-        for version, residuals, sizes in zip(compared, found, stored, strict=True)
-    ]
+        version_names = _version_names(paths)
+        files: list[CompressedFile | Source] = []
+        for path in paths:
+            if is_compressed(path):
+                files.append(stack.enter_context(CompressedFile(path)))
+            else:
+                files.append(stack.enter_context(open_source(path, tree=tree, unit=unit)))
+        first = next((file for file in files if isinstance(file, CompressedFile)), None)
+        source = stack.enter_context(
+            open_source(original, tree=tree or (first.tree if first else None), unit=unit)
+        )
+        for path, file in zip(paths, files, strict=True):
+            if file.num_entries != source.num_entries:
+                raise InputError(
+                    f"{original} has {source.num_entries} events and {path} {file.num_entries}: "
+                    "these are not the same jets"
+                )
+        if source.num_entries == 0:
+            raise InputError(f"{original} has no events to compare")
+        chosen = _collections(source, first, collection)
+        compared = []
+        for number, name in enumerate(chosen):
+            beside = [
+                _Version(called, path, _jets(file, name), name)
+                for called, path, file in zip(version_names, paths, files, strict=True)
+            ]
+            done = source.num_entries * number, source.num_entries * len(chosen)
+            update = None if progress is None else _after(progress, *done)
+            compared.append(_compare(source, name, beside, step_size, update))
+        metrics_of = [_metrics(original, compared, i) for i in range(len(paths))]
     metrics: dict[str, Any] = metrics_of[0]
-    if len(compared) > 1:
+    if len(paths) > 1:
         named = zip(paths, metrics_of, strict=True)
         metrics = {"versions": [{"file": str(path), **numbers} for path, numbers in named]}
     try:
@@ -233,11 +257,13 @@ def compare_files(
     except OSError as error:
         raise OutputError(f"cannot make the folder {output}: {error.strerror}") from None
     gallery = _Gallery(output, style)
-    _draw(gallery, compared, found, stored, resolution or _default_resolution())
+    for one in compared:
+        gallery.prefix = f"{one.before.collection.name}." if len(compared) > 1 else ""
+        _draw(gallery, one, resolution or _default_resolution())
     page = output / "report.html" if report else None
     if page is not None:
         sizes = [numbers["bytes"] for numbers in metrics_of]
-        text = _page(original, before, compared, found, sizes, gallery.shown).render()
+        text = _page(original, compared, sizes, gallery.shown).render()
         with atomic_output(page, force=True) as temporary:  # with its metrics.json, which was asked for above
             temporary.write_bytes(text.encode("utf-8", "replace"))
     with atomic_output(output / "metrics.json", force=force) as temporary:
@@ -245,55 +271,7 @@ def compare_files(
     return ComparisonResult(metrics, gallery.files, page)
 
 
-def _open_all(
-    stack: ExitStack,
-    original: Path,
-    paths: Sequence[Path],
-    tree: str | None,
-    collection: str | None,
-    unit: str | None,
-) -> tuple[_Jets, list[_Version]]:
-    """Open the files and check that they can hold the same jets."""
-    names = _names(paths)
-    small = {path: stack.enter_context(CompressedFile(path)) for path in paths if is_compressed(path)}
-    # What a compressed file coded says which jets are meant.
-    first = next(iter(small.values()), None)
-    columns = None
-    if first is not None:
-        tree, collection = tree or first.tree, collection or first.collection.name
-        if len(small) == len({*paths}):
-            columns = tuple({name for file in small.values() for name in file.coded})
-    before = _open(stack, original, tree, collection, unit, columns)
-    compared = []
-    for name, path in zip(names, paths, strict=True):
-        file = small.get(path) or _open(
-            stack, path, tree or before.source.tree, before.collection.name, unit, None
-        )
-        version = _Version(name, path, file)
-        if version.num_entries != before.source.num_entries:
-            raise InputError(
-                f"{original} has {before.source.num_entries} events and {path} {version.num_entries}: "
-                "these are not the same jets"
-            )
-        compared.append(version)
-    if before.source.num_entries == 0:
-        raise InputError(f"{original} has no events to compare")
-    return before, compared
-
-
-def _open(
-    stack: ExitStack,
-    path: Path,
-    tree: str | None,
-    collection: str | None,
-    unit: str | None,
-    columns: Sequence[str] | None,
-) -> _Jets:
-    source = stack.enter_context(open_source(path, tree=tree, unit=unit))
-    return _Jets(source, choose_collection(source, collection), columns)
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
+def _version_names(paths: Sequence[Path]) -> list[str]:
     """What versions are called in figures: by their files' names as far as that tells them apart."""
     if len(paths) == 1:
         return ["Restored"]
@@ -303,42 +281,86 @@ def _names(paths: Sequence[Path]) -> list[str]:
     raise InputError("a file is named twice among those to compare; name each once")
 
 
-def _start(before: _Jets, versions: Sequence[_Version]) -> None:
-    """Choose what is compared, and its axes, from the first entries."""
-    stop = min(before.source.num_entries, BINNING_ENTRIES)
+def _collections(
+    source: Source, first: CompressedFile | None, asked: str | Sequence[str] | None
+) -> list[str]:
+    """Names of what is compared: what was asked for, or all that the first compressed file coded."""
+    names: Sequence[str | None] = (
+        [asked] if asked is None or isinstance(asked, str) else list(asked) or [None]
+    )
+    if first is not None:
+        names = list(first.collections) if names == [None] else [first.choose(name) for name in names]
+    return [choose_collection(source, name).name for name in names]
+
+
+def _jets(file: CompressedFile | Source, collection: str) -> CompressedFile | _Jets:
+    if isinstance(file, CompressedFile):
+        file.choose(collection)
+        return file
+    return _Jets(file, choose_collection(file, collection), None)
+
+
+def _after(progress: Callable[[int, int], None], before: int, total: int) -> Callable[[int], None]:
+    """Progress within one collection as progress of all."""
+    return lambda done: progress(before + done, total)
+
+
+def _compare(
+    source: Source,
+    name: str,
+    versions: list[_Version],
+    step_size: str | int,
+    progress: Callable[[int], None] | None,
+) -> _Compared:
+    """Read one collection of all files step by step, and count."""
+    collection = choose_collection(source, name)
+    coded = [version.coded for version in versions]
+    columns = None if None in coded else tuple({column for some in coded if some for column in some})
+    before = _Jets(source, collection, columns)
+    stop = min(source.num_entries, BINNING_ENTRIES)
     sample = before.read(0, stop)
     events = EventBinning.choose(sample) if sample.ndim > 1 else None
     for version in versions:
-        restored = version.read(0, stop)
-        columns = compared_columns(sample, restored)
-        if isinstance(version.file, CompressedFile):
-            wanted = {*kinematics.MOMENTUM, *version.file.coded}
-            columns = tuple(name for name in columns if name in wanted)
-        bounds = {name: _residual_bound(name, bound) for name, bound in version.bounds.items()}
-        known = {name: bound for name, bound in bounds.items() if bound is not None}
-        binning = Binning.choose(sample, restored, columns, bounds=known)
-        latents = version.latents(0, stop)
-        version.begin(binning, events, None if latents is None else LatentBinning.choose(latents, sample))
-        version.sample_jets = len(kinematics.flat_column(sample, "pt"))
+        version.begin(sample, stop, events)
+    step = source.entries_per_step(step_size)
+    if isinstance(step_size, str):
+        jets_per_entry = len(kinematics.flat_column(sample, "pt")) / stop
+        step = min(step, max(1, int(STEP_JETS / max(jets_per_entry, 1e-9))))
+    for start, end in steps(source.num_entries, step):
+        jets = before.read(start, end)
+        for version in versions:
+            version.fill(jets, start, end)
+        if progress is not None:
+            progress(end)
+    stored = []
+    for version in versions:
+        names = version.coded or collection.column_names
+        stored.append((before.stored_bytes(names), version.stored_bytes(names)))
+    return _Compared(before, versions, [version.sums.result() for version in versions], stored)
 
 
-def _stored(before: _Jets, version: _Version) -> tuple[dict[str, int], dict[str, int]]:
-    """Bytes of what was coded, by what takes them, in the original and in the version."""
-    coded = before.collection.column_names if isinstance(version.file, _Jets) else version.file.coded
-    return before.stored_bytes(coded), version.stored_bytes(coded)
-
-
-def _bytes(
-    original: Path, path: Path, jets: int, before: Mapping[str, int], after: Mapping[str, int]
-) -> dict[str, Any]:
-    size_before, size_after = sum(before.values()), sum(after.values())
+def _metrics(original: Path, compared: Sequence[_Compared], version: int) -> dict[str, Any]:
+    """Content of metrics.json for one version: of one collection by column, of several by ``Collection.column``."""
+    results = [one.found[version] for one in compared]
+    prefixes = [f"{one.before.collection.name}." if len(compared) > 1 else "" for one in compared]
+    jets = sum(result.jets for result in results)
+    before, after = (sum(sum(one.stored[version][i].values()) for one in compared) for i in (0, 1))
     return {
-        "file_original": original.stat().st_size,
-        "file_compressed": path.stat().st_size,
-        "original": size_before,
-        "compressed": size_after,
-        "per_jet": size_after / jets if jets else None,
-        "ratio": size_before / size_after if size_after else None,
+        "jets": jets,
+        "events": results[0].events,
+        "columns": {
+            prefix + name: result[name].to_dict()
+            for prefix, result in zip(prefixes, results, strict=True)
+            for name in result
+        },
+        "bytes": {
+            "file_original": original.stat().st_size,
+            "file_compressed": compared[0].versions[version].path.stat().st_size,
+            "original": before,
+            "compressed": after,
+            "per_jet": after / jets if jets else None,
+            "ratio": before / after if after else None,
+        },
     }
 
 
@@ -352,36 +374,45 @@ def _default_resolution() -> JetEnergyResolution:
 
 
 def _page(
-    original: Path,
-    before: _Jets,
-    versions: Sequence[_Version],
-    found: Sequence[Residuals],
-    sizes: Sequence[dict[str, Any]],
-    figures: Sequence[Shown],
+    original: Path, compared: Sequence[_Compared], sizes: Sequence[dict[str, Any]], figures: Sequence[Shown]
 ) -> Page:
     """Put together what the page tells."""
     from hepae.validation.report import ComparedColumn, ComparedFile, Page
 
+    source = compared[0].before.source
     facts = {
-        "format": before.source.format,
-        "layout": before.source.layout.name,
-        "tree": before.source.tree,
-        "collection": before.collection.name,
+        "format": source.format,
+        "layout": source.layout.name,
+        "tree": source.tree,
+        "collection": ", ".join(one.before.collection.name for one in compared),
     }
     files = [ComparedFile("Original", str(original), *_size_and_hash(original), facts)]
-    files += [
-        ComparedFile(version.name, str(version.path), *_size_and_hash(version.path), version.facts())
-        for version in versions
-    ]
-    columns = [
-        ComparedColumn(
-            name, version.name, str(version.bounds[name]) if name in version.bounds else None, numbers[name]
-        )
-        for version, numbers in zip(versions, found, strict=True)
-        for name in numbers
-    ]
-    by_version = dict(zip((version.name for version in versions), sizes, strict=True))
-    return Page(found[0].jets, found[0].events, files, columns, by_version, figures)
+    columns = []
+    for i, version in enumerate(compared[0].versions):
+        told: dict[str, str] = {}
+        for one in compared:
+            prefix = f"{one.before.collection.name}: " if len(compared) > 1 else ""
+            told |= {
+                (name if name in ("codec", "written by", "model SHA-256") else prefix + name): text
+                for name, text in one.versions[i].facts().items()
+            }
+        files.append(ComparedFile(version.name, str(version.path), *_size_and_hash(version.path), told))
+        for one in compared:
+            prefix = f"{one.before.collection.name}." if len(compared) > 1 else ""
+            bounds, numbers = one.versions[i].bounds, one.found[i]
+            columns += [
+                ComparedColumn(
+                    prefix + name,
+                    version.name,
+                    str(bounds[name]) if name in bounds else None,
+                    numbers[name],
+                    relative=name in RELATIVE,
+                )
+                for name in numbers
+            ]
+    by_version = dict(zip((version.name for version in compared[0].versions), sizes, strict=True))
+    jets = sum(one.found[0].jets for one in compared)
+    return Page(jets, compared[0].found[0].events, files, columns, by_version, figures)
 
 
 def _size_and_hash(path: Path) -> tuple[int, str]:
@@ -396,40 +427,38 @@ class _Gallery:
         self.folder, self.style = folder, style
         self.files: list[Path] = []
         self.shown: list[Shown] = []
+        self.prefix = ""
         self._stems: set[str] = set()
 
     def add(self, stem: str, figure: Any, section: str, title: str, alt: str) -> None:
         from hepae.validation import plotting
         from hepae.validation.report import Shown
 
-        stem = stem.replace("/", "_").replace(" ", "_")
+        stem = (self.prefix + stem).replace("/", "_").replace(" ", "_")
         while stem in self._stems:  # a column may be called as another figure is
             stem += "_"
         self._stems.add(stem)
         written = plotting.save(figure, self.folder / stem)
         self.files += written
-        self.shown.append(Shown(section, title, alt, written[0]))
+        self.shown.append(Shown(self.prefix + section, self.prefix + title, alt, written[0]))
 
 
-def _draw(
-    gallery: _Gallery,
-    versions: Sequence[_Version],
-    found: Sequence[Residuals],
-    stored: Sequence[tuple[dict[str, int], dict[str, int]]],
-    resolution: JetEnergyResolution,
-) -> None:
-    columns = dict.fromkeys(name for version in versions for name in version.histograms.original)
-    for name in columns:
+def _draw(gallery: _Gallery, compared: _Compared, resolution: JetEnergyResolution) -> None:
+    versions = compared.versions
+    for name in dict.fromkeys(name for version in versions for name in version.histograms.original):
         having = [
             (version, numbers)
-            for version, numbers in zip(versions, found, strict=True)
+            for version, numbers in zip(versions, compared.found, strict=True)
             if name in version.histograms.original
         ]
+        changed = any(numbers[name].max_abs or numbers[name].non_finite for _, numbers in having)
+        if not changed and name not in kinematics.MOMENTUM:
+            continue  # a column that came back exactly, as integers do, has nothing to show
         _draw_column(gallery, name, having, resolution)
     _draw_events(gallery, versions)
     for version in versions:
         _draw_matrices(gallery, version, len(versions) > 1)
-    _draw_bytes(gallery, versions, found, stored)
+    _draw_bytes(gallery, compared)
 
 
 def _draw_column(
@@ -454,7 +483,7 @@ def _draw_column(
             version.histograms.residual[name],
             numbers[name],
             bound=_residual_bound(name, bound),
-            bound_text=_bound_text(name, bound),
+            bound_text=_bound_text(bound),
             title="" if len(versions) == 1 else version.name,
             style=gallery.style,
             axes=panel,
@@ -496,19 +525,17 @@ def _residual_bound(name: str, bound: Bound | None) -> float | None:
         return None
     if name in RELATIVE:
         return bound.relative or None
-    return None if bound.relative else bound.absolute
+    return None if bound.relative else bound.in_unit("GeV").absolute
 
 
-def _bound_text(name: str, bound: Bound | None) -> str:
-    unit = kinematics.UNITS.get(name, "")
-    if bound is None or not (bound.relative and bound.absolute):
-        return ""
-    return f"{bound.relative * 100:g}% + {bound.absolute:g} {unit}".strip()
+def _bound_text(bound: Bound | None) -> str:
+    """How a bound is written that is no single number."""
+    return str(bound).replace("+", " + ") if bound is not None and bound.relative and bound.absolute else ""
 
 
 def _bound_curve(name: str, other: str, bound: Bound | None) -> Curve | None:
     """Bound of a column's residual as a function of pt or eta, where it is one."""
-    if bound is not None and name == other == "pt":
+    if bound is not None and not bound.exact and name == other == "pt":
         return lambda pt: bound.allowed(pt) / pt
     largest = _residual_bound(name, bound)
     return None if largest is None else lambda _: largest
@@ -595,25 +622,20 @@ def _draw_matrices(gallery: _Gallery, version: _Version, several: bool) -> None:
         gallery.add(f"latents{suffix}", figure, "Latents and bytes", f"Latents{whose}", alt)
 
 
-def _draw_bytes(
-    gallery: _Gallery,
-    versions: Sequence[_Version],
-    found: Sequence[Residuals],
-    stored: Sequence[tuple[dict[str, int], dict[str, int]]],
-) -> None:
+def _draw_bytes(gallery: _Gallery, compared: _Compared) -> None:
     from hepae.validation import plotting
 
-    if not found[0].jets:
+    jets, (before, _) = compared.found[0].jets, compared.stored[0]
+    if not jets:
         return
+    names = [version.name for version in compared.versions]
+    if len(names) == 1 and isinstance(compared.versions[0].file, CompressedFile):
+        names = ["Compressed"]
     bars = {
-        "Original": stored[0][0],
-        **{v.name: after for v, (_, after) in zip(versions, stored, strict=True)},
+        "Original": before,
+        **{name: after for name, (_, after) in zip(names, compared.stored, strict=True)},
     }
-    if len(versions) == 1 and isinstance(versions[0].file, CompressedFile):
-        bars = {"Original": stored[0][0], "Compressed": stored[0][1]}
-    per_jet = {
-        name: {part: size / found[0].jets for part, size in sizes.items()} for name, sizes in bars.items()
-    }
+    per_jet = {name: {part: size / jets for part, size in sizes.items()} for name, sizes in bars.items()}
     alt = "; ".join(f"{name}: {sum(parts.values()):.2f} bytes a jet" for name, parts in per_jet.items())
     figure = plotting.stored_bytes(per_jet, style=gallery.style)
     gallery.add("bytes", figure, "Latents and bytes", "Bytes of the coded columns", alt)

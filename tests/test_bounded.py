@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import hepae
-from hepae.bounds import DEFAULT_BOUNDS, Bound
-from hepae.codecs import bounded
-from hepae.codecs.bounded import BoundedCodec, Cluster, clusters_of
+from hepae.bounds import DEFAULT_BOUNDS, Bound, Bounds
+from hepae.codecs import clusters
+from hepae.codecs.bounded import BoundedCodec
+from hepae.codecs.clusters import Cluster, clusters_of
 from hepae.errors import CodecError, ConfigError
 
 GOLDEN = Path(__file__).parent / "data" / "bounded_v1.root"
@@ -63,11 +64,11 @@ def test_further_columns_are_exact_and_edges_hold(jets):
         BoundedCodec({"nope": 1}).compress(jets)
     with pytest.raises(ConfigError, match="'nope' for edges"):
         BoundedCodec(edges={"nope": [1.0]}).compress(jets)
-    assert BoundedCodec.from_config(json.loads(json.dumps(codec.to_config()))).edges == codec.edges
+    assert BoundedCodec.from_config(json.loads(json.dumps(codec.to_config()))).bounds == codec.bounds
 
 
 def test_clusters_cover_all_events_once(monkeypatch, jets):
-    monkeypatch.setattr(bounded, "CLUSTER_JETS", 1000)
+    monkeypatch.setattr(clusters, "CLUSTER_JETS", 1000)
     counts = ak.to_numpy(ak.num(jets))
     ranges = clusters_of(int(counts.sum()), counts)
     assert len(ranges) > 40
@@ -109,14 +110,14 @@ def test_a_payload_that_lies_is_refused(jets):
 
 
 def test_a_codec_that_breaks_its_bound_writes_nothing(monkeypatch, jets):
-    whole = bounded.decode_cluster
+    whole = clusters.decode_cluster
 
     def wrong(*arguments, **options):
         columns = whole(*arguments, **options)
         columns["pt"] = columns["pt"] * 1.01
         return columns
 
-    monkeypatch.setattr(bounded, "decode_cluster", wrong)
+    monkeypatch.setattr(clusters, "decode_cluster", wrong)
     with pytest.raises(CodecError, match="'pt' would break their bound"):
         BoundedCodec().compress(jets[:50])
 
@@ -161,6 +162,6 @@ def test_decoding_gives_the_same_bits_everywhere(environment):
 
 def test_the_seed_comes_from_the_jets():
     columns = {"x": np.arange(100, dtype=np.float32)}
-    first = Cluster.of(columns, None, {"x": Bound(0, 0.01)}, {})
-    second = Cluster.of({"x": columns["x"] + 1}, None, {"x": Bound(0, 0.01)}, {})
+    first = Cluster.of(columns, None, Bounds({"x": Bound(0, 0.01)}))
+    second = Cluster.of({"x": columns["x"] + 1}, None, Bounds({"x": Bound(0, 0.01)}))
     assert first.seed != second.seed

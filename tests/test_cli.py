@@ -37,7 +37,7 @@ def run(*arguments):
 def test_bounds_need_no_model():
     result = run("compress", "jets.root", "-o", "b.root", "--bound", "pt=1%", "--edges", "pt=30,50")
     assert result.exit_code == 0, result.output
-    assert "pt 1%, eta 0.001, phi 0.001, mass 1%+0.001" in result.stdout
+    assert "pt 1%, eta 0.001, phi 0.001, mass 1%+1MeV" in result.stdout
     assert run("compare", "jets.root", "b.root", "-o", "out").exit_code == 0
     columns = json.loads(Path("out/metrics.json").read_text())["columns"]
     for name in ("pt", "eta", "phi", "mass"):
@@ -208,7 +208,7 @@ def test_existing_output_needs_force():
     [
         ("compress", "jets.root", "-o", "out.root", "-m", "model.safetensors", "--latent-bits", 40),
         ("compress", "jets.root", "-o", "out.root", "-m", "model.safetensors", "--compression", "zip:1"),
-        ("compress", "jets.root", "-o", "out.root", "-m", "model.safetensors", "--bound", "pt=1%"),
+        ("compress", "jets.root", "-o", "out.root", "-m", "model.safetensors", "--bound", "phi=1%"),
         ("compress", "jets.root", "-o", "out.root", "--latent-bits", 8),
         ("compress", "jets.root", "-o", "out.root", "--bound", "phi=1%"),
         ("compress", "jets.root", "-o", "out.root", "--bound", "pt"),

@@ -133,6 +133,7 @@ def test_several_versions_side_by_side(flat, tmp_path):
     names = {path.stem for path in result.figures}
     assert {"correlations_small", "correlations_noisy", "largest_small", "pt_residual"} <= names
     assert not names & {"dijet_mass", "cut_flow", "latents"}  # a row is a jet
+    assert "multiplicity" not in names  # integers come back as they were
     assert json.loads((tmp_path / "metrics.json").read_text()) == result.metrics
     assert result.report == tmp_path / "report.html"
     page = result.report.read_text()
@@ -146,8 +147,10 @@ def test_other_jets_and_earlier_output_are_refused(sample, files, make_tree, tmp
     flat = make_tree({name: np.ones(4) for name in ("pt", "eta", "phi", "m")}, name="flat.root")
     with pytest.raises(InputError, match="not the same jets"):
         compare_files(flat, other, tmp_path / "x", style=Style())
-    with pytest.raises(InputError, match="no collection 'Jet'"):
+    with pytest.raises(InputError, match="not the same jets"):
         compare_files(sample, other, tmp_path / "x", style=Style())
+    with pytest.raises(InputError, match="no collection 'Jet'"):
+        compare_files(flat, flat, tmp_path / "x", style=Style(), collection="Jet")
     assert not (tmp_path / "x").exists()
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / "metrics.json").write_text("precious")
@@ -158,6 +161,35 @@ def test_other_jets_and_earlier_output_are_refused(sample, files, make_tree, tmp
         compare_files(sample, [files / "small.root"] * 2, tmp_path / "x", style=Style())
     with pytest.raises(OutputError, match="cannot make the folder"):
         compare_files(flat, flat, tmp_path / "y" / "metrics.json", style=Style())
+
+
+def test_several_collections(make_tree, tmp_path):
+    rng = np.random.default_rng(2)
+    arrays, counters = {}, {}
+    for name, mean in (("Jet", 3), ("Muon", 1)):
+        counts = rng.poisson(mean, 400)
+        arrays[f"n{name}"] = counts.astype(np.int32)
+        for column in ("pt", "eta", "phi", "mass"):
+            values = rng.uniform(0.1, 1, counts.sum()).astype(np.float32) * (50 if column == "pt" else 1)
+            arrays[f"{name}_{column}"] = ak.unflatten(values, counts)
+            counters[f"{name}_{column}"] = f"n{name}"
+    original = make_tree(arrays, name="both.root", counters=counters)
+    hepae.compress_file(original, tmp_path / "small.root", hepae.BoundedCodec(), collection=["Jet", "Muon"])
+    result = compare_files(original, tmp_path / "small.root", tmp_path / "out", style=Style())
+    columns = result.metrics["columns"]
+    assert list(columns) == [
+        f"{name}.{column}" for name in ("Jet", "Muon") for column in ("pt", "eta", "phi", "mass", "E")
+    ]
+    assert all(column["violations"] == 0 for name, column in columns.items() if not name.endswith(".E"))
+    jets, muons = (int(arrays[f"n{name}"].sum()) for name in ("Jet", "Muon"))
+    assert result.metrics["jets"] == jets + muons
+    assert {"Jet.pt", "Muon.pt", "Muon.dijet_mass", "Jet.bytes"} <= {path.stem for path in result.figures}
+    with hepae.open(tmp_path / "small.root") as file:
+        shares = [file.payload_bytes(name) for name in ("Jet", "Muon")]
+        assert sum(shares) == pytest.approx(file.header["bytes"]["compressed"], abs=1)
+        assert shares[0] > shares[1] > 0
+        expected = hepae.residuals(hepae.read_jets(original, collection="Muon"), file.jets(collection="Muon"))
+    assert columns["Muon.mass"]["std"] == expected["mass"].std
 
 
 def test_as_many_events_with_other_lists_are_refused(make_tree, tmp_path):

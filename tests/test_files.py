@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -199,6 +201,20 @@ def test_several_inputs_are_joined_in_order(make_tree, codec, tmp_path):
         hepae.compress_file([first, other], tmp_path / "other.root", codec)
 
 
+def test_ranges_of_entries_add_up_to_the_whole(sample, tmp_path):
+    inputs, codec = [sample, sample], hepae.BoundedCodec()
+    whole = hepae.compress_file(inputs, tmp_path / "whole.root", codec)
+    parts, edges = [], [0, 12_345, 23_456, 40_000]
+    for start, stop in itertools.pairwise(edges):
+        path = tmp_path / f"{start}.root"
+        parts.append(hepae.compress_file(inputs, path, codec, entry_start=start, entry_stop=stop))
+        with hepae.open(path) as part, hepae.open(tmp_path / "whole.root") as file:
+            assert part.num_entries == stop - start
+            assert ak.all(abs(part.jets().pt / file.jets(start, stop).pt - 1) < 0.0021)
+    for name in ("events", "jets", "file_before", "coded_before"):
+        assert sum(getattr(part, name) for part in parts) == getattr(whole, name)
+
+
 def test_branches_are_kept_and_dropped_by_pattern(sample, codec, tmp_path):
     hepae.compress_file(sample, tmp_path / "a.root", codec, drop=["GenJet_*", "nGenJet", "MET_*"])
     hepae.compress_file(sample, tmp_path / "b.root", codec, keep=["event"])
@@ -309,7 +325,7 @@ def test_a_bounded_file_holds_its_bounds_and_passes_everything_else_through(samp
     assert _same_bits(small["nJet"], original["nJet"])
     assert within.stat().st_size < 0.85 * sample.stat().st_size
     with hepae.open(within) as file:
-        assert file.header["bounds"] == {"pt": "0.1%", "eta": "0.001", "phi": "0.001", "mass": "1%+0.001"}
+        assert file.header["bounds"] == {"pt": "0.1%", "eta": "0.001", "phi": "0.001", "mass": "1%+1MeV"}
         assert file.header["edges"] == {"pt": [30.0]}
         assert ak.all(file.jets().pt == restored["Jet_pt"])
         assert ak.all(file.jets(777, 1234).mass == restored["Jet_mass"][777:1234])
@@ -317,7 +333,7 @@ def test_a_bounded_file_holds_its_bounds_and_passes_everything_else_through(samp
 
 @pytest.mark.parametrize("step", [1500, "200 kB"])
 def test_reading_in_any_steps_gives_the_same_bits(sample, monkeypatch, tmp_path, step):
-    monkeypatch.setattr("hepae.codecs.coding.CLUSTER_JETS", 7000)
+    monkeypatch.setattr("hepae.codecs.clusters.CLUSTER_JETS", 7000)
     path = tmp_path / "bounded.root"
     hepae.compress_file(sample, path, hepae.BoundedCodec(), step_size=1000)
     hepae.decompress_file(path, tmp_path / "whole.root")
@@ -330,7 +346,7 @@ def test_reading_in_any_steps_gives_the_same_bits(sample, monkeypatch, tmp_path,
 
 
 def test_a_damaged_cluster_names_its_events_and_leaves_the_others_readable(sample, monkeypatch, tmp_path):
-    monkeypatch.setattr("hepae.codecs.coding.CLUSTER_JETS", 10_000)
+    monkeypatch.setattr("hepae.codecs.clusters.CLUSTER_JETS", 10_000)
     path, damaged = tmp_path / "bounded.root", tmp_path / "damaged.root"
     hepae.compress_file(sample, path, hepae.BoundedCodec(), step_size=1000)
     with uproot.open(path) as file:
@@ -406,10 +422,128 @@ def test_bounds_are_in_gev_whatever_the_files_unit(make_tree, tmp_path):
     assert np.array_equal(ak.to_numpy(restored["pt"]) > 100_500, values > 100_500)
 
 
-def test_a_file_of_energies_is_told_that_its_mass_has_no_bound(make_tree, tmp_path):
-    arrays = {"pt": [50.0, 60], "eta": [0.5, -1.0], "phi": [3.0, 0.0], "E": [80.0, 150.0]}
-    path = make_tree({n: np.array(v, np.float32) for n, v in arrays.items()})
+def test_a_file_of_energies_keeps_the_bounds_of_the_mass(make_tree, tmp_path):
+    rng = np.random.default_rng(1)
+    n = 5000
+    pt, eta, mass = rng.exponential(50, n) + 20, rng.normal(0, 2, n), rng.exponential(10, n)
+    arrays = {"pt": pt, "eta": eta, "phi": rng.uniform(-3, 3, n), "E": np.hypot(pt * np.cosh(eta), mass)}
+    path = make_tree({name: np.array(values, np.float32) for name, values in arrays.items()})
     summary = hepae.compress_file(path, tmp_path / "small.root", hepae.BoundedCodec())
-    assert any("mass" in note and "no bound" in note for note in summary.notes)
+    assert summary.bounds == {"pt": "0.1%", "eta": "0.001", "phi": "0.001", "mass": "1%+1MeV"}
+    assert summary.coded_after / n < 7
+    original = hepae.read_jets(path)
     with hepae.open(tmp_path / "small.root") as file:
-        np.testing.assert_array_equal(file.jets().E, np.array(arrays["E"], np.float32))
+        restored = file.jets()
+    assert not np.array_equal(restored.E, original.E)
+    assert np.all(np.abs(restored.pt / original.pt - 1) <= 1e-3)
+    assert np.all(np.abs(restored.mass - original.mass) <= 0.01 * np.abs(original.mass) + 0.001)
+    asked = hepae.BoundedCodec({"E": "0.1%"})  # by name: the column itself
+    assert "mass" not in hepae.compress_file(path, tmp_path / "asked.root", asked).bounds
+    hepae.decompress_file(tmp_path / "asked.root", tmp_path / "back.root")
+    again = _arrays(tmp_path / "back.root")[0]["E"]
+    assert 5e-4 < np.max(np.abs(again / arrays["E"] - 1)) <= 1.001e-3
+
+
+def _two_collections(make_tree, events=3000):
+    rng = np.random.default_rng(2)
+    arrays, counters = {"run": np.arange(events)}, {}
+    for name in ("Jet", "Muon"):
+        counts = rng.integers(0, 4, events)
+        size = int(counts.sum())
+        columns = {
+            "pt": rng.exponential(50, size) + 20,
+            "eta": rng.normal(0, 1, size),
+            "phi": rng.uniform(-3, 3, size),
+            "mass": rng.exponential(9, size),
+            "q": rng.normal(0, 1, size),
+        }
+        for column, values in columns.items():
+            arrays[f"{name}_{column}"] = ak.unflatten(values.astype(np.float32), counts)
+            counters[f"{name}_{column}"] = f"n{name}"
+    return make_tree(arrays, counters=counters)
+
+
+def test_several_collections_in_one_run(make_tree, tmp_path):
+    path = _two_collections(make_tree)
+    codec = hepae.BoundedCodec({"Muon.pt": "0.01%", "q": 0.1}, {"Jet.pt": "30"})
+    summary = hepae.compress_file(path, tmp_path / "s.root", codec, collection=["Jet", "M*"], step_size=700)
+    assert summary.collections == ("Jet", "Muon")
+    assert summary.bounds["Muon.pt"] == "0.01%"
+    assert summary.bounds["Jet.pt"] == "0.1%"
+    with hepae.open(tmp_path / "s.root") as file:
+        assert list(file.collections) == ["Jet", "Muon"]
+        assert file.header["columns"][:2] == ["Jet.pt", "Jet.eta"]
+        assert file.jets().fields == file.jets(collection="Jet").fields
+        for start, stop in ((0, None), (1234, 1300)):
+            for name, most in (("Jet", 1e-3), ("Muon", 1e-4)):
+                original = hepae.read_jets(path, collection=name)[start:stop]
+                restored = file.jets(start, stop, collection=name)
+                assert ak.all(ak.num(restored) == ak.num(original))
+                error = ak.flatten(abs(restored.pt / original.pt - 1))
+                assert most / 3 < ak.max(error) <= most
+                assert 0.03 < ak.max(abs(restored.q - original.q), axis=None) <= 0.1
+        with pytest.raises(InputError, match="Jet, Muon"):
+            file.jets(collection="Tau")
+    hepae.decompress_file(tmp_path / "s.root", tmp_path / "back.root", step_size=500)
+    original, types = _arrays(path)
+    restored, restored_types = _arrays(tmp_path / "back.root")
+    assert list(restored) == list(original)
+    assert types == restored_types
+    assert _same_bits(original["run"], restored["run"])
+    assert _same_bits(original["nMuon"], restored["nMuon"])
+
+
+def test_latents_of_several_collections(make_tree, codec, tmp_path):
+    path = _two_collections(make_tree, events=300)
+    hepae.compress_file(path, tmp_path / "s.root", codec, collection="*")
+    with hepae.open(tmp_path / "s.root") as file:
+        for name in ("Jet", "Muon"):
+            original = hepae.read_jets(path, collection=name)
+            restored = file.jets(collection=name)
+            expected = codec.decompress(codec.compress(original))
+            np.testing.assert_allclose(ak.flatten(restored.pt), ak.flatten(expected.pt), rtol=1e-4)
+            assert _same_bits(restored.q, original.q)
+
+
+@pytest.fixture
+def corrected(sample, codec, tmp_path):
+    path = tmp_path / "corrected.root"
+    hepae.compress_file(sample, path, codec.with_bounds({"pt": "0.2%"}, {"pt": "30,50", "eta": "-2.4,2.4"}))
+    return path
+
+
+def test_latents_with_corrections_keep_their_bounds(sample, corrected, tmp_path):
+    original = hepae.read_jets(sample)
+    limits = {"pt": 0.002 * original.pt, "eta": 1e-3, "phi": 1e-3, "mass": 0.01 * abs(original.mass) + 1e-3}
+    with hepae.open(corrected) as file:
+        assert file.header["codec"] == "latent"
+        assert file.header["bounds"]["pt"] == "0.2%"
+        assert file.header["edges"] == {"pt": [30.0, 50.0], "eta": [-2.4, 2.4]}
+        restored = file.jets()
+        for name, limit in limits.items():
+            error = abs(restored[name] - original[name])
+            error = np.minimum(error, 2 * np.pi - error) if name == "phi" else error
+            assert ak.all(error <= limit), name
+        for edge in (30, 50):
+            assert ak.all((restored.pt > edge) == (original.pt > edge))
+        some = file.jets(777, 1234)
+        for name in limits:
+            assert _same_bits(some[name], restored[name][777:1234])
+    hepae.decompress_file(corrected, tmp_path / "back.root", step_size=999)
+    assert _same_bits(_arrays(tmp_path / "back.root")[0]["Jet_pt"], ak.values_astype(restored.pt, np.float32))
+
+
+def test_corrections_and_their_latents_belong_together(corrected, sample, codec, tmp_path):
+    other = tmp_path / "other.root"
+    hepae.compress_file(sample, other, codec.with_latent_bits(6))
+    with hepae.open(corrected) as file, hepae.open(other) as without:
+        assert ak.all(file._stored(["Jet_z0"], 0, 9)["Jet_z0"] == without._stored(["Jet_z0"], 0, 9)["Jet_z0"])
+        stored = file._stored
+
+        def shifted(names, start, stop):
+            arrays = stored(names, start, stop)
+            return {name: arrays[name] + 1 if "_z" in name else arrays[name] for name in arrays}
+
+        file._stored = shifted
+        with pytest.raises(CodecError, match="latents"):
+            file.jets()

@@ -6,6 +6,7 @@ import struct
 import awkward as ak
 import numpy as np
 import pytest
+import torch
 
 import hepae
 from hepae.errors import CodecError, ConfigError, InputError, OutputError
@@ -153,3 +154,34 @@ def test_a_codec_that_only_restores_still_does_with_other_bits(codec, jets):
 def test_columns_that_make_no_jet_are_refused_before_training(jets):
     with pytest.raises(ConfigError, match="are no jet"):
         hepae.train(jets, hepae.TrainingConfig(columns=("pt", "eta"), epochs=1))
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_with_bounds_the_corrections_come_along(codec, jets, flat):
+    jets = ak.flatten(jets) if flat else jets
+    bounded = codec.with_bounds({"pt": "0.05%", "mass": "exact"}, {"eta": "-2.4,2.4"})
+    assert bounded.integers.bits == 6
+    compressed = bounded.compress(jets)
+    restored = bounded.decompress(compressed)
+    assert len(restored) == len(jets)
+    assert ak.all(abs(restored.pt / jets.pt - 1) <= 5e-4)
+    assert ak.all(abs(restored.eta - jets.eta) <= 1e-3)
+    assert ak.all((abs(restored.eta) < 2.4) == (abs(jets.eta) < 2.4))
+    assert ak.all(restored.mass == jets.mass)
+    assert compressed.corrections.nbytes > 0
+    with pytest.raises(ConfigError, match="'nope'"):
+        codec.with_bounds({"nope": 1}).compress(jets)
+
+
+def test_a_decoder_that_differs_in_the_last_bits_keeps_the_bounds(codec, jets):
+    """What another machine's rounding would do: all weights of the float64 decoder a few bits off."""
+    bounded = codec.with_bounds()
+    compressed = bounded.compress(jets)
+    other = codec.with_bounds()
+    with torch.no_grad():
+        for weights in other._exact_decoder.parameters():
+            weights *= 1 + 4e-15
+    restored = other.decompress(compressed)
+    assert ak.all(abs(restored.pt / jets.pt - 1) <= 1e-3)
+    assert ak.all(abs(restored.eta - jets.eta) <= 1e-3)
+    assert ak.all(abs(restored.mass - jets.mass) <= 0.01 * abs(jets.mass) + 1e-3)

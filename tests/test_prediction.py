@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 import hepae
 from hepae.codecs import prediction
 from hepae.codecs.bytestream import Reader, Writer
-from hepae.codecs.streams import write_stream
+from hepae.codecs.streams import HEADER, write_stream
 from hepae.errors import CodecError
 
 ANY = st.integers(-(2**63), 2**63 - 1)
@@ -27,7 +27,7 @@ def round_trip(columns, counts, momentum=None, values=None):
     data = prediction.encode(columns, counts, momentum, values)
     length = len(next(iter(columns.values())))
     reader = Reader(data)
-    found = prediction.decode(reader, list(columns), length, counts, momentum, values)
+    found = prediction.decode(reader, HEADER, list(columns), length, counts, momentum, values)
     for name, integers in columns.items():
         assert found[name].dtype == np.int64
         assert np.array_equal(found[name], integers), name
@@ -112,7 +112,10 @@ def test_few_jets_are_few_bytes():
 def test_jets_without_momentum_and_no_columns_at_all():
     columns, counts = jets()
     round_trip(columns, counts)
-    assert prediction.decode(Reader(prediction.encode({}, None, None, None)), [], 0, None, None, None) == {}
+    assert (
+        prediction.decode(Reader(prediction.encode({}, None, None, None)), HEADER, [], 0, None, None, None)
+        == {}
+    )
 
 
 def test_each_column_gains_from_what_is_known():
@@ -169,11 +172,11 @@ def test_damaged_streams_are_refused_and_take_no_memory():
     length = int(counts.sum())
     for cut in range(0, len(data), max(1, len(data) // 60)):
         with pytest.raises(CodecError):
-            prediction.decode(Reader(data[:cut]), list(columns), length, counts, MOMENTUM, restored)
+            prediction.decode(Reader(data[:cut]), HEADER, list(columns), length, counts, MOMENTUM, restored)
     with pytest.raises(CodecError, match="jets"):
-        prediction.decode(Reader(data), list(columns), length + 1, counts, MOMENTUM, restored)
+        prediction.decode(Reader(data), HEADER, list(columns), length + 1, counts, MOMENTUM, restored)
     with pytest.raises(CodecError, match="jets"):
-        prediction.decode(Reader(data), list(columns), length, -counts, MOMENTUM, restored)
+        prediction.decode(Reader(data), HEADER, list(columns), length, -counts, MOMENTUM, restored)
 
 
 def test_changed_bytes_give_integers_or_an_error():
@@ -187,7 +190,7 @@ def test_changed_bytes_give_integers_or_an_error():
         damaged[rng.integers(len(data) if rng.random() < 0.5 else 200)] = rng.integers(256)
         try:
             found = prediction.decode(
-                Reader(bytes(damaged)), list(columns), length, counts, MOMENTUM, restored
+                Reader(bytes(damaged)), HEADER, list(columns), length, counts, MOMENTUM, restored
             )
         except CodecError:
             refused += 1
@@ -216,9 +219,10 @@ import numpy as np
 from test_prediction import MOMENTUM, jets, restored
 from hepae.codecs import prediction
 from hepae.codecs.bytestream import Reader
+from hepae.codecs.streams import HEADER
 columns, counts = jets(6000)
 data = prediction.encode(columns, counts, MOMENTUM, restored)
-found = prediction.decode(Reader(data), list(columns), int(counts.sum()), counts, MOMENTUM, restored)
+found = prediction.decode(Reader(data), HEADER, list(columns), int(counts.sum()), counts, MOMENTUM, restored)
 assert all(np.array_equal(found[name], columns[name]) for name in columns)
 print(hashlib.sha256(data).hexdigest())
 """

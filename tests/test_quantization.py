@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hepae.bounds import Bound
+from hepae.bounds import EXACT, Bound
 from hepae.codecs.bytestream import Reader, Writer
-from hepae.codecs.quantization import Grid, Quantized, dither, quantize, violations
+from hepae.codecs.quantization import Quantized, dither, quantize, violations
 
 HOSTILE = [
     0.0,
@@ -35,7 +35,7 @@ BOUNDS = [
     Bound(0.05, 0.1),
     Bound(1e-5),
     Bound(0, 1e-9),
-    Bound(),
+    EXACT,
 ]
 
 
@@ -130,7 +130,7 @@ def test_truncated_mantissas_make_small_integers():
     values = (
         np.random.default_rng(4).normal(0, 1, 1000).astype(np.float32).view(np.uint32) & 0xFFFFE000
     ).view(np.float32)
-    restored, column = round_trip("x", values, Bound())
+    restored, column = round_trip("x", values, EXACT)
     assert restored.tobytes() == values.tobytes()
     assert column.shift >= 13
 
@@ -139,7 +139,7 @@ def test_truncated_mantissas_make_small_integers():
 def test_integers_are_exact(dtype):
     info = None if dtype == "?" else np.iinfo(dtype)
     values = np.array([0, 1, 1] if info is None else [info.min, info.max, 0, 1], dtype)
-    restored, _ = round_trip("n", values, Bound())
+    restored, _ = round_trip("n", values, EXACT)
     assert np.array_equal(restored, values)
 
 
@@ -152,16 +152,85 @@ def test_an_infinity_that_came_back_finite_breaks_every_bound(name):
     assert lost.all()
 
 
-def test_a_grid_is_inverted():
-    values = np.array([0.001, 0.5, 20.0, 7000.0, -3.0, 1e-30])
-    for bound in (Bound(0.001), Bound(0.01, 0.001), Bound(0, 0.5)):
-        grid = Grid.of(bound, values, 2.0**-24)
-        np.testing.assert_allclose(grid.inverse(grid.forward(values)), values, rtol=1e-9, atol=1e-12)
-
-
 def test_dither_is_what_it_was():
     shifts = dither(2**63 + 5, 2, 4)
     assert shifts.tolist() == dither(2**63 + 5, 2, 9)[:4].tolist()
     assert np.abs(dither(7, 0, 100_000)).max() <= 0.5
     assert abs(dither(7, 0, 100_000).mean()) < 0.005
     assert abs(np.corrcoef(dither(7, 0, 50_000), dither(7, 1, 50_000))[0, 1]) < 0.02
+
+
+def test_missing_values_of_any_kind_are_repeated_values():
+    """NaN, −0 and sentinels that fill a column keep every bit, cost no exception and open no gap in the integers."""
+    rng = np.random.default_rng(5)
+    values = rng.uniform(1, 2, 50_000).astype(np.float32)
+    missing = np.array([0x7FC01234, 0x80000000, 0xC479C000, 0x7F800000], np.uint32).view(np.float32)
+    for first, value in enumerate(missing):
+        values[first::10] = value
+    for bound in (Bound(0, 0.001), Bound(0.001), Bound(0.01, 0.001)):
+        restored, column = round_trip("x", values, bound)
+        rows = np.arange(len(values)) % 10 < 4
+        assert restored[rows].tobytes() == values[rows].tobytes()
+        assert len(column.exceptions) == 0
+        assert column.integers.max() - column.integers.min() < 720
+
+
+def test_the_most_frequent_values_stay_and_chance_repeats_do_not_count():
+    rng = np.random.default_rng(6)
+    values = np.concatenate([np.repeat(np.arange(2, 22), 1000), rng.uniform(2, 30, 30_000)]).astype(
+        np.float32
+    )
+    values[:20] = [0.0, 1.0, -1.0, -99.0, -999.0] * 4
+    rng.shuffle(values)
+    restored, column = round_trip("x", values, Bound(0, 0.01))
+    assert len(column.places) == 16
+    kept = sum(np.array_equal(values == value, restored == value) for value in range(2, 22))
+    assert kept == 16
+    for value in (0, 1, -1, -99, -999):
+        assert np.array_equal(values == value, restored == value)
+    restored, column = round_trip("x", rng.integers(2000, 9000, 40_000).astype(np.float32), Bound(0, 3.0))
+    assert len(column.places) == 0
+
+
+def test_one_wild_value_costs_the_others_nothing():
+    values = np.random.default_rng(7).normal(0, 2, 20_000).astype(np.float32)
+    _, quiet = round_trip("eta", values, Bound(0, 1e-3))
+    values[77] = 3e30
+    restored, column = round_trip("eta", values, Bound(0, 1e-3))
+    assert restored[77] == values[77]
+    assert column.exceptions.tolist() == [77]
+    assert column.integers.max() - column.integers.min() < 1.01 * (
+        quiet.integers.max() - quiet.integers.min()
+    )
+
+
+def test_an_angle_off_the_circle_is_kept():
+    values = np.random.default_rng(8).uniform(-np.pi, np.pi, 5000).astype(np.float32)
+    values[[3, 4]] = 4.0, -3.5
+    values[5], values[6] = np.float32(np.pi), -np.float32(np.pi)
+    restored, column = round_trip("phi", values, Bound(0, 1e-3))
+    assert restored[[3, 4]].tolist() == values[[3, 4]].tolist()
+    assert np.all(np.abs(np.delete(restored, [3, 4])) <= np.float32(np.pi))
+    assert column.integers.max() - column.integers.min() == round(2 * np.pi / column.grid.step) - 1
+
+
+@pytest.mark.parametrize("dtype", ["u8", "i8", "u1", "f4", "f8"])
+def test_exact_columns_keep_their_order(dtype):
+    _, column = round_trip("n", np.array([0, 1, 2, 100, 200], dtype), EXACT)
+    assert np.all(np.diff(column.integers) > 0)
+
+
+def test_a_few_values_with_more_bits_are_exceptions():
+    values = (
+        np.random.default_rng(9).normal(0, 1, 10_000).astype(np.float32).view(np.uint32) & 0xFFFFE000
+    ).view(np.float32)
+    values[[5, 500]] = 0.1, -0.3
+    restored, column = round_trip("x", values, EXACT)
+    assert restored.tobytes() == values.tobytes()
+    assert (column.shift, column.exceptions.tolist()) == (13, [5, 500])
+
+
+def test_an_infinity_that_became_a_number_is_a_violation():
+    for bound in BOUNDS:
+        for original, restored in ((np.inf, 1e300), (np.nan, 1.0), (1.0, np.nan), (1.0, np.inf)):
+            assert violations("x", np.array([original]), np.array([restored]), bound).all()

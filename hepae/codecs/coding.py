@@ -1,47 +1,94 @@
-"""How a codec stands in a file: which branches it takes away and adds, and what it writes for each step of events."""
+"""A codec at work on one collection of a file: which branches it takes away and adds, and what it makes of each step."""
 
 from __future__ import annotations
 
-import hashlib
-from abc import ABC, abstractmethod
 from collections import Counter
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
 
-from hepae import bounds as bounds_module
-from hepae import kinematics
-from hepae.codecs.bounded import CLUSTER_JETS, BoundedCodec, Cluster
+from hepae.bounds import Bounds
+from hepae.codecs import clusters
+from hepae.codecs.clusters import Cluster, clusters_of
 from hepae.errors import CodecError, InputError
-from hepae.io.container import PAYLOAD_TREE, payload_branches, payload_row
-from hepae.io.layouts import Branch, Collection
-from hepae.io.writers import TreeWriter
+from hepae.io.layouts import Branch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from hepae.codecs.latent import LatentCodec
+    from hepae.codecs.payload import PayloadWriter
+    from hepae.io.layouts import Collection
 
 
-class Coder(ABC):
-    """A codec at work on one collection of a file."""
+@dataclass(frozen=True)
+class _Held:
+    """Columns of events that wait for being coded; counts are None where a row is a jet."""
 
-    kind: str
-    columns: tuple[str, ...]
-    """Columns that the codec codes."""
-    coded: tuple[str, ...]
-    """Columns of the file that it takes the place of."""
-    model: bytes = b""
-    """What the file has to hold for restoring, beside header and payload."""
-    payload: TreeWriter | None = None
+    columns: dict[str, NDArray[Any]]
+    counts: NDArray[np.int64] | None
+    latents: ak.Array | None
 
-    def __init__(self, collection: Collection):
-        self.collection = collection
+    @property
+    def jets(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Held]) -> _Held:
+        columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
+        counts = [part.counts for part in parts if part.counts is not None]
+        latents = [part.latents for part in parts if part.latents is not None]
+        return cls(
+            columns,
+            np.concatenate(counts) if counts else None,
+            ak.concatenate(latents) if latents else None,
+        )
+
+    def part(self, events: tuple[int, int], jets: tuple[int, int]) -> _Held:
+        columns = {name: values[slice(*jets)] for name, values in self.columns.items()}
+        counts = None if self.counts is None else self.counts[slice(*events)]
+        return _Held(columns, counts, None if self.latents is None else self.latents[slice(*events)])
+
+
+class Coder:
+    """Codes a collection step by step, as a model's latents, within bounds, or both.
+
+    Parameters
+    ----------
+    collection
+        The jets.
+    model
+        Its latents take the place of the columns.
+    bounds
+        Of the columns that are coded, in GeV: integers that keep them go into the payload, clusters of events at a time.
+    payload
+        What takes the clusters.
+    where
+        Names the file in errors.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        *,
+        model: LatentCodec | None,
+        bounds: Bounds | None,
+        payload: PayloadWriter | None,
+        where: str,
+    ):
+        self.collection, self.model, self.bounds = collection, model, bounds
+        self._payload = payload
+        self.coded = collection.column_names if model is None else stands_for(model, collection, where)
+        """Columns of the file that are coded."""
         self.jets = 0
         self.replaced: Counter[str] = Counter()
+        """How many values of each column the model cannot say."""
+        self._held: list[_Held] = []
 
     @property
     def coded_branches(self) -> set[str]:
@@ -49,134 +96,100 @@ class Coder(ABC):
         return {self.collection.column(name).branch for name in self.coded}
 
     @property
-    @abstractmethod
     def new_branches(self) -> list[Branch]:
-        """Branches that stand in the compressed tree in place of the coded ones."""
-
-    @abstractmethod
-    def encode(self, arrays: Mapping[str, ak.Array]) -> dict[str, ak.Array]:
-        """Arrays of the new branches for a step of events."""
-
-    def finish(self) -> None:  # noqa: B027  # latents hold nothing back
-        """Write what is still held back."""
-
-    @abstractmethod
-    def header(self) -> dict[str, Any]:
-        """What the file's header says of the codec."""
-
-
-class LatentCoder(Coder):
-    """Latents as branches in place of the columns."""
-
-    kind = "latent"
-
-    def __init__(self, codec: LatentCodec, collection: Collection, where: str):
-        super().__init__(collection)
-        self.codec = codec
-        self.columns = codec.columns
-        self.model = codec.to_bytes(encoder=False)
-        try:
-            self.coded = tuple(dict.fromkeys(collection.column(name).name for name in codec.columns))
-        except KeyError as error:
-            raise CodecError(
-                f"the model codes columns {', '.join(codec.columns)}; collection {collection.name!r} of {where} has "
-                f"no {error.args[0]}, only {', '.join(collection.column_names)}"
-            ) from None
-
-    @property
-    def new_branches(self) -> list[Branch]:
-        """The latents, ``<collection>_z0`` and so on."""
-        counter = self.collection.counter
-        names = (f"{self.collection.prefix}{name}" for name in self.codec.latent_names)
-        return [Branch(name, self.codec.latent_dtype, counter is not None, counter) for name in names]
+        """Branches that stand in place of the coded ones: latents, or the number of jets where the file has none."""
+        collection, counter = self.collection, self.collection.counter
+        if self.model is not None:
+            names = (f"{collection.prefix}{name}" for name in self.model.latent_names)
+            return [Branch(name, self.model.latent_dtype, counter is not None, counter) for name in names]
+        return [] if counter is None or collection.counted else [Branch(counter, np.dtype(np.int32))]
 
     def encode(self, arrays: Mapping[str, ak.Array]) -> dict[str, ak.Array]:
-        """Latents of a step of events, by branch name."""
-        jets = self.collection.jets(arrays, self.columns)
-        self.jets += int(ak.count(kinematics.column(jets, "pt"), axis=None))
-        self.replaced.update(self.codec.replaced(jets))
-        latents = self.codec.compress(jets)
-        return {f"{self.collection.prefix}{name}": latents[name] for name in latents.fields}
-
-    def header(self) -> dict[str, Any]:
-        """Latents, and the checksums of the model file and of what is stored of it."""
-        return {
-            "latents": [branch.name for branch in self.new_branches],
-            "bounds": {},
-            "edges": {},
-            "model_sha256": hashlib.sha256(self.codec.to_bytes()).hexdigest(),
-            "stored_model_sha256": hashlib.sha256(self.model).hexdigest(),
+        """Take in a step of events, and give the arrays of the new branches."""
+        lists = {name: arrays[self.collection.column(name).branch] for name in self.coded}
+        counts = self._counts(lists)
+        columns = {
+            name: np.ascontiguousarray(ak.to_numpy(ak.flatten(array) if counts is not None else array))
+            for name, array in lists.items()
         }
-
-
-class BoundedCoder(Coder):
-    """Clusters in the tree ``hepae_payload``, each decoded and checked when it was made."""
-
-    kind = "bounded"
-
-    def __init__(self, codec: BoundedCodec, collection: Collection, where: str, file: Any):
-        super().__init__(collection)
-        self.coded = self.columns = collection.column_names
-        dtypes = {column.name: np.dtype(column.dtype) for column in collection.columns}
-        self.bounds = bounds_module.resolve(codec.bounds, dtypes, where=f"{collection.name} of {where}")
-        self.edges = bounds_module.resolve_edges(codec.edges, dtypes, where=f"{collection.name} of {where}")
-        self.payload = TreeWriter(file, PAYLOAD_TREE, payload_branches())
-        self._held: list[tuple[dict[str, NDArray[Any]], NDArray[np.int64] | None]] = []
-        self._held_jets = 0
-
-    @property
-    def new_branches(self) -> list[Branch]:
-        """The number of jets, where the file has no branch of it."""
-        collection = self.collection
-        if collection.counter is None or collection.counted:
-            return []
-        return [Branch(collection.counter, np.dtype(np.int32))]
-
-    def encode(self, arrays: Mapping[str, ak.Array]) -> dict[str, ak.Array]:
-        """Take in a step of events; a cluster is written when enough jets have come together."""
-        lists = {column.name: arrays[column.branch] for column in self.collection.columns}
-        counts = None
-        if self.collection.counter is not None:
-            counts = ak.to_numpy(ak.num(next(iter(lists.values())))).astype(np.int64)
-            for name, array in lists.items():
-                if not np.array_equal(ak.to_numpy(ak.num(array)), counts):
-                    raise InputError(
-                        f"column {name!r} of {self.collection.name} has another number of jets than the first"
-                    )
-            lists = {name: ak.flatten(array) for name, array in lists.items()}
-        columns = {name: np.ascontiguousarray(ak.to_numpy(array)) for name, array in lists.items()}
-        self._held.append((columns, counts))
-        jets = len(next(iter(columns.values())))
-        self.jets += jets
-        self._held_jets += jets
-        if self._held_jets >= CLUSTER_JETS:
-            self.finish()
-        added = self.new_branches
-        return {added[0].name: ak.Array(counts.astype(np.int32))} if added and counts is not None else {}
+        self.jets += len(next(iter(columns.values())))
+        new: dict[str, ak.Array] = {}
+        latents = None
+        if self.model is not None:
+            jets = self.collection.jets(arrays, self.model.columns)
+            if self.bounds is None:  # otherwise they come back within their bounds all the same
+                self.replaced.update(self.model.replaced(jets))
+            latents = self.model.latents(jets)
+            new = {f"{self.collection.prefix}{name}": latents[name] for name in latents.fields}
+        elif counts is not None:
+            new = {branch.name: ak.Array(counts.astype(np.int32)) for branch in self.new_branches}
+        if self.bounds is not None:
+            self._held.append(_Held(columns, counts, latents))
+            if sum(held.jets for held in self._held) > clusters.CLUSTER_JETS:
+                self._submit(last=False)
+        return new
 
     def finish(self) -> None:
-        """Code the events that are held back, check the result and write it."""
-        if not self._held:
-            return
-        names = self._held[0][0]
-        columns = {name: np.concatenate([held[name] for held, _ in self._held]) for name in names}
-        parts = [counts for _, counts in self._held if counts is not None]
-        counts = np.concatenate(parts) if parts else None
-        self._held, self._held_jets = [], 0
-        gev = kinematics.GEV[self.collection.unit]
-        energies = bounds_module.ENERGIES
-        bounds = {n: bound.in_unit(gev) if n in energies else bound for n, bound in self.bounds.items()}
-        edges = {n: tuple(c / gev for c in cuts) if n in energies else cuts for n, cuts in self.edges.items()}
-        cluster = Cluster.of(columns, counts, bounds, edges)
-        if self.payload is not None:
-            self.payload.extend(payload_row(self.collection.name, cluster))
+        """Have the events that are still held back coded."""
+        if self._held:
+            self._submit(last=True)
 
-    def header(self) -> dict[str, Any]:
-        """Bounds and edges."""
+    def _submit(self, *, last: bool) -> None:
+        """Have full clusters coded, and the last one as well if nothing follows: they do not depend on the steps."""
+        held = _Held.joined(self._held)
+        ranges = clusters_of(held.jets, held.counts)
+        for events, jets in ranges if last else ranges[:-1]:
+            if self._payload is not None:
+                self._payload.submit(self.collection.name, partial(self._code, held.part(events, jets)))
+        self._held = [] if last else [held.part(*ranges[-1])]
+
+    def _code(self, held: _Held) -> Cluster:
+        bounds = (self.bounds or Bounds()).in_unit(self.collection.unit)
+        guess = None
+        if self.model is not None and held.latents is not None:
+            guess = self.model.guess(held.latents, bounds.columns, self.collection.unit)
+        return Cluster.of(held.columns, held.counts, bounds, guess)
+
+    def to_config(self) -> dict[str, Any]:
+        """Say as JSON what was coded, and how."""
+        latents = [branch.name for branch in self.new_branches] if self.model is not None else []
+        promised = (self.bounds or Bounds()).to_config()
         return {
-            "latents": [],
-            "bounds": {name: str(bound) for name, bound in self.bounds.items()},
-            "edges": {name: list(cuts) for name, cuts in self.edges.items()},
-            "model_sha256": None,
-            "stored_model_sha256": None,
+            **self.collection.to_config(),
+            "jets": self.jets,
+            "coded": list(self.coded),
+            "latents": latents,
+            **promised,
         }
+
+    def _counts(self, lists: Mapping[str, ak.Array]) -> NDArray[np.int64] | None:
+        """Jets an event, of which all columns have as many; None where a row is a jet."""
+        if self.collection.counter is None:
+            return None
+        counts: dict[str, NDArray[np.int64]] = {
+            name: ak.to_numpy(ak.num(array)).astype(np.int64) for name, array in lists.items()
+        }
+        first = next(iter(counts.values()))
+        for name, found in counts.items():
+            if not np.array_equal(found, first):
+                raise InputError(
+                    f"column {name!r} of {self.collection.name} has another number of jets than the first"
+                )
+        return first
+
+
+def stands_for(model: LatentCodec, collection: Collection, where: str) -> tuple[str, ...]:
+    """Columns of a file that a model's columns are the place of, such as E for its mass.
+
+    Raises
+    ------
+    CodecError
+        If the collection lacks one.
+    """
+    try:
+        return tuple(dict.fromkeys(collection.column(name).name for name in model.columns))
+    except KeyError as error:
+        raise CodecError(
+            f"the model codes columns {', '.join(model.columns)}; collection {collection.name!r} of {where} has "
+            f"no {error.args[0]}, only {', '.join(collection.column_names)}"
+        ) from None

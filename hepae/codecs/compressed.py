@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import awkward as ak
 import numpy as np
 
-from hepae.codecs.bounded import Cluster
+from hepae.codecs.payload import PayloadReader
 from hepae.errors import CodecError, InputError
 from hepae.io import container
 from hepae.io.layouts import Branch, Collection
@@ -18,11 +19,14 @@ from hepae.io.readers import HEADER_TREE, STEP_SIZE, memory_size, open_root, rea
 from hepae.io.writers import Digests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from hepae.codecs.clusters import Cluster
     from hepae.codecs.latent import LatentCodec
+
+COLLECTION_KEYS = ("name", "columns", "counter", "counted", "unit")
 
 
 class CompressedFile:
@@ -47,9 +51,12 @@ class CompressedFile:
             # Where every branch was coded there is no tree: the header alone knows how many rows there were.
             self._tree = self._file.get(self.tree, None)
             found = self.num_entries if self._tree is None else int(self._tree.num_entries)
-            self._payload = _Payload(self._file, self.path) if container.PAYLOAD_TREE in self._file else None
+            self._payload = (
+                PayloadReader(self._file, self.path) if container.PAYLOAD_TREE in self._file else None
+            )
         self._codecs: dict[int, LatentCodec] = {}
-        if found != self.num_entries or (self._payload and self._payload.events != self.num_entries):
+        covered = [self._payload.events(name) for name in self._bounded] if self._payload else []
+        if any(events != self.num_entries for events in (found, *covered)) or (self._bounded and not covered):
             raise InputError(
                 f"{self.path} is damaged: tree {self.tree!r} or the payload does not have the {self.num_entries} events "
                 "that the header covers"
@@ -57,10 +64,10 @@ class CompressedFile:
 
     def _check_parts(self) -> None:
         """Refuse a file that was joined of parts which do not go together."""
-        first = self._parts[0].header
+        first = _what_has_to_agree(self._parts[0].header)
         for part in self._parts[1:]:
-            for what in ("codec", "tree", "branches", "collections", "columns", "latents"):
-                if part.header[what] != first[what]:
+            for what, found in _what_has_to_agree(part.header).items():
+                if found != first[what]:
                     raise InputError(
                         f"{self.path} was joined of files whose {what} differ; decompress them one by one"
                     )
@@ -71,38 +78,75 @@ class CompressedFile:
         headers = [part.header for part in self._parts]
         sums = {key: sum(header[key] for header in headers) for key in ("events", "jets")}
         before = {key: sum(header["bytes"][key] for header in headers) for key in headers[0]["bytes"]}
-        after = sum(
-            int(self._tree[name].compressed_bytes) for name in self._latents if self._tree is not None
-        )
+        latents = [name for coded in self._coded.values() for name in coded.latents]
+        after = sum(int(self._tree[name].compressed_bytes) for name in latents if self._tree is not None)
         after += self._payload.compressed_bytes if self._payload else 0
         sizes = {**before, "file_compressed": self.path.stat().st_size, "compressed": after}
         return {**headers[0], **sums, "bytes": sizes}
 
     @cached_property
-    def collection(self) -> Collection:
-        """The collection that was coded, as the original file had it."""
-        ((_, entry),) = self._parts[0].header["collections"].items()
-        names = ("name", "columns", "counter", "counted", "unit")
-        return Collection.from_config({name: entry[name] for name in names})
+    def _coded(self) -> dict[str, _Coded]:
+        return {
+            name: _Coded.from_config(config) for name, config in self._parts[0].header["collections"].items()
+        }
 
     @property
-    def coded(self) -> tuple[str, ...]:
-        """Names of the original's columns that were coded."""
-        return tuple(self._parts[0].header["collections"][self.collection.name]["coded"])
+    def _bounded(self) -> list[str]:
+        """Collections that have clusters in the payload."""
+        return [name for name, coded in self._coded.items() if coded.bounded]
+
+    @property
+    def collections(self) -> dict[str, Collection]:
+        """The collections that were coded, as the original file had them."""
+        return {name: coded.collection for name, coded in self._coded.items()}
+
+    def coded(self, collection: str | None = None) -> tuple[str, ...]:
+        """Names of a collection's columns that were coded; the collection may be left out where there is one."""
+        return self._coded[self.choose(collection)].columns
+
+    def choose(self, collection: str | None = None) -> str:
+        """Name of a coded collection: the one asked for, or ``Jet``, ``AnalysisJets`` or the only one.
+
+        Raises
+        ------
+        InputError
+            If it is not there, or several could be meant.
+        """
+        names = list(self._coded)
+        for name in (collection,) if collection else ("Jet", "AnalysisJets"):
+            if name in names:
+                return name
+        if collection is None and len(names) == 1:
+            return names[0]
+        found = f"{self.path} has {', '.join(names)}"
+        raise InputError(
+            f"no collection {collection!r}: {found}"
+            if collection
+            else f"which jets? {found}; choose with --collection"
+        )
 
     @property
     def original_branches(self) -> list[Branch]:
         """Branches of the original file that this one gives back, in their order."""
+        counters = {
+            column.branch: coded.collection.counter
+            for coded in self._coded.values()
+            for column in coded.collection.columns
+        }
         branches = [_branch_from_config(config) for config in self._parts[0].header["branches"]]
-        counter = self.collection.counter
-        jets = {column.branch for column in self.collection.columns}
-        return [
-            Branch(b.name, b.dtype, b.jagged, counter if b.jagged and b.name in jets else b.counter, b.shape)
-            for b in branches
-        ]
+        return [replace(b, counter=counters.get(b.name, b.counter)) if b.jagged else b for b in branches]
 
-    def jets(self, entry_start: int = 0, entry_stop: int | None = None) -> ak.Array:
+    def jets(
+        self, entry_start: int = 0, entry_stop: int | None = None, *, collection: str | None = None
+    ) -> ak.Array:
         """Restored jets of these events.
+
+        Parameters
+        ----------
+        entry_start, entry_stop
+            Range of events; all by default.
+        collection
+            Which one, where several were coded.
 
         Returns
         -------
@@ -110,30 +154,40 @@ class CompressedFile:
             Jets with ``Momentum4D`` behaviour in GeV: the coded columns as the codec restores them (in the type they
             were stored in), any further column as it is.
         """
+        coded = self._coded[self.choose(collection)]
         entry_start, stop, _ = slice(entry_start, entry_stop).indices(self.num_entries)
         stop = max(entry_start, stop)
         kept = {branch.name for branch in self.original_branches}
-        further = (column for column in self.collection.columns if column.name not in self.coded)
+        further = (column for column in coded.collection.columns if column.name not in coded.columns)
         others = [column.branch for column in further if column.branch in kept]
-        stored = self._stored([*others, *self._latents], entry_start, stop)
-        return self.collection.jets({**stored, **self._restore(stored, entry_start, stop)})
+        stored = self._stored([*others, *coded.latents], entry_start, stop)
+        return coded.collection.jets({**stored, **self._restore(coded, stored, entry_start, stop)})
 
-    def latents(self, entry_start: int = 0, entry_stop: int | None = None) -> ak.Array | None:
+    def latents(
+        self, entry_start: int = 0, entry_stop: int | None = None, *, collection: str | None = None
+    ) -> ak.Array | None:
         """Latents of these events as they are stored, records in the jets' lists; None where the file has none."""
-        if not self._latents:
-            return None
+        coded = self._coded[self.choose(collection)]
         entry_start, stop, _ = slice(entry_start, entry_stop).indices(self.num_entries)
-        stored = self._stored(self._latents, entry_start, max(entry_start, stop))
-        return ak.zip({f"z{i}": stored[name] for i, name in enumerate(self._latents)})
+        if not coded.latents:
+            return None
+        return self._latents(coded, self._stored(coded.latents, entry_start, max(entry_start, stop)))
 
-    def latent_bytes(self) -> dict[str, int]:
+    def latent_bytes(self, collection: str | None = None) -> dict[str, int]:
         """Bytes that each latent takes in the file, compressed."""
-        return {f"z{i}": int(self._tree[name].compressed_bytes) for i, name in enumerate(self._latents)}
+        names = self._coded[self.choose(collection)].latents
+        return {f"z{i}": int(self._tree[name].compressed_bytes) for i, name in enumerate(names)}
 
-    def iterate_jets(self, *, step_size: str | int = STEP_SIZE) -> Iterator[ak.Array]:
+    def payload_bytes(self, collection: str | None = None) -> int:
+        """Bytes that a collection's clusters take in the file."""
+        return self._payload.bytes_of(self.choose(collection)) if self._payload else 0
+
+    def iterate_jets(
+        self, *, collection: str | None = None, step_size: str | int = STEP_SIZE
+    ) -> Iterator[ak.Array]:
         """Restored jets step by step."""
         for start, stop in steps(self.num_entries, self.entries_per_step(step_size)):
-            yield self.jets(start, stop)
+            yield self.jets(start, stop, collection=collection)
 
     def iterate_checked(self, step_size: str | int = STEP_SIZE) -> Iterator[dict[str, ak.Array]]:
         """All the original's branches step by step, the jets restored; what is stored is checked on the way.
@@ -143,16 +197,19 @@ class CompressedFile:
         InputError
             At the end of a part whose branches do not have the checksums that its header says.
         """
-        coded = {self.collection.column(name).branch for name in self.coded}
-        others = [branch.name for branch in self.original_branches if branch.name not in coded]
+        restored = {branch for coded in self._coded.values() for branch in coded.branches}
+        latents = [name for coded in self._coded.values() for name in coded.latents]
+        others = [branch.name for branch in self.original_branches if branch.name not in restored]
         first = 0
         for part in self._parts:
             found = Digests()
             for start, stop in steps(part.entries, self.entries_per_step(step_size)):
-                stored = self._stored([*others, *self._latents], first + start, first + stop)
+                stored = self._stored([*others, *latents], first + start, first + stop)
                 found.update(stored)
-                restored = self._restore(stored, first + start, first + stop)
-                yield {**{name: stored[name] for name in others}, **restored}
+                arrays = {name: stored[name] for name in others}
+                for coded in self._coded.values():
+                    arrays.update(self._restore(coded, stored, first + start, first + stop))
+                yield arrays
             wrong = [
                 name for name, crc in part.header["checksums"].items() if found.crc.get(name) != tuple(crc)
             ]
@@ -168,8 +225,12 @@ class CompressedFile:
         if isinstance(step_size, int):
             return step_size
         stored = self._tree.uncompressed_bytes if self._tree is not None else 0
-        row = sum(np.dtype(column.dtype).itemsize for column in self.collection.columns)
-        per_entry = (stored + row * self.header["jets"]) / max(self.num_entries, 1)
+        restored = sum(
+            config["jets"] * sum(np.dtype(dtype).itemsize for _, _, dtype in config["columns"])
+            for part in self._parts
+            for config in part.header["collections"].values()
+        )
+        per_entry = (stored + restored) / max(self.num_entries, 1)
         return max(1, int(memory_size(step_size) / max(per_entry, 1)))
 
     def codec(self, part: int = 0) -> LatentCodec:
@@ -195,11 +256,6 @@ class CompressedFile:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def _latents(self) -> list[str]:
-        latents: list[str] = self._parts[0].header["latents"]
-        return latents
-
     def _stored(self, names: Sequence[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
         if not names or self._tree is None:
             return {}
@@ -209,96 +265,118 @@ class CompressedFile:
             )
         return arrays
 
-    def _restore(self, stored: dict[str, ak.Array], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
-        """Coded columns by the original's branch names, decoded of the latents of these entries."""
-        if self._payload is not None:
-            return self._restore_clusters(self._payload, entry_start, entry_stop)
-        with reading(self.path):  # lists of different lengths are damage
-            records = ak.zip({f"z{i}": stored[name] for i, name in enumerate(self._latents)})
+    def _restore(
+        self, coded: _Coded, stored: dict[str, ak.Array], entry_start: int, entry_stop: int
+    ) -> dict[str, ak.Array]:
+        """Coded columns by the original's branch names, of what is stored of these entries."""
+        if self._payload is not None and coded.bounded:
+            return self._restore_clusters(self._payload, coded, entry_start, entry_stop)
+        latents = self._latents(coded, stored)
         chunks: list[dict[str, ak.Array]] = []
-        first = 0
-        for i, part in enumerate(self._parts):
-            begin, end = max(entry_start, first), min(entry_stop, first + part.entries)
-            if begin < end or (not chunks and i == len(self._parts) - 1):
-                begin = min(begin, end)
-                jets = self.codec(i).decompress(records[begin - entry_start : end - entry_start])
-                chunks.append(self.collection.arrays(jets, self.coded))
-            first += part.entries
+        for i, begin, end in self._parts_of(entry_start, entry_stop):
+            jets = self.codec(i).decompress(latents[begin - entry_start : end - entry_start])
+            chunks.append(coded.collection.arrays(jets, coded.columns))
         return {name: ak.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
-    def _restore_clusters(self, payload: _Payload, entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
+    def _latents(self, coded: _Coded, stored: dict[str, ak.Array]) -> ak.Array:
+        with reading(self.path):  # lists of different lengths are damage
+            return ak.zip({f"z{i}": stored[name] for i, name in enumerate(coded.latents)})
+
+    def _parts_of(self, entry_start: int, entry_stop: int) -> Iterator[tuple[int, int, int]]:
+        """Parts with these entries and which of them each holds; one part at least, though it be with none."""
+        first, found = 0, False
+        for i, part in enumerate(self._parts):
+            begin, end = max(entry_start, first), min(entry_stop, first + part.entries)
+            if begin < end or (not found and i == len(self._parts) - 1):
+                found = True
+                yield i, min(begin, end), end
+            first += part.entries
+
+    def _restore_clusters(
+        self, payload: PayloadReader, coded: _Coded, entry_start: int, entry_stop: int
+    ) -> dict[str, ak.Array]:
         """Coded columns by branch name, of the clusters that hold these entries and no others."""
-        columns = [self.collection.column(name) for name in self.coded]
-        pieces: dict[str, list[NDArray[Any]]] = {
-            column.name: [np.zeros(0, column.dtype)] for column in columns
-        }
+        collection = coded.collection
+        columns = [collection.column(name) for name in coded.columns]
         lengths = [np.zeros(0, np.int64)]
-        for i, begin, end in payload.overlapping(entry_start, entry_stop):
+        cuts: list[slice] = []
+        decoders: dict[int, Callable[[Cluster], dict[str, NDArray[Any]]]] = {}
+        for i, begin, end in payload.overlapping(collection.name, entry_start, entry_stop):
             first, last = max(entry_start, begin), min(entry_stop, end)
             counts = None
             jets = slice(first - begin, last - begin)
-            if self.collection.counter is not None:
-                counter = self._stored([self.collection.counter], begin, end)[self.collection.counter]
+            if collection.counter is not None:
+                counter = self._stored([collection.counter], begin, end)[collection.counter]
                 counts = ak.to_numpy(counter).astype(np.int64)
                 ends = np.append(0, np.cumsum(counts))
                 jets = slice(int(ends[first - begin]), int(ends[last - begin]))
                 lengths.append(counts[first - begin : last - begin])
-            decoded = payload.columns(i, counts)
-            for column in columns:
-                if column.name not in decoded:
-                    raise CodecError(f"{self.path} is damaged: column {column.name!r} is not in its payload")
-                pieces[column.name].append(decoded[column.name][jets])
-        flat = {column.branch: np.concatenate(pieces[column.name]) for column in columns}
-        if self.collection.counter is None:
+            cuts.append(jets)
+            decoders[i] = self._decoder(coded, begin, end, counts)
+        decoded = payload.columns(collection.name, decoders)
+        flat = {}
+        for column in columns:
+            if any(column.name not in found for found in decoded):
+                raise CodecError(f"{self.path} is damaged: column {column.name!r} is not in its payload")
+            pieces = [found[column.name][jets] for found, jets in zip(decoded, cuts, strict=True)]
+            flat[column.branch] = np.concatenate([np.zeros(0, column.dtype), *pieces])
+        if collection.counter is None:
             return {name: ak.Array(values) for name, values in flat.items()}
         counts = np.concatenate(lengths)
         return {name: ak.unflatten(values, counts) for name, values in flat.items()}
 
+    def _decoder(
+        self, coded: _Coded, begin: int, end: int, counts: NDArray[np.int64] | None
+    ) -> Callable[[Cluster], dict[str, NDArray[Any]]]:
+        """Give what decodes the cluster of these entries, with the model's latents where it was coded with them."""
+        if not coded.latents:
+            return lambda cluster: cluster.columns(counts)
+        latents = self._latents(coded, self._stored(coded.latents, begin, end))
+        ((part, _, _), *others) = self._parts_of(begin, end)
+        if others:
+            raise CodecError(f"{self.path} is damaged: a cluster reaches from one part into another")
+        codec, unit = self.codec(part), coded.collection.unit
+        return lambda cluster: cluster.columns(counts, codec.guess(latents, codec.coded, unit))
 
-class _Payload:
-    """Clusters of the tree ``hepae_payload``; the one decoded last is kept, for steps smaller than clusters."""
 
-    def __init__(self, file: Any, path: Path):
-        self._tree, self._path = file[container.PAYLOAD_TREE], path
-        rows = self._tree.arrays(["events", "jets", "seed", "crc"], library="np")
-        self._rows = list(
-            zip(*(rows[name].tolist() for name in ("events", "jets", "seed", "crc")), strict=True)
+@dataclass(frozen=True)
+class _Coded:
+    """A collection, and how its columns stand in the file."""
+
+    collection: Collection
+    columns: tuple[str, ...]
+    latents: tuple[str, ...]
+    bounded: bool
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> _Coded:
+        """Read what `Coder.to_config` gave."""
+        return cls(
+            Collection.from_config({key: config[key] for key in COLLECTION_KEYS}),
+            tuple(config["coded"]),
+            tuple(config["latents"]),
+            bool(config["bounds"]),
         )
-        self._ends = np.cumsum([row[0] for row in self._rows], dtype=np.int64)
-        self.events = int(self._ends[-1]) if self._rows else 0
-        self.compressed_bytes = int(self._tree.compressed_bytes)
-        self._last: tuple[int, dict[str, NDArray[Any]]] | None = None
 
-    def overlapping(self, entry_start: int, entry_stop: int) -> Iterator[tuple[int, int, int]]:
-        """Clusters with events of this range: their number, first event and last event but one."""
-        for i, (end, row) in enumerate(zip(self._ends.tolist(), self._rows, strict=True)):
-            begin = end - row[0]
-            if begin < entry_stop and end > entry_start:
-                yield i, begin, end
+    @property
+    def branches(self) -> list[str]:
+        """Branches of the original that are restored."""
+        return [self.collection.column(name).branch for name in self.columns]
 
-    def columns(self, cluster: int, counts: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
-        """Decode a cluster.
 
-        Raises
-        ------
-        CodecError
-            If it is damaged; the error names its events, and the other clusters stay readable.
-        """
-        if self._last is None or self._last[0] != cluster:
-            events, jets, seed, crc = self._rows[cluster]
-            try:
-                with reading(self._path):
-                    blob = self._tree["blob"].array(
-                        entry_start=cluster, entry_stop=cluster + 1, library="np"
-                    )[0]
-                decoded = Cluster(events, jets, seed, crc, blob.tobytes()).columns(counts)
-            except (CodecError, InputError) as error:
-                end = int(self._ends[cluster])
-                raise CodecError(
-                    f"events {end - events} to {end} of {self._path} are damaged ({error}); the others are readable"
-                ) from None
-            self._last = cluster, decoded
-        return self._last[1]
+def _what_has_to_agree(header: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same in all parts of a file: all but bounds, edges and models."""
+    collections = {
+        name: {key: value for key, value in config.items() if key not in ("bounds", "edges", "jets")}
+        | {"bounded": bool(config["bounds"])}
+        for name, config in header["collections"].items()
+    }
+    return {
+        "codecs": header["codec"],
+        "trees": header["tree"],
+        "branches": header["branches"],
+        "collections": collections,
+    }
 
 
 def open(path: str | Path) -> CompressedFile:

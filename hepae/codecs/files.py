@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import uproot
 
-from hepae.codecs.bounded import BoundedCodec
-from hepae.codecs.coding import BoundedCoder, Coder, LatentCoder
+from hepae.codecs.bounded import BoundedCodec, resolve
+from hepae.codecs.coding import Coder, stands_for
 from hepae.codecs.compressed import CompressedFile
-from hepae.errors import InputError, OutputError
+from hepae.codecs.payload import PayloadWriter
+from hepae.errors import ConfigError, InputError, OutputError
 from hepae.io import container
-from hepae.io.readers import (
-    STEP_SIZE,
-    choose_collection,
-    open_source,
-    steps,
-)
+from hepae.io.readers import STEP_SIZE, choose_collections, open_source, steps
 from hepae.io.writers import COMPRESSION, TreeWriter, atomic_output, check_tree, parse_compression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from hepae.bounds import Bounds
     from hepae.codecs.latent import LatentCodec
     from hepae.io.layouts import Branch, Collection
     from hepae.io.readers import Source
@@ -40,10 +39,11 @@ class CompressionSummary:
     """What `compress_file` did: counts, and bytes of the whole file and of the coded columns, before and after.
 
     ``replaced`` counts, by column, the values that the codec cannot say and put another in place of. ``bounds`` are
-    those that were kept, ``notes`` things a user should know.
+    those that were kept, ``notes`` things a user should know. With several collections columns are called
+    ``Collection.column``.
     """
 
-    collection: str
+    collections: tuple[str, ...]
     columns: tuple[str, ...]
     events: int
     jets: int
@@ -72,12 +72,14 @@ def compress_file(
     codec: LatentCodec | BoundedCodec,
     *,
     tree: str | None = None,
-    collection: str | None = None,
+    collection: str | Sequence[str] | None = None,
     unit: str | None = None,
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
     compression: str = COMPRESSION,
     force: bool = False,
+    entry_start: int = 0,
+    entry_stop: int | None = None,
     step_size: str | int = STEP_SIZE,
     progress: Report | None = None,
 ) -> CompressionSummary:
@@ -95,13 +97,16 @@ def compress_file(
     codec
         What codes the jets: a model's latents, or bounds.
     tree, collection, unit
-        Which tree, which jets in it, and the unit of their pt, mass and E, where names and values do not tell.
+        Which tree, which jets in it (one name, or several, or patterns such as ``*Jet``), and the unit of their pt, mass
+        and E, where names and values do not tell.
     keep, drop
         Patterns of the other branches to keep (all by default) and to leave out.
     compression
         Of the branches, as ``NAME:LEVEL``.
     force
         Replace an existing output.
+    entry_start, entry_stop
+        Entries to compress, of the inputs joined; all by default. Of the inputs' bytes their share is counted.
     step_size
         Memory a step may take, or its number of entries.
     progress
@@ -125,76 +130,79 @@ def compress_file(
     with atomic_output(output, force=force) as temporary, ExitStack() as stack:
         sources = [stack.enter_context(open_source(path, tree=tree, unit=unit)) for path in paths]
         first = sources[0]
-        chosen = choose_collection(first, collection)
+        chosen = choose_collections(first, collection)
         for source in sources[1:]:
             _check_alike(first, source)
-        with uproot.recreate(temporary, compression=parse_compression(compression)) as file:
-            coder = _coder(codec, chosen, str(first.path), file)
-            kept = {
-                name: branch
-                for name, branch in first.branches.items()
-                if name in coder.coded_branches or name == chosen.counter or _wanted(name, keep, drop)
-            }
-            writer = TreeWriter(file, first.tree, _with_new_branches(kept, coder))
-            total = sum(source.num_entries for source in sources)
-            done = 0
-            for source in sources:
-                for start, stop in steps(source.num_entries, source.entries_per_step(step_size)):
-                    arrays = source.arrays(kept, start, stop)
-                    writer.extend({**arrays, **coder.encode(arrays)})
-                    done += stop - start
-                    if progress is not None:
-                        progress(done, total)
+        file = stack.enter_context(uproot.recreate(temporary, compression=parse_compression(compression)))
+        bounds = _bounds(codec, chosen, str(first.path))
+        payload = stack.enter_context(PayloadWriter(file)) if bounds else None
+        model = None if isinstance(codec, BoundedCodec) else codec
+        coders = [
+            Coder(c, model=model, bounds=bounds.get(c.name), payload=payload, where=str(first.path))
+            for c in chosen
+        ]
+        coded = {name for coder in coders for name in coder.coded_branches}
+        counters = {collection.counter for collection in chosen}
+        kept = {
+            name: branch
+            for name, branch in first.branches.items()
+            if name in coded or name in counters or _wanted(name, keep, drop)
+        }
+        writer = TreeWriter(file, first.tree, _with_new_branches(kept, coders))
+        ranges = _ranges(sources, entry_start, entry_stop)
+        total = sum(end - begin for _, begin, end in ranges)
+        done = 0
+        for source, begin, end in ranges:
+            for start, stop in steps(end - begin, source.entries_per_step(step_size)):
+                arrays = source.arrays(kept, begin + start, begin + stop)
+                for coder in coders:
+                    arrays.update(coder.encode(arrays))
+                writer.extend(arrays)
+                done += stop - start
+                if progress is not None:
+                    progress(done, total)
+        for coder in coders:
             coder.finish()
-            coded_before = sum(
-                source.stored_bytes(name) for source in sources for name in coder.coded_branches
-            )
-            header: dict[str, Any] = {
-                "format_version": container.FORMAT_VERSION,
-                "hepae": metadata.version("hepae"),
-                "codec": coder.kind,
-                "tree": first.tree,
-                "source": {"format": first.format, "layout": first.layout.name},
-                "branches": [_branch_config(branch) for branch in kept.values()],
-                "left_out": [name for name in first.branches if name not in kept],
-                "unreadable": list(first.unreadable),
-                "collections": {chosen.name: {**chosen.to_config(), "coded": list(coder.coded)}},
-                "columns": list(coder.columns),
-                "events": total,
-                "jets": coder.jets,
-                "bytes": {
-                    "file_original": sum(path.stat().st_size for path in paths),
-                    "original": coded_before,
-                },
-                "replaced": dict(coder.replaced),
-                "checksums": writer.digests.crc,
-                **coder.header(),
-            }
-            container.write_part(file, container.Part(header, total, coder.model))
-        for written in (writer, coder.payload):
+        if payload is not None:
+            payload.finish()
+        stored = b"" if model is None else model.to_bytes(encoder=False)
+        header: dict[str, Any] = {
+            **_counts(coders, ranges),
+            **_what_was_coded(coders),
+            "format_version": container.FORMAT_VERSION,
+            "hepae": metadata.version("hepae"),
+            "codec": "bounded" if model is None else "latent",
+            "tree": first.tree,
+            "source": {"format": first.format, "layout": first.layout.name},
+            "branches": [_branch_config(branch) for branch in kept.values()],
+            "left_out": [name for name in first.branches if name not in kept],
+            "unreadable": list(first.unreadable),
+            "checksums": writer.digests.crc,
+            "model_sha256": None if model is None else hashlib.sha256(model.to_bytes()).hexdigest(),
+            "stored_model_sha256": hashlib.sha256(stored).hexdigest() if stored else None,
+        }
+        container.write_part(file, container.Part(header, total, stored))
+        file.close()
+        for written in (writer, payload.tree if payload else None):
             if written is not None:
                 check_tree(temporary, written, first.entries_per_step(step_size))
         with CompressedFile(temporary) as compressed:
             coded_after = compressed.header["bytes"]["compressed"]
-    notes = [first.unit_notes[chosen.name]] if chosen.name in first.unit_notes else []
-    if isinstance(coder, BoundedCoder) and "mass" not in coder.columns:
-        notes.append(
-            "the file has E and no mass: E keeps its bits, the mass that follows from it has no bound"
-        )
-    if first.unreadable:
-        notes.append(
-            f"{len(first.unreadable)} branches that uproot cannot read were left out; the header lists them"
-        )
+        notes = [first.unit_notes[c.name] for c in chosen if c.name in first.unit_notes]
+        if first.unreadable:
+            notes.append(
+                f"{len(first.unreadable)} branches that uproot cannot read were left out; the header lists them"
+            )
     return CompressionSummary(
-        chosen.name,
-        coder.columns,
+        tuple(header["collections"]),
+        tuple(header["columns"]),
         total,
-        coder.jets,
+        header["jets"],
         header["bytes"]["file_original"],
         output.stat().st_size,
-        coded_before,
+        header["bytes"]["original"],
         coded_after,
-        {name: count for name, count in coder.replaced.items() if count},
+        {name: count for name, count in header["replaced"].items() if count},
         header["bounds"],
         tuple(notes),
     )
@@ -242,28 +250,102 @@ def decompress_file(
     return DecompressionSummary(events, jets, path.stat().st_size, output.stat().st_size)
 
 
-def _coder(codec: LatentCodec | BoundedCodec, collection: Collection, where: str, file: Any) -> Coder:
-    if isinstance(codec, BoundedCodec):
-        return BoundedCoder(codec, collection, where, file)
-    return LatentCoder(codec, collection, where)
+def _bounds(
+    codec: LatentCodec | BoundedCodec, collections: Sequence[Collection], where: str
+) -> dict[str, Bounds]:
+    """Bounds of the columns that will be coded, by collection; none for latents alone."""
+    if codec.bounds is None:
+        return {}
+    types = {}
+    for collection in collections:
+        names = (
+            collection.column_names
+            if isinstance(codec, BoundedCodec)
+            else stands_for(codec, collection, where)
+        )
+        types[collection.name] = {name: np.dtype(collection.column(name).dtype) for name in names}
+    try:
+        return resolve(codec.bounds, types)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (in {where})") from None
 
 
-def _with_new_branches(kept: Mapping[str, Branch], coder: Coder) -> list[Branch]:
-    """Branches of the compressed file: the new ones stand where the first coded branch stood."""
-    new = coder.new_branches
-    clash = [branch.name for branch in new if branch.name in kept]
+def _counts(coders: Sequence[Coder], ranges: Sequence[tuple[Source, int, int]]) -> dict[str, Any]:
+    """Events, jets and bytes for the header."""
+    coded = {name for coder in coders for name in coder.coded_branches}
+    return {
+        "events": sum(end - begin for _, begin, end in ranges),
+        "jets": sum(coder.jets for coder in coders),
+        "bytes": {
+            "file_original": sum(
+                _share(source.path.stat().st_size, source, begin, end) for source, begin, end in ranges
+            ),
+            "original": sum(
+                _share(source.stored_bytes(name), source, begin, end)
+                for source, begin, end in ranges
+                for name in coded
+            ),
+        },
+    }
+
+
+def _what_was_coded(coders: Sequence[Coder]) -> dict[str, Any]:
+    """Collections, and their columns, bounds and edges, for the header."""
+    configs = {coder.collection.name: coder.to_config() for coder in coders}
+    columns = {name: dict.fromkeys(config["coded"]) for name, config in configs.items()}
+    return {
+        "collections": configs,
+        "columns": list(_by_column(columns)),
+        "bounds": _by_column({name: config["bounds"] for name, config in configs.items()}),
+        "edges": _by_column({name: config["edges"] for name, config in configs.items()}),
+        "replaced": _by_column({coder.collection.name: dict(coder.replaced) for coder in coders}),
+    }
+
+
+def _by_column(collections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What there is by column: of one collection by its name, of several by ``Collection.column``."""
+    if len(collections) == 1:
+        return dict(next(iter(collections.values())))
+    return {
+        f"{collection}.{name}": value
+        for collection, found in collections.items()
+        for name, value in found.items()
+    }
+
+
+def _with_new_branches(kept: Mapping[str, Branch], coders: Sequence[Coder]) -> list[Branch]:
+    """Branches of the compressed file: new ones stand where the first coded branch of their collection stood."""
+    new = {coder.collection.name: coder.new_branches for coder in coders}
+    clash = [branch.name for found in new.values() for branch in found if branch.name in kept]
     if clash:
         raise InputError(
             f"the input has a branch {clash[0]!r} already; leave it out with --drop {clash[0]!r}"
         )
+    owners = {branch: coder.collection.name for coder in coders for branch in coder.coded_branches}
     branches: list[Branch] = []
     for name, branch in kept.items():
-        if name not in coder.coded_branches:
-            branches.append(branch)
-        else:
-            branches += new
-            new = []
+        branches += new.pop(owners[name], []) if name in owners else [branch]
     return branches
+
+
+def _ranges(
+    sources: Sequence[Source], entry_start: int, entry_stop: int | None
+) -> list[tuple[Source, int, int]]:
+    """Cut a range of entries of the sources joined into one of each."""
+    total = sum(source.num_entries for source in sources)
+    begin, end, _ = slice(entry_start, entry_stop).indices(total)
+    ranges, first = [], 0
+    for source in sources:
+        start = min(max(begin - first, 0), source.num_entries)
+        ranges.append((source, start, min(max(end - first, start), source.num_entries)))
+        first += source.num_entries
+    return ranges
+
+
+def _share(size: int, source: Source, begin: int, end: int) -> int:
+    """Bytes of a range of entries, so that those of all ranges add up to what the source has."""
+    entries = source.num_entries
+    return size * end // entries - size * begin // entries if entries else size
 
 
 def _wanted(name: str, keep: Sequence[str], drop: Sequence[str]) -> bool:

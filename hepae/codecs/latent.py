@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import zlib
 from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,9 @@ import numpy as np
 import torch
 
 from hepae import kinematics
+from hepae.bounds import ENERGIES, Bounds
+from hepae.codecs.bounded import Compressed, compress_clusters, flat_columns, resolve
+from hepae.codecs.clusters import Guess
 from hepae.errors import CodecError, ConfigError
 from hepae.io import container
 from hepae.io.writers import atomic_output
@@ -20,9 +26,16 @@ from hepae.models.features import FeatureMap, basis_columns
 from hepae.models.training import INFERENCE_BATCH, EpochMetrics, Progress, Run, TrainingConfig, batches, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
+
+    from hepae.bounds import Bound, Edges
+
+BOUNDED_BITS = 6
+"""Bits of a latent where corrections are stored as well."""
+
+_PARTNER = {"mass": "E", "E": "mass"}
 
 
 @dataclass(frozen=True)
@@ -68,8 +81,16 @@ class LatentIntegers:
         return (integers * step + low).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Corrected:
+    """Latents of jets, and what brings the network's jets within their bounds."""
+
+    latents: ak.Array
+    corrections: Compressed
+
+
 class LatentCodec:
-    """Jets to a few latents each by a trained autoencoder, and back; no error is promised.
+    """Jets to a few latents each by a trained autoencoder, and back; no error is promised unless there are bounds.
 
     Parameters
     ----------
@@ -81,6 +102,8 @@ class LatentCodec:
         Smallest and largest value of each latent on the training jets.
     latent_bits
         Store latents as integers of so many bits instead of float32.
+    bounds
+        Of the columns: what the network's jets lack to keep them is stored with the latents.
     summary
         What is known of the training, for the record.
     has_encoder
@@ -94,6 +117,7 @@ class LatentCodec:
         *,
         latent_range: tuple[tuple[float, ...], tuple[float, ...]],
         latent_bits: int | None = None,
+        bounds: Bounds | None = None,
         summary: dict[str, Any] | None = None,
         has_encoder: bool = True,
     ):
@@ -101,6 +125,7 @@ class LatentCodec:
         self.network = network.eval()
         self.latent_range = latent_range
         self.integers = None if latent_bits is None else LatentIntegers(latent_bits, *latent_range)
+        self.bounds = bounds
         self.summary = summary or {}
         self.has_encoder = has_encoder
 
@@ -126,6 +151,27 @@ class LatentCodec:
             self.network,
             latent_range=self.latent_range,
             latent_bits=bits,
+            bounds=self.bounds,
+            summary=self.summary,
+            has_encoder=self.has_encoder,
+        )
+
+    def with_bounds(
+        self,
+        bounds: Bounds | Mapping[str, Bound | str | float] | None = None,
+        edges: Mapping[str, Edges | str | float | Iterable[float]] | None = None,
+    ) -> LatentCodec:
+        """Give the same codec with the bounds of its columns kept; parameters and errors are those of `BoundedCodec`.
+
+        Latents become 6-bit integers unless a number of bits was chosen: more say little that the corrections do not
+        say in fewer bytes.
+        """
+        return LatentCodec(
+            self.features,
+            self.network,
+            latent_range=self.latent_range,
+            latent_bits=self.integers.bits if self.integers else BOUNDED_BITS,
+            bounds=bounds if isinstance(bounds, Bounds) else Bounds.parse(bounds or {}, edges or {}),
             summary=self.summary,
             has_encoder=self.has_encoder,
         )
@@ -134,13 +180,57 @@ class LatentCodec:
         """How many values of each column the features cannot say and replace: m ≤ 0 in ``physics``, NaN and −999 for example."""
         return self.features.replaced(self._flat_columns(jets))
 
-    def compress(self, jets: ak.Array) -> ak.Array:
-        """Give the latents of jets as records z0, z1, … in the jets' lists; the inverse is `decompress`.
+    def compress(self, jets: ak.Array) -> ak.Array | Corrected:
+        """Give the latents of jets as records z0, z1, … in the jets' lists; with bounds, the corrections to them as well.
+
+        The inverse is `decompress`.
 
         Raises
         ------
         CodecError
             If the jets lack a column of the codec.
+        ConfigError
+            If a bound is for a column that the codec does not code or that takes none.
+        """
+        latents = self.latents(jets)
+        if self.bounds is None:
+            return latents
+        names = [name for name in jets.fields if name in self.columns or _PARTNER.get(name) in self.columns]
+        columns, counts = flat_columns(jets[names])
+        types = {name: values.dtype for name, values in columns.items()}
+        bounds = resolve(self.bounds, {"jets": types})["jets"].in_unit("GeV")
+        flat = ak.flatten(latents) if latents.ndim > 1 else latents
+        guess = partial(self._guess_of, flat, tuple(bounds.columns))
+        return Corrected(latents, compress_clusters(columns, counts, bounds, guess))
+
+    def decompress(self, compressed: ak.Array | Corrected) -> ak.Array:
+        """Give jets in GeV of what `compress` gave, with the codec's columns.
+
+        Raises
+        ------
+        CodecError
+            If these are not latents of this codec.
+        """
+        if isinstance(compressed, Corrected):
+            latents = compressed.latents
+            flat = ak.flatten(latents) if latents.ndim > 1 else latents
+            columns = compressed.corrections.columns(partial(self._guess_of, flat, self.coded))
+            return _like(compressed.latents, kinematics.momenta(columns))
+        features = self._run(self.network.decoder, self._stored(compressed), len(self.columns))
+        return _like(compressed, self._momenta(features))
+
+    @property
+    def coded(self) -> tuple[str, ...]:
+        """Columns that corrections can be for: the codec's own and the four-momentum in its other form."""
+        return tuple(dict.fromkeys((*self.columns, *kinematics.MOMENTUM)))
+
+    def latents(self, jets: ak.Array) -> ak.Array:
+        """Give the latents of jets as records z0, z1, … in the jets' lists.
+
+        Raises
+        ------
+        CodecError
+            If the jets lack a column of the codec, or the codec has no encoder.
         """
         if not self.has_encoder:
             raise CodecError(
@@ -151,24 +241,41 @@ class LatentCodec:
         stored = latents if self.integers is None else self.integers.forward(latents)
         return _like(jets, ak.zip({name: stored[:, i] for i, name in enumerate(self.latent_names)}))
 
-    def decompress(self, compressed: ak.Array) -> ak.Array:
-        """Give jets in GeV of their latents, with the codec's columns.
+    def guess(self, latents: ak.Array, columns: Iterable[str], unit: str = "GeV") -> Guess:
+        """Give what the decoder says of columns, in this unit: in float64, so that machines agree to 10⁻¹²."""
+        features = self._run(self._exact_decoder, self._stored(latents).double(), len(self.columns))
+        jets = self._momenta(features)
+        found = {name: kinematics.flat_column(jets, name).astype(np.float64) for name in columns}
+        gev, checksum = kinematics.GEV[unit], 0
+        for name in self.latent_names:
+            checksum = zlib.crc32(kinematics.flat_column(latents, name).tobytes(), checksum)
+        return Guess(
+            {name: values / gev if name in ENERGIES else values for name, values in found.items()}, checksum
+        )
 
-        Raises
-        ------
-        CodecError
-            If these are not latents of this codec.
-        """
-        if not {*self.latent_names} <= {*compressed.fields}:
-            found = ", ".join(compressed.fields) or "none"
+    def _guess_of(self, latents: ak.Array, columns: tuple[str, ...], rows: slice) -> Guess:
+        return self.guess(latents[rows], columns)
+
+    @cached_property
+    def _exact_decoder(self) -> torch.nn.Module:
+        return copy.deepcopy(self.network.decoder).double()
+
+    def _stored(self, latents: ak.Array) -> torch.Tensor:
+        """Latents of shape (jets, latent) for the decoder."""
+        if not {*self.latent_names} <= {*latents.fields}:
+            found = ", ".join(latents.fields) or "none"
             raise CodecError(f"this model has latents {', '.join(self.latent_names)}; found {found}")
-        stored = np.stack([kinematics.flat_column(compressed, name) for name in self.latent_names], axis=1)
-        latents = stored.astype(np.float32) if self.integers is None else self.integers.inverse(stored)
-        features = self._run(self.network.decoder, torch.from_numpy(latents), len(self.columns))
+        stored = np.stack([kinematics.flat_column(latents, name) for name in self.latent_names], axis=1)
+        return torch.from_numpy(
+            stored.astype(np.float32) if self.integers is None else self.integers.inverse(stored)
+        )
+
+    def _momenta(self, features: NDArray[Any]) -> ak.Array:
+        """Flat jets of features."""
         columns = self.features.inverse(features)
         if "mass" in columns and "E" in columns:
             del columns["E"]
-        return _like(compressed, kinematics.momenta(columns))
+        return kinematics.momenta(columns)
 
     def _flat_columns(self, jets: ak.Array) -> dict[str, NDArray[np.generic]]:
         available = {*jets.fields, *kinematics.MOMENTUM}
@@ -180,8 +287,8 @@ class LatentCodec:
             )
         return {name: kinematics.flat_column(jets, name) for name in self.columns}
 
-    def _run(self, layers: torch.nn.Module, inputs: torch.Tensor, outputs: int) -> NDArray[np.float32]:
-        result = np.empty((len(inputs), outputs), np.float32)
+    def _run(self, layers: torch.nn.Module, inputs: torch.Tensor, outputs: int) -> NDArray[Any]:
+        result = np.empty((len(inputs), outputs), np.float64 if inputs.dtype == torch.float64 else np.float32)
         done = 0
         with torch.inference_mode():
             for batch in batches(inputs, INFERENCE_BATCH):
@@ -247,7 +354,7 @@ class LatentCodec:
         )
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write the codec as a model file; the inverse is `load_codec`."""
+        """Write the codec, without bounds, as a model file; the inverse is `load_codec`."""
         with atomic_output(path, force=force) as temporary:
             temporary.write_bytes(self.to_bytes())
 

@@ -21,7 +21,7 @@ from hepae.codecs.circle import Recoil
 from hepae.codecs.forms import TERM_BITS, WIDTH, Form, Scale, unzigzag, zigzag
 from hepae.codecs.grouping import GROUPS, Questions, Tree, grow
 from hepae.codecs.ranks import Ranks
-from hepae.codecs.streams import HEADER, Groups, read_stream, write_groups, write_stream
+from hepae.codecs.streams import Groups, read_stream, write_groups, write_stream
 from hepae.errors import CodecError
 
 if TYPE_CHECKING:
@@ -81,7 +81,6 @@ def encode(
     out = Writer()
     ranks = Ranks.of(len(next(iter(columns.values()), ())), counts)
     known = _Known(ranks)
-    out.blob(HEADER)
     for name, integers in columns.items() if len(ranks.order) else ():
         ordered = integers[ranks.order]
         scale = Scale.of(ordered)
@@ -99,13 +98,14 @@ def encode(
 
 def decode(
     data: Reader,
+    header: bytes,
     names: Sequence[str],
     length: int,
     counts: Integers | None,
     momentum: Momentum | None,
     values: Values | None,
 ) -> dict[str, Integers]:
-    """Give the integers of one cluster that `encode` coded.
+    """Give the integers of one cluster that `encode` coded; ``header`` is pcodec's.
 
     Raises
     ------
@@ -114,7 +114,6 @@ def decode(
     """
     ranks = Ranks.of(length, counts)
     known = _Known(ranks)
-    header = data.blob()
     columns = {name: np.zeros(length, np.int64) for name in names}
     for name, integers in columns.items() if length else ():
         if data.varint(1):

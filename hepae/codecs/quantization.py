@@ -1,7 +1,7 @@
 """Columns ↔ integers within their bounds.
 
 A float column is cut into steps no wider than twice its bound: equal ones for an absolute bound, growing with the value
-for a relative one (linear pieces within powers of two, so that nothing has to invert a logarithm). The grid is shifted
+for a relative one (linear pieces, 256 to a power of two, so that nothing has to invert a logarithm). The grid is shifted
 by a hash of the jet's number, known to both sides (*subtractive dither*: Roberts 1962, Schuchman 1964): residuals are
 uniform whatever the value, and restored spectra have no beats with histogram bins. Values that repeat get integers of
 their own and stay exact; what cannot be restored within its bound is an exception, stored as it is. ``exact`` columns
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hepae.codecs.grids import Grid, GrowingGrid, UniformGrid
 from hepae.errors import CodecError
 
 if TYPE_CHECKING:
@@ -27,16 +27,23 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
     Floats = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
 
-PIECES = 64
-"""Linear pieces of a power of two: a step is at most 1/64 narrower than its bound allows."""
-
-ALWAYS_REPEATED = (0.0, 1.0, -1.0, -99.0, -999.0, -9999.0)
+ALWAYS_REPEATED = (0.0, -0.0, 1.0, -1.0, -99.0, -999.0, -9999.0)
 MOST_REPEATED = 16
 REPEATED_SHARE = 0.01
-_LEAST_STEPS = 2.0**-20
-"""A relative bound below this is exact: its steps would be too near the precision of a float32."""
+_MOST_EXCEPTIONS = 0.2
+"""Where more than this share of a column cannot be restored within its bound, every bit of it is kept instead."""
+_UNTRUNCATED = 0.001
+"""Share of an exact column whose values may have more bits than all others; they are exceptions."""
+_UNSURE = 1e-6
+"""Share of a step by which the float64 arithmetic of two machines differs at most, and far more than it ever does."""
 _CIRCLE = ("phi",)
+_PI = float(np.float32(np.pi))
+"""The largest angle that files hold: π as a float32, a little above π."""
+_GOLDEN = 0x9E3779B97F4A7C15
+"""2⁶⁴ over the golden ratio, the odd number that hashes multiply by."""
+_TYPES = ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 
 
 def dither(seed: int, column: int, jets: int) -> Floats:
@@ -44,119 +51,19 @@ def dither(seed: int, column: int, jets: int) -> Floats:
 
     The finaliser of splitmix64 (Steele, Lea and Flood 2014) over the jet's number.
     """
-    with np.errstate(over="ignore"):
-        state = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(2 * column + 1)
-        x = (np.arange(jets, dtype=np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        x += state
-        x ^= x >> np.uint64(30)
-        x *= np.uint64(0xBF58476D1CE4E5B9)
-        x ^= x >> np.uint64(27)
-        x *= np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
-    return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53 - 0.5
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Value ↔ position on a grid whose steps hold a bound: integers are grid points, shifted by the dither.
-
-    ``relative`` and ``absolute`` are what the steps hold, a little less than the bound: the rounding of the stored type
-    needs room. Magnitudes from 2**low to 2**high are cut into pieces of equal steps.
-    """
-
-    relative: float
-    absolute: float
-    low: int
-    high: int
-    from_zero: bool = False
-    """Whether a piece of the absolute bound's steps lies between 0 and the first power of two."""
-
-    @classmethod
-    def of(cls, bound: Bound, values: Floats, precision: float) -> Grid | None:
-        """Choose the grid for finite values; ``precision`` is half the relative spacing of the stored type."""
-        largest = float(np.abs(values).max(initial=0.0))
-        if bound.relative:
-            relative = (bound.relative - precision) * (1 - bound.relative)
-            if relative < _LEAST_STEPS:
-                return None
-            smallest = float(np.abs(values[values != 0]).min(initial=max(largest, 1e-300)))
-            linear = bound.absolute / bound.relative / PIECES
-            low, high = (_exponent(v) for v in (max(smallest, linear), max(largest, linear)))
-            low, wanted = max(low, high - 400), low
-            return cls(
-                relative,
-                bound.absolute * (1 - bound.relative),
-                low,
-                high + 2,
-                from_zero=smallest < linear and low == wanted,
-            )
-        absolute = bound.absolute - largest * precision * 1.01
-        if absolute < 0.5 * bound.absolute:
-            return None
-        return cls(0.0, absolute, 0, 0)
-
-    def forward(self, values: Floats) -> Floats:
-        """Values to positions in steps; the inverse is `inverse`."""
-        if not self.relative:
-            return values / (2 * self.absolute)
-        starts, positions, steps = _pieces(self)
-        magnitude = np.abs(values)
-        piece = np.clip(np.searchsorted(starts, magnitude, side="right") - 1, 0, len(steps) - 1)
-        return np.copysign(positions[piece] + (magnitude - starts[piece]) / steps[piece], values)
-
-    def inverse(self, positions: Floats) -> Floats:
-        """Positions to values."""
-        if not self.relative:
-            return positions * (2 * self.absolute)
-        starts, bases, steps = _pieces(self)
-        magnitude = np.abs(positions)
-        piece = np.clip(np.searchsorted(bases, magnitude, side="right") - 1, 0, len(steps) - 1)
-        return np.copysign(starts[piece] + (magnitude - bases[piece]) * steps[piece], positions)
-
-    def write(self, out: Writer) -> None:
-        """Write the grid."""
-        out.float64(self.relative)
-        out.float64(self.absolute)
-        out.varint(self.low + 2000)
-        out.varint(self.high + 2000)
-        out.varint(int(self.from_zero))
-
-    @classmethod
-    def read(cls, data: Reader) -> Grid:
-        """Read what `write` wrote."""
-        relative, absolute = data.float64(), data.float64()
-        low, high, from_zero = data.varint(4000) - 2000, data.varint(4000) - 2000, bool(data.varint(1))
-        finite = np.isfinite(relative) and np.isfinite(absolute)
-        if not (
-            finite and relative >= 0 and absolute >= 0 and relative + absolute > 0 and 0 <= high - low <= 500
-        ):
-            raise CodecError("damaged payload: a grid that makes no sense")
-        return cls(relative, absolute, low, high, from_zero)
-
-
-def _exponent(value: float) -> int:
-    """Power of two below a value, within those of a double whose square of steps stays finite."""
-    return min(max(math.frexp(value)[1] - 1, -1000), 1000)
-
-
-@lru_cache(maxsize=64)
-def _pieces(grid: Grid) -> tuple[Floats, Floats, Floats]:
-    """Start, position and step of each piece of a relative grid; the first piece begins at 0."""
-    powers = np.ldexp(1.0, np.arange(grid.low, grid.high))
-    fractions = 1.0 + np.arange(PIECES) / PIECES
-    starts = np.multiply.outer(powers, fractions).reshape(-1)
-    ends = np.append(starts[1:], np.ldexp(1.0, grid.high))
-    steps = 2.0 * (grid.relative * starts + grid.absolute)
-    counts = (ends - starts) / steps
-    if grid.from_zero:
-        starts, steps = np.append(0.0, starts), np.append(2.0 * grid.absolute, steps)
-        counts = np.append(starts[1] / steps[0], counts)
-        first = 0.0
-    else:
-        first = 2.0  # both signs stay apart
-    # accumulate adds in order, one after the other, on every machine
-    positions = np.add.accumulate(np.append(first, counts[:-1]))
-    return starts, positions, steps
+    x = np.arange(1, jets + 1, dtype=np.uint64)
+    x *= np.uint64(_GOLDEN)
+    x += np.uint64((seed + _GOLDEN * (2 * column + 1)) % 2**64)
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    x >>= np.uint64(11)
+    shifts = x.view(np.int64).astype(np.float64)
+    shifts *= 2.0**-53
+    shifts -= 0.5
+    return shifts
 
 
 @dataclass
@@ -178,23 +85,22 @@ class Quantized:
 
     def restore(self, integers: Integers, shifts: Floats) -> NDArray[Any]:
         """Give the column of its integers and the dither, without the exceptions' own values."""
-        if self.dtype.kind != "f":
-            return _from_bits(integers, self.dtype)
         if self.grid is None:
-            return _from_ordered(integers, self.dtype, self.shift)
+            return _from_ordered(integers << self.shift if self.shift else integers, self.dtype, self.shift)
         ordinary = integers
         if len(self.places):
-            below = np.searchsorted(self.places, integers, side="left")
+            below = np.searchsorted(self.places, integers)
             ordinary = integers - below
         with np.errstate(over="ignore", invalid="ignore"):
             values = self.grid.inverse(ordinary + shifts)
             if self.circle:
-                values = np.where(values > np.pi, values - 2 * np.pi, values)
-                values = np.where(values <= -np.pi, values + 2 * np.pi, values)
+                values[values > np.pi] -= 2 * np.pi
+                values[values <= -np.pi] += 2 * np.pi
             restored = values.astype(self.dtype)
         if len(self.places):
-            at = np.minimum(np.searchsorted(self.places, integers), len(self.places) - 1)
-            restored = np.where(self.places[at] == integers, self.repeated[at], restored)
+            below[below == len(self.places)] = 0
+            at = np.flatnonzero(self.places[below] == integers)
+            restored[at] = self.repeated[below[at]]
         return restored
 
     def complete(self, shifts: Floats) -> NDArray[Any]:
@@ -203,20 +109,45 @@ class Quantized:
         column[self.exceptions] = self.stored
         return column
 
+    def nearest(self, values: Floats) -> tuple[Integers, Mask]:
+        """Integers that restore nearest to some values, the dither apart; all 0 where the column has no grid.
+
+        The mask tells where a value lies so near the middle of two grid points that rounding which differs in the last
+        bits could choose the other.
+        """
+        if self.grid is None:
+            return np.zeros(len(values), np.int64), np.zeros(len(values), bool)
+        position = np.clip(self.grid.forward(values), -(2.0**51), 2.0**51)
+        integers = np.rint(position).astype(np.int64)
+        unsure: Mask = np.abs(np.abs(position - integers) - 0.5) < _UNSURE
+        return integers + np.searchsorted(self._slots, integers, side="right"), unsure
+
+    @property
+    def _slots(self) -> Integers:
+        """Where the repeated values' places stand among the integers of all others."""
+        return self.places - np.arange(len(self.places))
+
+    def except_for(self, rows: Mask, values: NDArray[Any]) -> None:
+        """Store these jets as they are, too; ``values`` are the column's own."""
+        self.exceptions = np.union1d(self.exceptions, np.flatnonzero(rows))
+        self.stored = values[self.exceptions]
+
     def write(self, out: Writer) -> None:
         """Write all but the integers; the inverse is `read`."""
         out.text(self.dtype.str)
-        out.varint(int(self.grid is not None) + 2 * int(self.circle) + 4 * self.shift)
+        kind = 0 if self.grid is None else self.grid.kind
+        out.varint(kind + 4 * int(self.circle) + 8 * self.shift)
         if self.grid is not None:
             self.grid.write(out)
+        little = self.dtype.newbyteorder("<")
         out.varint(len(self.places))
-        out.raw(self.repeated.astype(self.dtype.newbyteorder("<")).tobytes())
+        out.raw(self.repeated.astype(little).tobytes())
         for place in self.places.tolist():
-            out.varint(place & (2**64 - 1))
+            out.varint(place % 2**64)
         out.varint(len(self.exceptions))
         for gap in np.diff(self.exceptions, prepend=-1).tolist():
             out.varint(gap)
-        out.raw(self.stored.astype(self.dtype.newbyteorder("<")).tobytes())
+        out.raw(self.stored.astype(little).tobytes())
 
     @classmethod
     def read(cls, data: Reader, jets: int) -> Quantized:
@@ -225,8 +156,9 @@ class Quantized:
         if text.lstrip("<>|=") not in _TYPES:
             raise CodecError(f"damaged payload: a column of type {text!r}")
         dtype = np.dtype(text)
-        flags = data.varint(1023)
-        grid = Grid.read(data) if flags & 1 else None
+        flags = data.varint(511)
+        kind, circle, shift = flags & 3, bool(flags & 4), flags >> 3
+        grid = Grid.read(kind, data) if kind else None
         little = dtype.newbyteorder("<")
         count = data.varint(MOST_REPEATED)
         repeated = np.frombuffer(data.raw(count * dtype.itemsize), little).astype(dtype)
@@ -238,10 +170,7 @@ class Quantized:
             raise CodecError("damaged payload: exceptions beyond the cluster")
         stored = np.frombuffer(data.raw(len(exceptions) * dtype.itemsize), little).astype(dtype)
         empty = np.zeros(0, np.int64)
-        return cls(empty, dtype, grid, flags >> 2, bool(flags & 2), repeated, places, exceptions, stored)
-
-
-_TYPES = ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
+        return cls(empty, dtype, grid, shift, circle, repeated, places, exceptions, stored)
 
 
 def quantize(
@@ -268,72 +197,108 @@ def quantize(
         If the type is none that is coded.
     """
     dtype = values.dtype.newbyteorder("=")
-    values = values.astype(dtype, copy=False)
+    values = np.ascontiguousarray(values, dtype)
     if dtype.str.lstrip("<>|=") not in _TYPES:
         raise CodecError(f"column {name!r} has type {dtype}, which is not coded")
-    if dtype.kind != "f":
-        return Quantized(_to_bits(values), dtype)
-    finite = np.isfinite(values)
-    doubles = np.where(finite, values, 0).astype(np.float64)
-    grid = None if bound.exact or not len(values) else Grid.of(bound, doubles, float(np.finfo(dtype).eps) / 2)
+    if dtype.kind != "f" or bound.exact or not len(values):
+        return _exact(values)
+    repeated, dropped = _repeated(values)
+    same = [_bits(values) == pattern for pattern in _bits(repeated)]
+    special: Mask = np.logical_or.reduce([np.zeros(len(values), bool), *same])
+    doubles = values.astype(np.float64)
+    circle = name in _CIRCLE
+    if circle:
+        outside = ~special & ~(np.abs(doubles) <= _PI)
+        circle = int(np.count_nonzero(outside)) <= REPEATED_SHARE * len(values)
+        special = special | outside if circle else special
+    grid = _grid(bound, doubles if not special.any() else doubles[~special], dtype, circle=circle)
     if grid is None:
         return _exact(values)
-    repeated = _repeated(values)
-    circle = name in _CIRCLE and bool(np.all(np.abs(doubles) <= np.pi + 1e-6))
+
     with np.errstate(over="ignore", invalid="ignore"):
-        position = np.rint(grid.forward(doubles) - shifts)
-        ordinary = np.where(np.abs(position) < 2.0**52, position, 0.0).astype(np.int64)
-    integers, places = ordinary, np.zeros(0, np.int64)
+        position = grid.forward(doubles)
+        position -= shifts
+        np.rint(position, out=position)
+        wild = ~(np.abs(position) < 2.0**51)
+        ordinary = ~(wild | special)
+        position[wild] = 0
+        integers = position.astype(np.int64)
+        natural = np.nan_to_num(grid.forward(repeated.astype(np.float64)), nan=0.0)
+    if circle:
+        cells = round(2 * math.pi / grid.step) if isinstance(grid, UniformGrid) else 0
+        integers[integers >= (cells + 1) // 2] -= cells
+        integers[integers < -(cells // 2)] += cells
+    within = integers[ordinary] if not ordinary.all() else integers
+    low, high = (int(within.min()), int(within.max())) if len(within) else (0, 0)
+    if len(within) < len(integers):
+        np.clip(integers, low, high, out=integers)
+    places = np.zeros(0, np.int64)
     if len(repeated):
-        # A repeated value gets an integer of its own between those around it: the order stays.
-        natural = np.rint(grid.forward(repeated.astype(np.float64))).astype(np.int64)
-        places = natural + np.arange(len(repeated))
-        integers = ordinary + np.searchsorted(natural, ordinary, side="right")
-        at = np.minimum(np.searchsorted(repeated, values), len(repeated) - 1)
-        same = (repeated[at] == values) & ~((values == 0) & np.signbit(values))
-        integers = np.where(same, places[at], integers)
+        # A repeated value gets an integer of its own between those around it, or next to the last one: no gap opens.
+        slots = np.rint(np.clip(natural, low, high + 1)).astype(np.int64)
+        order = np.argsort(slots, kind="stable")
+        slots, repeated, same = slots[order], repeated[order], [same[i] for i in order]
+        places = slots + np.arange(len(slots))
+        integers += np.searchsorted(slots, integers, side="right")
+        for place, rows in zip(places, same, strict=True):
+            integers[rows] = place
     column = Quantized(integers, dtype, grid, circle=circle, repeated=repeated, places=places)
+
     restored = column.restore(integers, shifts)
-    broken = ~finite | ((values == 0) & np.signbit(values)) | _violated(name, values, restored, bound)
-    if len(repeated):
-        broken |= same & (restored != values)
-    broken |= _crossed(values, restored, edges)
+    broken = _violated(name, doubles, restored, bound)
+    if edges:
+        broken |= _crossed(values, restored, edges)
+    if circle:
+        broken |= outside
+    for rows in same:
+        broken[rows] = False
+    for pattern in _bits(dropped):
+        broken |= _bits(values) == pattern
     column.exceptions = np.flatnonzero(broken)
     column.stored = values[column.exceptions]
-    if len(column.exceptions) > 0.2 * len(values):
-        return _exact(values)
-    if len(column.exceptions):
-        column.integers = integers.copy()
-        column.integers[column.exceptions] = int(np.median(integers[~broken])) if not broken.all() else 0
-    return column
+    return column if len(column.exceptions) <= _MOST_EXCEPTIONS * len(values) else _exact(values)
 
 
 def violations(
     name: str, original: NDArray[Any], restored: NDArray[Any], bound: Bound, edges: tuple[float, ...] = ()
 ) -> NDArray[np.bool_]:
-    """Which values break their bound or cross an edge; a NaN or an infinity that came back does neither."""
-    if bound.exact or original.dtype.kind != "f":
-        differs: NDArray[np.bool_] = original.view(f"V{original.itemsize}") != restored.view(
-            f"V{restored.itemsize}"
+    """Which values break their bound or cross an edge; what came back with the same bits does neither."""
+    same: Mask = _bits(original) == _bits(restored)
+    if bound.exact or original.dtype.kind != "f" or same.all():
+        return ~same
+    broken = _violated(name, original.astype(np.float64), restored, bound)
+    return (broken | _crossed(original, restored, edges)) & ~same
+
+
+def _grid(bound: Bound, values: Floats, dtype: np.dtype[Any], *, circle: bool) -> Grid | None:
+    """Grid whose restored values hold the bound once they are rounded to the stored type; None where none can."""
+    half = float(np.finfo(dtype).eps) / 2
+    if bound.relative:
+        return GrowingGrid.of(
+            bound.relative - half * (1 + bound.relative), bound.absolute / bound.relative, values
         )
-        return differs
-    same = (original == restored) | (np.isnan(original) & np.isnan(restored))
-    broken: NDArray[np.bool_] = _violated(name, original, restored, bound) & ~same
-    return broken | _crossed(original, restored, edges)
+    sizes = np.abs(values)
+    sizes = sizes[np.isfinite(sizes)] if not math.isfinite(float(sizes.sum())) else sizes
+    largest = float(sizes.max(initial=0.0))
+    if largest * half > bound.absolute / 256:  # a few outliers must not take the room from all others
+        largest = float(np.partition(sizes, int(0.999 * (len(sizes) - 1)))[int(0.999 * (len(sizes) - 1))])
+    room = bound.absolute - half * (largest + bound.absolute)
+    return UniformGrid.of(room, circle=circle) if room > bound.absolute / 2 else None
 
 
-def _violated(name: str, original: NDArray[Any], restored: NDArray[Any], bound: Bound) -> NDArray[np.bool_]:
+def _violated(name: str, original: Floats, restored: NDArray[Any], bound: Bound) -> Mask:
     with np.errstate(invalid="ignore", over="ignore"):
-        error = np.abs(restored.astype(np.float64) - original.astype(np.float64))
+        error = restored - original
+        np.abs(error, out=error)
         if name in _CIRCLE:
-            error = np.minimum(error, np.abs(error - 2 * np.pi))
-        inside: NDArray[np.bool_] = np.isfinite(original) & (error <= bound.allowed(original))
-    return ~inside
+            np.minimum(error, np.abs(error - 2 * np.pi), out=error)
+        outside: Mask = ~((error <= bound.allowed(original)) & (error < np.inf))
+    return outside
 
 
-def _crossed(original: NDArray[Any], restored: NDArray[Any], edges: tuple[float, ...]) -> NDArray[np.bool_]:
+def _crossed(original: NDArray[Any], restored: NDArray[Any], edges: tuple[float, ...]) -> Mask:
     """Which values lie on another side of an edge (as float64 or rounded to the column's type) than their originals."""
-    crossed: NDArray[np.bool_] = np.zeros(len(original), bool)
+    crossed: Mask = np.zeros(len(original), bool)
     before, after = original.astype(np.float64), restored.astype(np.float64)
     for edge in edges:
         for cut in {edge, float(original.dtype.type(edge))}:
@@ -341,53 +306,69 @@ def _crossed(original: NDArray[Any], restored: NDArray[Any], edges: tuple[float,
     return crossed
 
 
-def _repeated(values: NDArray[Any]) -> NDArray[Any]:
-    """Values that stay exactly what they are: sentinels, and what fills a hundredth of the column; rising, at most 16."""
-    step = max(1, len(values) // 20_000)
-    sample, counts = np.unique(values[::step], return_counts=True)
-    candidates = sample[(counts >= 0.5 * REPEATED_SHARE * len(values[::step])) & (counts > 1)]
-    candidates = np.unique(np.concatenate([candidates, np.array(ALWAYS_REPEATED, values.dtype)]))
-    candidates = candidates[np.isfinite(candidates)]
-    counts = np.array([np.count_nonzero(values == candidate) for candidate in candidates])
-    always = np.isin(candidates, ALWAYS_REPEATED)
-    chosen = (counts > 0) & (always | ((counts >= REPEATED_SHARE * len(values)) & (counts > 1)))
-    order = np.argsort(-(counts[chosen] + always[chosen] * len(values)), kind="stable")[:MOST_REPEATED]
-    found: NDArray[Any] = np.sort(candidates[chosen][order]) + values.dtype.type(0)
-    return found
+def repeated_rows(values: NDArray[Any]) -> Mask:
+    """Which values are repeated ones, that have to stay exactly what they are."""
+    patterns = np.concatenate([_bits(found) for found in _repeated(values)])
+    return np.isin(_bits(values), patterns)
+
+
+def _repeated(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Values that stay exactly what they are: the 16 most frequent get an integer each, the rest are exceptions.
+
+    They are told apart by their bits, so that −0 and each NaN are values as well.
+    """
+    bits = _bits(values)
+    least = max(2, math.ceil(REPEATED_SHARE * len(values)))  # a value that is there once is no repeat
+    # A value that is frequent makes its slot of a hash table so: only those slots need to be sorted.
+    slots = ((bits.astype(np.uint64) * np.uint64(_GOLDEN)) >> np.uint64(48)).view(np.int64)
+    crowded = np.bincount(slots, minlength=2**16) >= least
+    found, counts = np.unique(bits[crowded[slots]] if crowded.any() else bits[:0], return_counts=True)
+    always = _bits(np.array(ALWAYS_REPEATED, values.dtype))
+    frequent = (counts >= least) & ~np.isin(found, always)
+    patterns = np.concatenate([found[frequent], always])
+    counts = np.concatenate([counts[frequent], [np.count_nonzero(bits == pattern) for pattern in always]])
+    order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    chosen, rest = patterns[order[:MOST_REPEATED]], patterns[order[MOST_REPEATED:]]
+    return chosen.view(values.dtype), rest[np.isin(rest, always)].view(values.dtype)
 
 
 def _exact(values: NDArray[Any]) -> Quantized:
-    """Every bit: floats as integers of the same order, without trailing zeros that all of them have."""
-    seen = int(np.bitwise_or.reduce(_magnitude(values))) if len(values) else 0
-    shift = (seen & -seen).bit_length() - 1 if seen else 0
-    return Quantized(_to_ordered(values, shift), values.dtype, shift=shift)
+    """Every bit: floats as integers of the same order, without the trailing zeros that nearly all of them have."""
+    ordered = _to_ordered(values)
+    if values.dtype.kind != "f" or not len(values):
+        return Quantized(ordered, values.dtype)
+    bits = _bits(values)
+    shift = _trailing_zeros(bits)
+    exceptions = np.flatnonzero(bits & ((1 << shift) - 1)) if shift else np.zeros(0, np.int64)
+    ordered >>= shift
+    return Quantized(ordered, values.dtype, shift=shift, exceptions=exceptions, stored=values[exceptions])
 
 
-def _magnitude(values: NDArray[Any]) -> Integers:
-    """Bits of floats without the sign."""
-    bits = values.view(np.int32 if values.itemsize == 4 else np.int64).astype(np.int64)
-    return bits & (2**31 - 1 if values.itemsize == 4 else 2**63 - 1)
+def _trailing_zeros(bits: NDArray[Any]) -> int:
+    """Number of last bits that are zero in all values but `_UNTRUNCATED` of them."""
+    lowest = (bits & -bits).view(
+        f"u{bits.itemsize}"
+    ) - 1  # 0 has any number of zeros: it wraps to the largest
+    few = int(_UNTRUNCATED * len(bits))
+    width = 23 if bits.itemsize == 4 else 52
+    return min(int(np.partition(lowest, few)[few]).bit_length(), width)
 
 
-def _to_ordered(values: NDArray[Any], shift: int) -> Integers:
-    """Bits of floats as integers in the floats' order: −0 is −1, just below 0; the inverse is `_from_ordered`."""
-    magnitude = _magnitude(values) >> shift
-    return np.where(np.signbit(values), -1 - magnitude, magnitude)
+def _bits(values: NDArray[Any]) -> NDArray[Any]:
+    return values.view(f"i{values.itemsize}")
+
+
+def _to_ordered(values: NDArray[Any]) -> Integers:
+    """Numbers as integers of the same order (uint64 up to 2⁶³); −0 is −1, just below 0. The inverse is `_from_ordered`."""
+    if values.dtype.kind == "f":
+        bits = _bits(values).astype(np.int64)
+        bits ^= (bits >> 63) & int(np.iinfo(f"i{values.itemsize}").max)
+        return bits
+    return values.view(np.int64) if values.dtype == np.uint64 else values.astype(np.int64)
 
 
 def _from_ordered(ordered: Integers, dtype: np.dtype[Any], shift: int) -> NDArray[Any]:
-    negative = ordered < 0
-    magnitude = np.where(negative, -1 - ordered, ordered) << shift
-    if dtype.itemsize == 4:
-        return (magnitude | np.where(negative, 2**31, 0)).astype(np.uint32).view(dtype)
-    return (magnitude | np.where(negative, np.int64(-(2**63)), 0)).view(dtype)
-
-
-def _to_bits(values: NDArray[Any]) -> Integers:
-    if values.dtype == np.uint64:
-        return values.view(np.int64)
-    return values.astype(np.int64)
-
-
-def _from_bits(integers: Integers, dtype: np.dtype[Any]) -> NDArray[Any]:
-    return integers.view(np.uint64) if dtype == np.uint64 else integers.astype(dtype)
+    if dtype.kind == "f":
+        bits = ordered ^ ((ordered >> 63) & int(np.iinfo(f"i{dtype.itemsize}").max) & -(1 << shift))
+        return bits.astype(f"i{dtype.itemsize}").view(dtype)
+    return ordered.view(np.uint64) if dtype == np.uint64 else ordered.astype(dtype)

@@ -7,6 +7,7 @@ its arrays for any range of entries. ROOT trees and pickled tables are sources a
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import re
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -310,6 +311,24 @@ def choose_collection(source: Source, name: str | None = None) -> Collection:
     raise InputError(
         f"no collection {name!r}: {found}" if name else f"which jets? {found}; choose with --collection"
     )
+
+
+def choose_collections(source: Source, names: str | Sequence[str] | None = None) -> list[Collection]:
+    """Choose the collections of a source by names and patterns such as ``*Jet``, or the jets where none is given.
+
+    Raises
+    ------
+    InputError
+        If one matches nothing, or several jets could be meant; the error lists what there is.
+    """
+    if not names:
+        return [choose_collection(source)]
+    found: dict[str, Collection] = {}
+    for name in [names] if isinstance(names, str) else names:
+        matching = fnmatch.filter(source.layout.collections, name)
+        for match in matching or [name]:
+            found[match] = choose_collection(source, match)
+    return list(found.values())
 
 
 def memory_size(text: str) -> int:

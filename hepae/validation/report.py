@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from hepae.validation.residuals import RELATIVE
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -68,11 +66,13 @@ class ComparedColumn:
     version: str
     bound: str | None
     numbers: ColumnResiduals
+    relative: bool
+    """Whether mean to p99 are relative to the original."""
 
     @property
     def residual_unit(self) -> str:
         """Unit of mean to p99."""
-        return "relative" if self.name in RELATIVE else self.numbers.unit or "1"
+        return "relative" if self.relative else self.numbers.unit or "1"
 
     @property
     def verdict(self) -> str:

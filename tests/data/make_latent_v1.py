@@ -1,4 +1,4 @@
-"""Made the golden file of format 1, tests/data/latent_v1.root, once; a later format gets a file of its own."""
+"""Made the golden files of format 1, latent_v1.root and corrected_v1.root, once; a later format gets files of its own."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def main() -> None:
             writer = TreeWriter(file, "Events", [source.branches[name] for name in BRANCHES])
             writer.extend(source.arrays(BRANCHES, 0, 40))
         hepae.compress_file(first, HERE / "latent_v1.root", codec, force=True)
+        corrected = codec.with_bounds({"pt": "0.2%"}, {"pt": "30,50"})
+        hepae.compress_file(first, HERE / "corrected_v1.root", corrected, force=True)
+        jets = hepae.read_jets(first)
+        original = {name: jets[name].tolist() for name in ("pt", "eta", "phi", "mass")}
+        (HERE / "corrected_v1.json").write_text(json.dumps(original) + "\n")
     with hepae.open(HERE / "latent_v1.root") as compressed:
         jets = compressed.jets()
         expected = {name: jets[name].tolist() for name in ("pt", "eta", "phi", "mass")}

@@ -1,0 +1,76 @@
+"""Jets: the columns that every way stores, and the bounds that they are stored at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+
+from hepae import kinematics
+from hepae.bounds import Bound
+from hepae.io.readers import choose_collection, open_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Columns = dict[str, NDArray[Any]]
+
+FOUR = ("pt", "eta", "phi", "mass")
+
+
+@dataclass(frozen=True)
+class Jets:
+    """Columns of shape (jets,), jets an event (None: flat), and the columns' bounds."""
+
+    columns: Columns
+    counts: NDArray[np.int64] | None
+    bounds: dict[str, Bound]
+
+    @property
+    def length(self) -> int:
+        """Number of jets."""
+        return len(next(iter(self.columns.values())))
+
+    def bound(self, name: str) -> Bound:
+        """Bound of a column; exact for integers."""
+        return self.bounds[name] if self.columns[name].dtype.kind == "f" else Bound()
+
+    def listed(self, values: NDArray[Any]) -> ak.Array:
+        """Give values the structure of the events."""
+        return ak.Array(values) if self.counts is None else ak.unflatten(values, self.counts)
+
+    def beyond(self, restored: Columns) -> float:
+        """Largest share of a column's values that lie beyond their bound."""
+        columns = self.columns.items()
+        return max(
+            float(np.mean(beyond(name, values, restored[name], self.bound(name)))) for name, values in columns
+        )
+
+
+def beyond(name: str, original: NDArray[Any], restored: NDArray[Any], bound: Bound) -> NDArray[np.bool_]:
+    """Which values lie beyond their bound: said here anew, so that no codec is its own judge."""
+    before, after = original.astype(np.float64), restored.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        error = np.abs(after - before)
+        error = np.minimum(error, np.abs(error - 2 * np.pi)) if name == "phi" else error
+        good = (error <= bound.allowed(before)) | (after == before)
+    return ~good & ~(np.isnan(after) & np.isnan(before))
+
+
+def read(path: Path, wanted: tuple[str, ...] | None) -> tuple[Columns, NDArray[np.int64] | None]:
+    """Columns of a file's jets, flat and in GeV, in the types of the file; and jets an event."""
+    with open_source(path) as source:
+        collection = choose_collection(source)
+        jets = collection.jets(source.arrays([c.branch for c in collection.columns], 0, source.num_entries))
+        types = {column.name: np.dtype(column.dtype) for column in collection.columns}
+    counts = ak.to_numpy(ak.num(jets)).astype(np.int64) if jets.ndim > 1 else None
+    columns = {}
+    for name in wanted or types:
+        values = kinematics.flat_column(jets, name)
+        single = wanted is not None or types[name] == np.float32
+        columns[name] = values.astype(np.float32) if single and values.dtype.kind == "f" else values
+    return columns, counts
