@@ -24,13 +24,15 @@ from rich.console import Console
 from rich.table import Table
 
 import hepae
-from hepae.bounds import Bound
+from hepae.bounds import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
+
+    from hepae.bounds import Bound
 
     Values = NDArray[np.float32]
     Trip = Callable[[Values], Values]
@@ -140,16 +142,8 @@ def by_sz3(sample: Values, bound: Bound) -> Trip:
     return lambda values: chosen.code(values)[1]()
 
 
-@click.command()
-@click.option("--values", default=10_000_000, show_default=True, help="How many.")
-@click.option("--power", default=6.0, show_default=True, help="dN/dpt falls with this power of pt.")
-@click.option("--bound", "asked", default="0.1%", show_default=True)
-@click.option("--seed", default=1, show_default=True)
-@click.option("--figure", type=click.Path(path_type=Path), help="Draw the shifts into a PNG.")
-def main(values: int, power: float, asked: str, seed: int, figure: Path | None) -> None:
-    """Count what each codec does to a falling spectrum."""
-    bound = Bound.parse(asked, "pt")
-    spectrum = Spectrum(values, power, seed)
+def compare(spectrum: Spectrum, bound: Bound) -> tuple[Counts, dict[str, Restored]]:
+    """Send the spectrum through every codec, chunk by chunk."""
     trips: dict[str, Trip] = {
         "mantissa truncation": lambda pt: truncated(pt, bound),
         "SZ3": by_sz3(next(spectrum.chunks()), bound),
@@ -162,6 +156,20 @@ def main(values: int, power: float, asked: str, seed: int, figure: Path | None) 
         truth.fill(pt)
         for name, trip in trips.items():
             results[name].fill(pt, trip(pt))
+    return truth, results
+
+
+@click.command()
+@click.option("--values", default=10_000_000, show_default=True, help="How many.")
+@click.option("--power", default=6.0, show_default=True, help="dN/dpt falls with this power of pt.")
+@click.option("--bound", "asked", default="0.1%", show_default=True)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--figure", type=click.Path(path_type=Path), help="Draw the shifts into a PNG.")
+def main(values: int, power: float, asked: str, seed: int, figure: Path | None) -> None:
+    """Count what each codec does to a falling spectrum."""
+    bound = Bounds.parse({"pt": asked}).in_unit("GeV").of("pt")[0]
+    spectrum = Spectrum(values, power, seed)
+    truth, results = compare(spectrum, bound)
     title = f"{values:,} jets, falling as pt^−{power:g} from {LOWEST:g} GeV, |error| ≤ {bound}"
     show(title, spectrum, bound, truth, results)
     if figure is not None:

@@ -28,6 +28,8 @@ _HOMES = {
     "open": "hepae.codecs.compressed",
     "read_jets": "hepae.io.readers",
     "residuals": "hepae.validation.residuals",
+    "restore": "hepae.processors",
+    "restored": "hepae.processors",
     "train": "hepae.codecs.latent",
 }
 

@@ -51,6 +51,12 @@ _compression = click.option(
     show_default=True,
     help="Of the branches: zstd, lz4, lzma or zlib, and a level.",
 )
+_storage = click.option(
+    "--format",
+    "storage",
+    type=click.Choice(["ttree", "rntuple"]),
+    help="Storage of the events; an RNTuple takes branches of any type.  [default: ttree, or as it was compressed]",
+)
 _tree = click.option("--tree", metavar="NAME", help="Tree to read, where the file has several with jets.")
 _unit = click.option(
     "--unit",
@@ -285,7 +291,13 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
     help="Latents as N-bit integers, 2 to 16.  [default: float32, with bounds 6]",
 )
 @click.option("--keep", multiple=True, metavar="GLOB", help="Keep only these other branches.")
-@click.option("--drop", multiple=True, metavar="GLOB", help="Leave these other branches out.")
+@click.option(
+    "--drop",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave these other branches out; of another tree: TREE/BRANCH.",
+)
+@_storage
 @_compression
 @_tree
 @click.option(
@@ -304,6 +316,7 @@ def compress(
     bounds: tuple[str, ...],
     edges: tuple[str, ...],
     latent_bits: int | None,
+    storage: str | None,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -317,7 +330,9 @@ def compress(
 
     codec, coding, promise = _codec(model, bounds, edges, latent_bits)
     with terminal.progress(quiet, "compressing", "events") as update:
-        summary = files.compress_file(inputs, output, codec, progress=update, **options)
+        summary = files.compress_file(
+            inputs, output, codec, storage=storage or "ttree", progress=update, **options
+        )
     if not quiet:
         for note in summary.notes:
             click.echo(f"note: {note}", err=True)
@@ -365,16 +380,23 @@ def _codec(
 
 @main.command()
 @click.argument("path", type=_PATH)
-@click.option("-o", "--output", required=True, type=_PATH, help="The restored file, OUT.root.")
+@click.option(
+    "-o", "--output", required=True, type=_PATH, help="The restored file, OUT.root, or OUT.parquet."
+)
+@_storage
 @_compression
 @_force
 @_quiet
-def decompress(path: Path, output: Path, compression: str, force: bool, quiet: bool) -> None:
+def decompress(
+    path: Path, output: Path, storage: str | None, compression: str, force: bool, quiet: bool
+) -> None:
     """Give back the file that was compressed to PATH: same branches, order, units and types."""
     from hepae.codecs import files
 
     with terminal.progress(quiet, "restoring", "events") as update:
-        summary = files.decompress_file(path, output, compression=compression, force=force, progress=update)
+        summary = files.decompress_file(
+            path, output, storage=storage, compression=compression, force=force, progress=update
+        )
     click.echo(f"{output}: {summary.events} events, {summary.jets} jets, {summary.file_after / 1e6:.2f} MB")
 
 

@@ -29,7 +29,7 @@ from hepae.validation.histograms import (
 from hepae.validation.residuals import RELATIVE, Residuals, ResidualSums, compared_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import awkward as ak
 
@@ -74,13 +74,39 @@ class _Jets:
         return {name: self.source.stored_bytes(branch) for name, branch in branches.items()}
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What was counted of one version of the jets, for the figures.
+
+    Attributes
+    ----------
+    name
+        What the figures call it.
+    residuals, histograms
+        Of all jets.
+    bounds
+        Bounds that were promised, by column.
+    events, latents
+        Where there are events, and latents.
+    stored
+        Bytes of the coded columns by what takes them, in the original and in the version, where they are known.
+    """
+
+    name: str
+    residuals: Residuals
+    histograms: ComparisonHistograms
+    bounds: Mapping[str, Bound]
+    events: EventHistograms | None = None
+    latents: LatentHistograms | None = None
+    stored: tuple[Mapping[str, int], Mapping[str, int]] | None = None
+
+
 class _Version:
     """A collection in a compressed or restored file beside the original, and what is counted of it."""
 
     def __init__(self, name: str, path: Path, file: CompressedFile | _Jets, collection: str):
         self.name, self.path, self.file, self.collection = name, path, file, collection
-        bounds = file.header["collections"][collection]["bounds"] if isinstance(file, CompressedFile) else {}
-        self.bounds = {column: Bound.parse(text) for column, text in bounds.items()}
+        self.bounds = _promised(file, collection) if isinstance(file, CompressedFile) else {}
 
     @property
     def coded(self) -> tuple[str, ...] | None:
@@ -101,15 +127,10 @@ class _Version:
     def begin(self, sample: ak.Array, stop: int, events: EventBinning | None) -> None:
         """Start to count, with axes that fit the first entries."""
         restored = self.read(0, stop)
-        columns = compared_columns(sample, restored)
-        if self.coded is not None:
-            wanted = {*kinematics.MOMENTUM, *self.coded}
-            columns = tuple(name for name in columns if name in wanted)
-        bounds = {name: _residual_bound(name, bound) for name, bound in self.bounds.items()}
-        known = {name: bound for name, bound in bounds.items() if bound is not None}
+        columns = columns_to_compare(sample, restored, self.coded)
         latents = self.latents(0, stop)
         self.sums = ResidualSums(columns, bounds=self.bounds or None)
-        self.histograms = ComparisonHistograms(Binning.choose(sample, restored, columns, bounds=known))
+        self.histograms = ComparisonHistograms(choose_binning(sample, restored, columns, self.bounds))
         self.events = EventHistograms(events) if events else None
         self.latent = None if latents is None else LatentHistograms(LatentBinning.choose(latents, sample))
 
@@ -121,6 +142,19 @@ class _Version:
             self.events.fill(original, restored)
         if self.latent is not None:
             self.latent.fill(self.latents(start, stop), original)
+
+    def counted(self, before: _Jets) -> Counted:
+        """What was found so far."""
+        coded = self.coded or before.collection.column_names
+        return Counted(
+            self.name,
+            self.sums.result(),
+            self.histograms,
+            self.bounds,
+            self.events,
+            self.latent,
+            (before.stored_bytes(coded), self.stored_bytes(coded)),
+        )
 
     def stored_bytes(self, coded: Sequence[str]) -> dict[str, int]:
         """Bytes of the coded columns, by what is known to take them."""
@@ -150,12 +184,11 @@ class _Version:
 
 @dataclass(frozen=True)
 class _Compared:
-    """One collection, compared: the original, its versions, what was found of each, and the bytes before and after."""
+    """One collection, compared: the original, its versions, and what was counted of each."""
 
     before: _Jets
     versions: list[_Version]
-    found: list[Residuals]
-    stored: list[tuple[dict[str, int], dict[str, int]]]
+    counted: list[Counted]
 
 
 def compare_files(
@@ -259,7 +292,7 @@ def compare_files(
     gallery = _Gallery(output, style)
     for one in compared:
         gallery.prefix = f"{one.before.collection.name}." if len(compared) > 1 else ""
-        _draw(gallery, one, resolution or _default_resolution())
+        _draw(gallery, one.counted, resolution or _default_resolution())
     page = output / "report.html" if report else None
     if page is not None:
         sizes = [numbers["bytes"] for numbers in metrics_of]
@@ -269,6 +302,43 @@ def compare_files(
     with atomic_output(output / "metrics.json", force=force) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
     return ComparisonResult(metrics, gallery.files, page)
+
+
+def columns_to_compare(
+    original: ak.Array, restored: ak.Array, coded: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Columns that are compared: the four-momentum, and those that were coded; all of both where that is not known."""
+    shared = compared_columns(original, restored)
+    return (
+        shared if coded is None else tuple(name for name in shared if name in {*kinematics.MOMENTUM, *coded})
+    )
+
+
+def choose_binning(
+    original: ak.Array, restored: ak.Array, columns: Sequence[str], bounds: Mapping[str, Bound]
+) -> Binning:
+    """Binning that fits the first jets and the bounds."""
+    known = {name: _residual_bound(name, bound) for name, bound in bounds.items()}
+    reached = {name: bound for name, bound in known.items() if bound is not None}
+    return Binning.choose(original, restored, columns, bounds=reached)
+
+
+def _promised(file: CompressedFile, collection: str) -> dict[str, Bound]:
+    """Bounds of the columns of a collection that a file promises; none where it has latents alone."""
+    bounds = file.header["collections"][collection]["bounds"]
+    return {name: Bound.parse(text) for name, text in bounds.items()}
+
+
+def _open(
+    stack: ExitStack,
+    path: Path,
+    tree: str | None,
+    collection: str | None,
+    unit: str | None,
+    columns: Sequence[str] | None,
+) -> _Jets:
+    source = stack.enter_context(open_source(path, tree=tree, unit=unit))
+    return _Jets(source, choose_collection(source, collection), columns)
 
 
 def _version_names(paths: Sequence[Path]) -> list[str]:
@@ -332,19 +402,16 @@ def _compare(
             version.fill(jets, start, end)
         if progress is not None:
             progress(end)
-    stored = []
-    for version in versions:
-        names = version.coded or collection.column_names
-        stored.append((before.stored_bytes(names), version.stored_bytes(names)))
-    return _Compared(before, versions, [version.sums.result() for version in versions], stored)
+    return _Compared(before, versions, [version.counted(before) for version in versions])
 
 
 def _metrics(original: Path, compared: Sequence[_Compared], version: int) -> dict[str, Any]:
     """Content of metrics.json for one version: of one collection by column, of several by ``Collection.column``."""
-    results = [one.found[version] for one in compared]
+    results = [one.counted[version].residuals for one in compared]
     prefixes = [f"{one.before.collection.name}." if len(compared) > 1 else "" for one in compared]
     jets = sum(result.jets for result in results)
-    before, after = (sum(sum(one.stored[version][i].values()) for one in compared) for i in (0, 1))
+    stored = [one.counted[version].stored or ({}, {}) for one in compared]
+    before, after = (sum(sum(sizes[i].values()) for sizes in stored) for i in (0, 1))
     return {
         "jets": jets,
         "events": results[0].events,
@@ -399,7 +466,7 @@ def _page(
         files.append(ComparedFile(version.name, str(version.path), *_size_and_hash(version.path), told))
         for one in compared:
             prefix = f"{one.before.collection.name}." if len(compared) > 1 else ""
-            bounds, numbers = one.versions[i].bounds, one.found[i]
+            bounds, numbers = one.counted[i].bounds, one.counted[i].residuals
             columns += [
                 ComparedColumn(
                     prefix + name,
@@ -411,8 +478,8 @@ def _page(
                 for name in numbers
             ]
     by_version = dict(zip((version.name for version in compared[0].versions), sizes, strict=True))
-    jets = sum(one.found[0].jets for one in compared)
-    return Page(jets, compared[0].found[0].events, files, columns, by_version, figures)
+    counted = [one.counted[0].residuals for one in compared]
+    return Page(sum(of.jets for of in counted), counted[0].events, files, columns, by_version, figures)
 
 
 def _size_and_hash(path: Path) -> tuple[int, str]:
@@ -443,74 +510,91 @@ class _Gallery:
         self.shown.append(Shown(self.prefix + section, self.prefix + title, alt, written[0]))
 
 
-def _draw(gallery: _Gallery, compared: _Compared, resolution: JetEnergyResolution) -> None:
-    versions = compared.versions
+def draw(
+    versions: Sequence[Counted], folder: Path, style: Style, resolution: JetEnergyResolution | None = None
+) -> list[Path]:
+    """Draw all figures of one collection and save them in a folder.
+
+    Parameters
+    ----------
+    versions
+        What was counted of each version, all of them of the same jets.
+    folder
+        Where they are saved, as PNG and PDF.
+    style, resolution
+        As in `compare_files`.
+    """
+    gallery = _Gallery(folder, style)
+    _draw(gallery, versions, resolution or _default_resolution())
+    return gallery.files
+
+
+def _draw(gallery: _Gallery, versions: Sequence[Counted], resolution: JetEnergyResolution) -> None:
     for name in dict.fromkeys(name for version in versions for name in version.histograms.original):
-        having = [
-            (version, numbers)
-            for version, numbers in zip(versions, compared.found, strict=True)
-            if name in version.histograms.original
-        ]
-        changed = any(numbers[name].max_abs or numbers[name].non_finite for _, numbers in having)
+        having = [version for version in versions if name in version.histograms.original]
+        found = [version.residuals[name] for version in having]
+        changed = any(numbers.max_abs or numbers.non_finite for numbers in found)
         if not changed and name not in kinematics.MOMENTUM:
             continue  # a column that came back exactly, as integers do, has nothing to show
         _draw_column(gallery, name, having, resolution)
     _draw_events(gallery, versions)
     for version in versions:
         _draw_matrices(gallery, version, len(versions) > 1)
-    _draw_bytes(gallery, compared)
+    _draw_bytes(gallery, versions)
 
 
 def _draw_column(
-    gallery: _Gallery,
-    name: str,
-    versions: Sequence[tuple[_Version, Residuals]],
-    resolution: JetEnergyResolution,
+    gallery: _Gallery, name: str, versions: Sequence[Counted], resolution: JetEnergyResolution
 ) -> None:
     from hepae.validation import plotting
 
-    first = versions[0][0].histograms
-    spectra = {version.name: version.histograms.restored[name] for version, _ in versions}
-    title = f"{name}: original and restored"
+    first = versions[0].histograms
+    spectra = {version.name: version.histograms.restored[name] for version in versions}
     figure = plotting.comparison(first.original[name], spectra, style=gallery.style)
-    alt = f"Spectrum of {name} of original and restored jets, the ratio of each bin, and its change over the root of its entries."
-    gallery.add(name, figure, name, title, alt)
+    alt = (
+        f"Spectrum of {name} of original and restored jets, the ratio of each bin, and its change over the root of "
+        "its entries."
+    )
+    gallery.add(name, figure, name, f"{name}: original and restored", alt)
     # One panel a version, each on its own scale: a small residual beside a large one is a spike.
     panels = plotting.panels(len(versions))
-    for panel, (version, numbers) in zip(panels, versions, strict=True):
+    for panel, version in zip(panels, versions, strict=True):
         bound = version.bounds.get(name)
         plotting.residual(
             version.histograms.residual[name],
-            numbers[name],
+            version.residuals[name],
             bound=_residual_bound(name, bound),
             bound_text=_bound_text(bound),
             title="" if len(versions) == 1 else version.name,
             style=gallery.style,
             axes=panel,
         )
-    alt = "; ".join(_residual_alt(version, name, numbers) for version, numbers in versions)
+    alt = "; ".join(_residual_alt(version, name) for version in versions)
     gallery.add(f"{name}_residual", panels[0].get_figure(), name, f"{name}: residual", alt)
     for other in ("pt", "eta"):
         profiles = {
             version.name: version.histograms.against[name, other]
-            for version, _ in versions
+            for version in versions
             if (name, other) in version.histograms.against
         }
         if not profiles:
             continue
-        bounds = {version.bounds.get(name) for version, _ in versions}
+        bounds = {version.bounds.get(name) for version in versions}
         figure = plotting.response(
             profiles,
             bound=_bound_curve(name, other, bounds.pop()) if len(bounds) == 1 else None,
             references=_references(name, other, first, resolution),
             style=gallery.style,
         )
-        alt = f"Median and central 68 % of the residual of {name} in bins of the original {other}, and half the width of that band."
+        alt = (
+            f"Median and central 68 % of the residual of {name} in bins of the original {other}, and half the width "
+            "of that band."
+        )
         gallery.add(f"{name}_against_{other}", figure, name, f"{name}: residual against {other}", alt)
 
 
-def _residual_alt(version: _Version, name: str, numbers: Residuals) -> str:
-    of = numbers[name]
+def _residual_alt(version: Counted, name: str) -> str:
+    of = version.residuals[name]
     told = ", ".join(
         f"{what} {value:.2g}"
         for what, value in (("mean", of.mean), ("standard deviation", of.std), ("68 % within", of.p68))
@@ -557,7 +641,7 @@ def _references(
     return {f"{resolution.name}, at {median:.2g} GeV": lambda _: resolution(median)}
 
 
-def _draw_events(gallery: _Gallery, versions: Sequence[_Version]) -> None:
+def _draw_events(gallery: _Gallery, versions: Sequence[Counted]) -> None:
     from hepae.validation import plotting
 
     counted = {version.name: version.events for version in versions if version.events is not None}
@@ -586,7 +670,7 @@ def _draw_events(gallery: _Gallery, versions: Sequence[_Version]) -> None:
     gallery.add("cut_flow", plotting.cut_flow(flows, style=gallery.style), "Events", "Cut-flow", alt)
 
 
-def _draw_matrices(gallery: _Gallery, version: _Version, several: bool) -> None:
+def _draw_matrices(gallery: _Gallery, version: Counted, several: bool) -> None:
     from hepae.validation import plotting
 
     suffix, whose = (f"_{version.name}", f", {version.name}") if several else ("", "")
@@ -616,26 +700,28 @@ def _draw_matrices(gallery: _Gallery, version: _Version, several: bool) -> None:
             f"Largest residuals over eta and phi{whose}",
             alt,
         )
-    if version.latent is not None:
-        figure = plotting.latents(version.latent.single, version.latent.pairs, style=gallery.style)
+    if version.latents is not None:
+        figure = plotting.latents(version.latents.single, version.latents.pairs, style=gallery.style)
         alt = "Each latent, and each pair of latents coloured by the mean logarithm of the jets' pt."
         gallery.add(f"latents{suffix}", figure, "Latents and bytes", f"Latents{whose}", alt)
 
 
-def _draw_bytes(gallery: _Gallery, compared: _Compared) -> None:
+def _draw_bytes(gallery: _Gallery, versions: Sequence[Counted]) -> None:
     from hepae.validation import plotting
 
-    jets, (before, _) = compared.found[0].jets, compared.stored[0]
-    if not jets:
+    jets = versions[0].residuals.jets
+    bars = {version.name: version.stored for version in versions if version.stored is not None}
+    if not jets or not bars:
         return
-    names = [version.name for version in compared.versions]
-    if len(names) == 1 and isinstance(compared.versions[0].file, CompressedFile):
-        names = ["Compressed"]
-    bars = {
-        "Original": before,
-        **{name: after for name, (_, after) in zip(names, compared.stored, strict=True)},
+    before = next(iter(bars.values()))[0]
+    after = {name: sizes for name, (_, sizes) in bars.items()}
+    if len(versions) == 1:
+        (sizes,) = after.values()
+        after = {"Restored" if sizes.keys() == before.keys() else "Compressed": sizes}
+    per_jet = {
+        name: {part: size / jets for part, size in sizes.items()}
+        for name, sizes in {"Original": before, **after}.items()
     }
-    per_jet = {name: {part: size / jets for part, size in sizes.items()} for name, sizes in bars.items()}
     alt = "; ".join(f"{name}: {sum(parts.values()):.2f} bytes a jet" for name, parts in per_jet.items())
     figure = plotting.stored_bytes(per_jet, style=gallery.style)
     gallery.add("bytes", figure, "Latents and bytes", "Bytes of the coded columns", alt)

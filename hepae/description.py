@@ -9,6 +9,7 @@ import awkward as ak
 
 from hepae import kinematics
 from hepae.codecs.compressed import CompressedFile
+from hepae.errors import InputError
 from hepae.io import container
 from hepae.io.readers import Source, choose_collection, open_source, reading, steps
 
@@ -25,7 +26,7 @@ def describe(
     -------
     dict
         ``kind`` is ``jets``, ``compressed`` or ``model``; the other keys are those that DESIGN.md lists. Of a file
-        with jets, ``jets`` counts those of the chosen collection.
+        with jets, ``jets`` counts those of the chosen collection; both are None where several could be meant.
 
     Raises
     ------
@@ -81,7 +82,6 @@ def _compressed(path: Path) -> dict[str, Any]:
 
 
 def _jets(source: Source, name: str | None) -> dict[str, Any]:
-    chosen = choose_collection(source, name)
     collections = {
         collection.name: {
             "jets": _count(source, collection),
@@ -96,17 +96,24 @@ def _jets(source: Source, name: str | None) -> dict[str, Any]:
         }
         for collection in source.layout.collections.values()
     }
+    try:
+        chosen = choose_collection(source, name).name
+    except InputError:
+        if name is not None or not collections:
+            raise
+        chosen = None  # several could be meant: that is what this is to show
     return {
         "kind": "jets",
         "format": source.format,
         "layout": source.layout.name,
         "tree": source.tree,
         "trees": list(source.trees),
-        "collection": chosen.name,
+        "collection": chosen,
         "collections": collections,
         "events": source.num_entries,
-        "jets": collections[chosen.name]["jets"],
+        "jets": None if chosen is None else collections[chosen]["jets"],
         "bytes": source.path.stat().st_size,
+        "unreadable": len(source.unreadable),
     }
 
 
@@ -119,7 +126,7 @@ def _count(source: Source, collection: Collection) -> int:
     """Jets of a collection: the entries of a flat one, else the lengths of one column's lists."""
     if collection.counter is None:
         return source.num_entries
-    branch = collection.counter if collection.counted else collection.column("pt").branch
+    branch = collection.counter if collection.counted else collection.columns[0].branch
     total = 0
     for start, stop in steps(source.num_entries, 1_000_000):
         array = source.arrays([branch], start, stop)[branch]

@@ -1,6 +1,7 @@
 """Jets as awkward arrays of vector's ``Momentum4D`` records, in GeV and radians, in float64.
 
-A four-momentum is (pt, eta, phi) and one of mass and E; the other of the two is derived by vector.
+A four-momentum is (pt, eta, phi) and one of mass and E; the other of the two is derived by vector. One given as
+(px, py, pz) and one of E and mass becomes (pt, eta, phi, mass) at once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import vector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 MOMENTUM = ("pt", "eta", "phi", "mass", "E")
 """The canonical columns of a four-momentum, all of which vector gives for any jet."""
 
-UNITS = {"pt": "GeV", "eta": "", "phi": "rad", "mass": "GeV", "E": "GeV"}
+CARTESIAN = ("px", "py", "pz")
+"""The canonical columns of a momentum in a file that has no pt, eta and phi."""
+
+ENERGIES = ("pt", "mass", "E", *CARTESIAN)
+"""The canonical columns with the unit of an energy."""
+
+UNITS = {"eta": "", "phi": "rad", **dict.fromkeys(ENERGIES, "GeV")}
 """Unit of each canonical column; any other column is in its own unit."""
 
 COORDINATES = frozenset(
@@ -55,30 +62,64 @@ GEV = {"GeV": 1.0, "MeV": 1e-3, "TeV": 1e3}
 """One of these units in GeV."""
 
 
+def form(names: Iterable[str]) -> tuple[str, ...]:
+    """Which canonical columns among these make the momentum of a jet; the mass before E, it keeps the precision.
+
+    Returns
+    -------
+    tuple of str
+        Four names where there is a four-momentum, three where there is pt, eta and phi alone, else none.
+
+    >>> form(["pt", "eta", "phi", "E", "mass"]), form(["px", "py", "pz", "E"]), form(["pt", "phi"])
+    (('pt', 'eta', 'phi', 'mass'), ('px', 'py', 'pz', 'E'), ())
+    """
+    names = {*names}
+    for momentum in (MOMENTUM[:3], CARTESIAN):
+        for energy in ("mass", "E"):
+            if {*momentum, energy} <= names:
+                return (*momentum, energy)
+    return MOMENTUM[:3] if {*MOMENTUM[:3]} <= names else ()
+
+
 def momenta(columns: Mapping[str, ArrayLike | ak.Array]) -> ak.Array:
     """Make jets of columns of equal structure (flat, or one list per event).
 
     Parameters
     ----------
     columns
-        pt, eta, phi and one of mass and E, in GeV and radians, and any further columns. The four-momentum
-        becomes float64; further columns keep their type.
+        pt, eta, phi, or px, py, pz, and one of mass and E, in GeV and radians, and any further columns. The
+        four-momentum becomes float64; further columns keep their type. pt, eta and phi alone make momenta without
+        energy (``Momentum3D``).
+
+    Returns
+    -------
+    ak.Array
+        Records of pt, eta, phi, then mass or E as given (of px, py, pz always mass), then the further columns.
 
     Raises
     ------
     ValueError
-        If the four-momentum is incomplete, or both mass and E are given.
+        If the momentum is incomplete, or both mass and E are given.
     """
-    found = [name for name in MOMENTUM if name in columns]
-    if found not in (["pt", "eta", "phi", "mass"], ["pt", "eta", "phi", "E"]):
+    found = [name for name in (*MOMENTUM, *CARTESIAN) if name in columns]
+    if set(found) != set(form(found)) or not found:
         raise ValueError(
-            f"a jet needs pt, eta, phi and one of mass and E, not {', '.join(found) or 'none of them'}"
+            "a jet needs pt, eta, phi (or px, py, pz) and one of mass and E, not "
+            f"{', '.join(found) or 'none of them'}"
         )
     arrays = {
-        name: ak.values_astype(ak.Array(array), np.float64) if name in MOMENTUM else ak.Array(array)
+        name: ak.values_astype(ak.Array(array), np.float64) if name in found else ak.Array(array)
         for name, array in columns.items()
     }
-    return ak.zip(arrays, with_name="Momentum4D", behavior=vector.backends.awkward.behavior)
+    if "px" in arrays:
+        vectors = _records({name: arrays[name] for name in found}, "Momentum4D")
+        further = {name: array for name, array in arrays.items() if name not in found}
+        arrays = {**{name: getattr(vectors, name) for name in MOMENTUM[:4]}, **further}
+    return _records(arrays, "Momentum4D" if len(found) == 4 else "Momentum3D")
+
+
+def _records(arrays: Mapping[str, ak.Array], name: str) -> ak.Array:
+    return ak.zip(dict(arrays), with_name=name, behavior=vector.backends.awkward.behavior)
 
 
 def column(jets: ak.Array, name: str) -> ak.Array:
@@ -91,9 +132,12 @@ def column(jets: ak.Array, name: str) -> ak.Array:
     KeyError
         If the jets have no such column.
     """
-    if name in MOMENTUM:
+    if name not in UNITS or name in jets.fields:
+        return jets[name]
+    try:
         return getattr(jets, name)
-    return jets[name]
+    except AttributeError:  # records that are no momenta, or without energy
+        raise KeyError(name) from None
 
 
 def columns_of(jets: ak.Array) -> tuple[str, ...]:

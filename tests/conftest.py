@@ -52,3 +52,21 @@ def make_tree(tmp_path):
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def dask_scheduler():
+    """Address of a dask cluster of two processes."""
+    distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture(scope="session")
+def parsl_kernel():
+    """A Parsl kernel of two processes; executors use the one that is loaded."""
+    pytest.importorskip("parsl", reason="the extra parsl is not installed")
+    from hepae.processors.executors import executor
+
+    with executor("parsl", workers=2):
+        yield

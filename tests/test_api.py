@@ -34,6 +34,8 @@ def test_the_public_names():
         "open",
         "read_jets",
         "residuals",
+        "restore",
+        "restored",
         "train",
     ]
     assert {*hepae.__all__} < {*dir(hepae)}

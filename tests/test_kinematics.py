@@ -34,7 +34,9 @@ def test_momenta_become_doubles_and_further_columns_keep_their_type():
     )
 
 
-@pytest.mark.parametrize("columns", [{"pt": [1.0]}, {**FOUR}, {**FOUR, "mass": FOUR["pt"], "E": FOUR["pt"]}])
+@pytest.mark.parametrize(
+    "columns", [{"pt": [1.0]}, {**FOUR, "px": FOUR["pt"]}, {**FOUR, "mass": FOUR["pt"], "E": FOUR["pt"]}]
+)
 def test_incomplete_four_momenta_are_refused(columns):
     with pytest.raises(ValueError, match="a jet needs pt, eta, phi"):
         momenta(columns)

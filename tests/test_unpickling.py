@@ -106,7 +106,7 @@ def test_truncated_pickles_and_other_objects_are_refused(tmp_path):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError, match="cannot read the pickle"):
             read_pickle(path)
-    path.write_bytes(pickle.dumps({"pt": [1.0]}))
+    path.write_bytes(pickle.dumps([{"pt": [1.0]}]))
     with pytest.raises(InputError, match="no pandas DataFrame"):
         read_pickle(path)
 
@@ -219,4 +219,47 @@ def test_columns_that_are_no_plain_numbers_are_named(tmp_path, column, named):
     path = tmp_path / "frame.pkl"
     BASE.assign(x=column).to_pickle(path)
     with pytest.raises(InputError, match=named):
+        read_pickle(path)
+
+
+TABLE = np.array([(1.5, 7, (1, 2)), (2.5, 8, (3, 4))], [("pt", ">f4"), ("n", "i2"), ("v", "f8", (2,))])
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize(
+    "table", [TABLE, TABLE.view(np.recarray), {name: TABLE[name] for name in TABLE.dtype.names}]
+)
+def test_arrays_with_named_fields_and_dicts_of_arrays(tmp_path, protocol, table):
+    path = tmp_path / "table.pkl"
+    path.write_bytes(pickle.dumps(table, protocol=protocol))
+    columns = read_pickle(path)
+    assert list(columns) == ["pt", "n", "v"]
+    for name, column in columns.items():
+        assert column.dtype == TABLE[name].dtype.newbyteorder("=")
+        np.testing.assert_array_equal(column, TABLE[name])
+
+
+@pytest.mark.parametrize(
+    "rows", [[[1.5, 2.5], [], [3.5]], [np.float32([1.5, 2.5]), np.float32([]), np.float32([3.5])]]
+)
+def test_rows_of_lists_become_events(tmp_path, rows):
+    path = tmp_path / "frame.pkl"
+    pd.DataFrame({"run": [1, 2, 3], "pt": rows}).to_pickle(path)
+    columns = read_pickle(path)
+    assert columns["pt"].tolist() == [[1.5, 2.5], [], [3.5]]
+
+
+def test_an_array_named_many_times_does_not_fill_the_memory(tmp_path):
+    path = tmp_path / "bomb.pkl"
+    array = np.zeros(100_000, ">f8")
+    path.write_bytes(pickle.dumps({f"c{i}": array for i in range(1000)}))
+    with pytest.raises(InputError, match="larger than the file"):
+        read_pickle(path)
+    rows = np.empty(50_000, object)
+    rows[:] = [array] * len(rows)
+    path.write_bytes(pickle.dumps({"pt": rows}))
+    with pytest.raises(InputError, match="larger than the file"):
+        read_pickle(path)
+    path.write_bytes(pickle.dumps({"pt": array, "eta": array[:10]}))
+    with pytest.raises(InputError, match="different length"):
         read_pickle(path)

@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import itertools
+
 import awkward as ak
 import numpy as np
+import pandas as pd
 import pytest
 import uproot
 
-from hepae.errors import ConfigError, OutputError
+from hepae.errors import ConfigError, InputError, OutputError
 from hepae.io.layouts import Branch
-from hepae.io.writers import Digests, TreeWriter, atomic_output, check_tree, parse_compression
+from hepae.io.writers import (
+    Digests,
+    ParquetWriter,
+    TreeWriter,
+    atomic_output,
+    check_tree,
+    open_writer,
+    parse_compression,
+)
 
 
 def test_output_appears_only_when_its_block_ends_well(tmp_path):
@@ -134,3 +145,101 @@ def test_what_no_tree_can_hold_is_named(tmp_path):
 def test_compressions_that_do_not_exist_are_refused(text):
     with pytest.raises(ConfigError, match="zstd"):
         parse_compression(text)
+
+
+ANY = {
+    "s": (ak.Array(["", "ä", "bcd", ""]), "string"),
+    "texts": (ak.Array([["x"], [], ["y", ""], []]), "var * string"),
+    "nested": (ak.values_astype(ak.Array([[[1.5], []], [], [[2.5, -0.0]], [[]]]), np.float32), "var * var * float32"),
+    "arrays": (ak.from_regular(ak.Array(np.arange(24.0).reshape(4, 2, 3)), axis=1), "var * 3 * float64"),
+}  # fmt: skip
+
+
+def _all_arrays():
+    arrays = {name: array[:4] for name, array in _arrays(100).items()}
+    return {**arrays, "a.b c": arrays["Jet_pt"], **{name: array for name, (array, _) in ANY.items()}}
+
+
+def _all_branches():
+    dotted = Branch("a.b c", np.dtype("float32"), jagged=True, counter="nJet")
+    return [*_branches(), dotted, *(Branch(name, None, type=kind) for name, (_, kind) in ANY.items())]
+
+
+def _expected(arrays):
+    digests = Digests()
+    digests.update(arrays)
+    return digests.crc
+
+
+@pytest.mark.parametrize("cuts", [(4,), (1, 1, 2, 4)])
+def test_an_rntuple_takes_every_kind_of_branch(tmp_path, cuts):
+    arrays, path = _all_arrays(), tmp_path / "x.root"
+    with uproot.recreate(path) as file:
+        writer = open_writer(file, "Events", _all_branches(), "rntuple")
+        for start, stop in itertools.pairwise((0, *cuts)):
+            writer.extend({name: array[start:stop] for name, array in arrays.items()})
+    check_tree(path, writer, 3)
+    assert writer.digests.crc == _expected(arrays)
+    assert writer.names["a.b c"] == "a:b:c"
+    with uproot.open(path) as file:
+        assert str(file["Events"]["nested"].array().type) == "4 * var * var * float32"
+        assert file["Events"]["texts"].array().tolist() == ANY["texts"][0].tolist()
+        assert file["Events"]["matrix"].array().to_numpy().tobytes() == arrays["matrix"].tobytes()
+
+
+@pytest.mark.parametrize("cuts", [(4,), (1, 1, 2, 4)])
+@pytest.mark.parametrize("compression", ["zstd:5", "zlib:1", "lz4:1"])
+def test_parquet_takes_every_kind_of_branch(tmp_path, cuts, compression):
+    arrays, path = _all_arrays(), tmp_path / "x.parquet"
+    with ParquetWriter(path, _all_branches(), compression=compression) as writer:
+        for start, stop in itertools.pairwise((0, *cuts)):
+            writer.extend({name: array[start:stop] for name, array in arrays.items()})
+    check_tree(path, writer, 3)
+    assert writer.digests.crc == _expected(arrays)
+    frame = pd.read_parquet(path)
+    assert list(frame) == [*arrays]
+    assert frame["s"].tolist() == ANY["s"][0].tolist()
+    np.testing.assert_array_equal(frame["event"], arrays["event"])
+
+
+def test_a_tree_names_what_it_cannot_hold(tmp_path):
+    with uproot.recreate(tmp_path / "x.root") as file, pytest.raises(OutputError) as error:
+        open_writer(file, "Events", _all_branches())
+    assert "s, texts, nested, arrays" in str(error.value)
+    assert "--format rntuple" in str(error.value)
+    assert "--drop 'nested'" in str(error.value)
+
+
+@pytest.mark.parametrize("storage", ["ttree", "rntuple"])
+def test_counters_that_say_something_else_are_refused(tmp_path, storage):
+    jets = ak.Array([[1.0, 2.0], [3.0]])
+    branches = [Branch("nJet", np.dtype("i4")), Branch("Jet_pt", np.dtype("f8"), True, "nJet")]
+    with uproot.recreate(tmp_path / "x.root") as file:
+        writer = open_writer(file, "Events", branches, storage)
+        writer.extend({"nJet": np.int32([2, 1]), "Jet_pt": jets})
+        with pytest.raises(InputError, match=r"'Jet_pt'.*'nJet'.*--drop"):
+            writer.extend({"nJet": np.int32([1, 2]), "Jet_pt": jets})
+
+
+def test_counters_are_small(tmp_path):
+    counts = np.random.default_rng(0).poisson(4, 20_000)
+    jets = ak.unflatten(np.zeros(counts.sum(), np.float32), counts)
+    sizes = {}
+    for path, compression in ((tmp_path / "x.root", None), (tmp_path / "y.root", "lzma:9")):
+        with uproot.recreate(path, compression=uproot.ZSTD(1)) as file:
+            writer = TreeWriter(
+                file, "Events", [Branch("Jet_pt", np.dtype("f4"), True, "nJet")], compression=compression
+            )
+            writer.extend({"Jet_pt": jets})
+        with uproot.open(path) as file:
+            sizes[compression] = [file["Events"][name].compressed_bytes for name in ("nJet", "Jet_pt")]
+    counters, values = zip(*sizes.values(), strict=True)
+    assert counters[0] == counters[1] < 20_000 * 4 / 8
+    assert values[0] > values[1]
+
+
+def test_an_output_that_there_is_no_format_for(tmp_path):
+    with uproot.recreate(tmp_path / "x.root") as file, pytest.raises(ConfigError, match="ttree, rntuple"):
+        open_writer(file, "Events", [], "npz")
+    with pytest.raises(ConfigError, match="Parquet"):
+        ParquetWriter(tmp_path / "x.parquet", [], compression="lzma:5")

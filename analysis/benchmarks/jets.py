@@ -9,13 +9,14 @@ import awkward as ak
 import numpy as np
 
 from hepae import kinematics
-from hepae.bounds import Bound
 from hepae.io.readers import choose_collection, open_source
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from hepae.bounds import Bound, Bounds
 
     Columns = dict[str, NDArray[Any]]
 
@@ -24,11 +25,11 @@ FOUR = ("pt", "eta", "phi", "mass")
 
 @dataclass(frozen=True)
 class Jets:
-    """Columns of shape (jets,), jets an event (None: flat), and the columns' bounds."""
+    """Columns of shape (jets,), jets an event (None: flat), and the bounds of all columns, in GeV."""
 
     columns: Columns
     counts: NDArray[np.int64] | None
-    bounds: dict[str, Bound]
+    bounds: Bounds
 
     @property
     def length(self) -> int:
@@ -36,8 +37,14 @@ class Jets:
         return len(next(iter(self.columns.values())))
 
     def bound(self, name: str) -> Bound:
-        """Bound of a column; exact for integers."""
-        return self.bounds[name] if self.columns[name].dtype.kind == "f" else Bound()
+        """Bound of a column."""
+        return self.bounds.of(name)[0]
+
+    @property
+    def records(self) -> ak.Array:
+        """The jets as records, in the lists of their events."""
+        flat = ak.zip(self.columns)
+        return flat if self.counts is None else ak.unflatten(flat, self.counts)
 
     def listed(self, values: NDArray[Any]) -> ak.Array:
         """Give values the structure of the events."""

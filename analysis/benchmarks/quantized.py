@@ -45,12 +45,6 @@ class QuantizedJets:
             for name, column in self._columns.items()
         }
 
-    def steps(self, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
-        """Where other values of a column lie on its grid; 0 where every bit of it is kept."""
-        grid = self._columns[name].grid
-        positions = np.zeros(len(values)) if grid is None else grid.forward(values)
-        return np.rint(positions).astype(np.int64)
-
 
 def without_dither(name: str, values: NDArray[Any], bound: Bound) -> NDArray[Any]:
     """Quantise a column on a grid that is not shifted, and restore it."""

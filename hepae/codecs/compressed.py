@@ -15,7 +15,8 @@ from hepae.codecs.payload import PayloadReader
 from hepae.errors import CodecError, InputError
 from hepae.io import container
 from hepae.io.layouts import Branch, Collection
-from hepae.io.readers import HEADER_TREE, STEP_SIZE, memory_size, open_root, reading, steps
+from hepae.io.ntuples import HEADER_TREE, WrittenTree, open_root
+from hepae.io.sources import STEP_SIZE, memory_size, reading, steps
 from hepae.io.writers import Digests
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from hepae.codecs.latent import LatentCodec
 
 COLLECTION_KEYS = ("name", "columns", "counter", "counted", "unit")
+
+_LOADED: dict[str, LatentCodec] = {}
+"""Models that this process has loaded, by checksum: a worker opens many files, and one of them chunk after chunk."""
+_MOST_LOADED = 8
 
 
 class CompressedFile:
@@ -41,18 +46,19 @@ class CompressedFile:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         with reading(self.path):
-            self._file = open_root(self.path)
-            self._parts = container.read_parts(self._file, str(self.path))
+            self.file = open_root(self.path)
+            self._parts = container.read_parts(self.file, str(self.path))
             if not self._parts:
                 raise InputError(f"{self.path} is damaged: its tree {HEADER_TREE!r} is empty")
             self._check_parts()
             self.tree: str = self._parts[0].header["tree"]
             self.num_entries = sum(part.entries for part in self._parts)
             # Where every branch was coded there is no tree: the header alone knows how many rows there were.
-            self._tree = self._file.get(self.tree, None)
-            found = self.num_entries if self._tree is None else int(self._tree.num_entries)
+            fields = self._parts[0].header["fields"]
+            self._tree = WrittenTree(self.file, self.tree, fields) if self.tree in self.file else None
+            found = self.num_entries if self._tree is None else self._tree.num_entries
             self._payload = (
-                PayloadReader(self._file, self.path) if container.PAYLOAD_TREE in self._file else None
+                PayloadReader(self.file, self.path) if container.PAYLOAD_TREE in self.file else None
             )
         self._codecs: dict[int, LatentCodec] = {}
         covered = [self._payload.events(name) for name in self._bounded] if self._payload else []
@@ -79,7 +85,7 @@ class CompressedFile:
         sums = {key: sum(header[key] for header in headers) for key in ("events", "jets")}
         before = {key: sum(header["bytes"][key] for header in headers) for key in headers[0]["bytes"]}
         latents = [name for coded in self._coded.values() for name in coded.latents]
-        after = sum(int(self._tree[name].compressed_bytes) for name in latents if self._tree is not None)
+        after = self._tree.stored_bytes(latents) if self._tree else 0
         after += self._payload.compressed_bytes if self._payload else 0
         sizes = {**before, "file_compressed": self.path.stat().st_size, "compressed": after}
         return {**headers[0], **sums, "bytes": sizes}
@@ -89,6 +95,21 @@ class CompressedFile:
         return {
             name: _Coded.from_config(config) for name, config in self._parts[0].header["collections"].items()
         }
+
+    @cached_property
+    def other_trees(self) -> dict[str, list[dict[str, Any]]]:
+        """What the header of each part says of the file's other trees."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for part in self._parts:
+            for name, config in part.header["other_trees"].items():
+                found.setdefault(name, []).append(config)
+        return found
+
+    @property
+    def storage(self) -> str:
+        """Storage of the events, ttree or rntuple."""
+        storage: str = self._parts[0].header["storage"]
+        return storage
 
     @property
     def _bounded(self) -> list[str]:
@@ -133,7 +154,7 @@ class CompressedFile:
             for coded in self._coded.values()
             for column in coded.collection.columns
         }
-        branches = [_branch_from_config(config) for config in self._parts[0].header["branches"]]
+        branches = [Branch.from_config(config) for config in self._parts[0].header["branches"]]
         return [replace(b, counter=counters.get(b.name, b.counter)) if b.jagged else b for b in branches]
 
     def jets(
@@ -176,11 +197,23 @@ class CompressedFile:
     def latent_bytes(self, collection: str | None = None) -> dict[str, int]:
         """Bytes that each latent takes in the file, compressed."""
         names = self._coded[self.choose(collection)].latents
-        return {f"z{i}": int(self._tree[name].compressed_bytes) for i, name in enumerate(names)}
+        if self._tree is None:
+            return {}
+        return {f"z{i}": self._tree.stored_bytes([name]) for i, name in enumerate(names)}
 
     def payload_bytes(self, collection: str | None = None) -> int:
         """Bytes that a collection's clusters take in the file."""
         return self._payload.bytes_of(self.choose(collection)) if self._payload else 0
+
+    def coded_branches(self, collection: str | None = None) -> tuple[str, ...]:
+        """Names of the original's branches that were coded."""
+        return tuple(self._coded[self.choose(collection)].branches)
+
+    def arrays(self, collection: str, entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
+        """Coded branches of a collection as the original had them, by name."""
+        coded = self._coded[collection]
+        stored = self._stored(coded.latents, entry_start, entry_stop)
+        return self._restore(coded, stored, entry_start, entry_stop)
 
     def iterate_jets(
         self, *, collection: str | None = None, step_size: str | int = STEP_SIZE
@@ -204,7 +237,8 @@ class CompressedFile:
         for part in self._parts:
             found = Digests()
             for start, stop in steps(part.entries, self.entries_per_step(step_size)):
-                stored = self._stored([*others, *latents], first + start, first + stop)
+                names = dict.fromkeys([*others, *latents, *part.header["checksums"]])
+                stored = self._stored([*names], first + start, first + stop)
                 found.update(stored)
                 arrays = {name: stored[name] for name in others}
                 for coded in self._coded.values():
@@ -224,7 +258,7 @@ class CompressedFile:
         """How many entries take this much memory, once restored."""
         if isinstance(step_size, int):
             return step_size
-        stored = self._tree.uncompressed_bytes if self._tree is not None else 0
+        stored = self._tree.uncompressed_bytes if self._tree else 0
         restored = sum(
             config["jets"] * sum(np.dtype(dtype).itemsize for _, _, dtype in config["columns"])
             for part in self._parts
@@ -237,18 +271,23 @@ class CompressedFile:
         """Codec of one part of the file; there is one part unless hadd joined several."""
         if part not in self._codecs:
             model = self._parts[part].model
-            if hashlib.sha256(model).hexdigest() != self._parts[part].header["stored_model_sha256"]:
+            checksum = hashlib.sha256(model).hexdigest()
+            if checksum != self._parts[part].header["stored_model_sha256"]:
                 raise InputError(
                     f"{self.path} is damaged: its model does not have the checksum that the header says"
                 )
-            from hepae.codecs.latent import LatentCodec  # torch: only where there is a network
+            if checksum not in _LOADED:
+                from hepae.codecs.latent import LatentCodec  # torch: only where there is a network
 
-            self._codecs[part] = LatentCodec.from_bytes(model, f"the model in {self.path}")
+                while len(_LOADED) >= _MOST_LOADED:
+                    _LOADED.pop(next(iter(_LOADED)))
+                _LOADED[checksum] = LatentCodec.from_bytes(model, f"the model in {self.path}")
+            self._codecs[part] = _LOADED[checksum]
         return self._codecs[part]
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self.file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -260,10 +299,7 @@ class CompressedFile:
         if not names or self._tree is None:
             return {}
         with reading(self.path):
-            arrays: dict[str, ak.Array] = self._tree.arrays(
-                list(names), entry_start=entry_start, entry_stop=entry_stop, how=dict
-            )
-        return arrays
+            return self._tree.arrays(names, entry_start, entry_stop)
 
     def _restore(
         self, coded: _Coded, stored: dict[str, ak.Array], entry_start: int, entry_stop: int
@@ -374,6 +410,7 @@ def _what_has_to_agree(header: dict[str, Any]) -> dict[str, Any]:
     return {
         "codecs": header["codec"],
         "trees": header["tree"],
+        "storages": header["storage"],
         "branches": header["branches"],
         "collections": collections,
     }
@@ -382,8 +419,3 @@ def _what_has_to_agree(header: dict[str, Any]) -> dict[str, Any]:
 def open(path: str | Path) -> CompressedFile:
     """Open a compressed file; see `CompressedFile`."""
     return CompressedFile(path)
-
-
-def _branch_from_config(config: list[Any]) -> Branch:
-    name, dtype, jagged, counter, shape = config
-    return Branch(name, np.dtype(dtype), jagged, counter, tuple(shape))

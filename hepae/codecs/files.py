@@ -6,6 +6,7 @@ import fnmatch
 import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,20 @@ import uproot
 from hepae.codecs.bounded import BoundedCodec, resolve
 from hepae.codecs.coding import Coder, stands_for
 from hepae.codecs.compressed import CompressedFile
+from hepae.codecs.othertrees import copy_other_trees, restore_other_trees, tree_config
 from hepae.codecs.payload import PayloadWriter
 from hepae.errors import ConfigError, InputError, OutputError
 from hepae.io import container
-from hepae.io.readers import STEP_SIZE, choose_collections, open_source, steps
-from hepae.io.writers import COMPRESSION, TreeWriter, atomic_output, check_tree, parse_compression
+from hepae.io.readers import choose_collections, open_source
+from hepae.io.sources import STEP_SIZE, steps
+from hepae.io.writers import (
+    COMPRESSION,
+    ParquetWriter,
+    atomic_output,
+    check_tree,
+    open_writer,
+    parse_compression,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +38,8 @@ if TYPE_CHECKING:
     from hepae.bounds import Bounds
     from hepae.codecs.latent import LatentCodec
     from hepae.io.layouts import Branch, Collection
-    from hepae.io.readers import Source
+    from hepae.io.sources import Source
+    from hepae.io.writers import Writer
 
     Report = Callable[[int, int], None]
     """Called with the entries done and all entries."""
@@ -76,6 +87,7 @@ def compress_file(
     unit: str | None = None,
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
+    storage: str = "ttree",
     compression: str = COMPRESSION,
     force: bool = False,
     entry_start: int = 0,
@@ -100,7 +112,10 @@ def compress_file(
         Which tree, which jets in it (one name, or several, or patterns such as ``*Jet``), and the unit of their pt, mass
         and E, where names and values do not tell.
     keep, drop
-        Patterns of the other branches to keep (all by default) and to leave out.
+        Patterns of the other branches to keep (all by default) and to leave out; those of the file's other trees are
+        called ``TREE/BRANCH``.
+    storage
+        What the events are written as: ttree, or rntuple, which takes branches of any type.
     compression
         Of the branches, as ``NAME:LEVEL``.
     force
@@ -148,7 +163,7 @@ def compress_file(
             for name, branch in first.branches.items()
             if name in coded or name in counters or _wanted(name, keep, drop)
         }
-        writer = TreeWriter(file, first.tree, _with_new_branches(kept, coders))
+        writer = open_writer(file, first.tree, _with_new_branches(kept, coders), storage)
         ranges = _ranges(sources, entry_start, entry_stop)
         total = sum(end - begin for _, begin, end in ranges)
         done = 0
@@ -165,6 +180,10 @@ def compress_file(
             coder.finish()
         if payload is not None:
             payload.finish()
+        whole = [
+            source for source, begin, _ in ranges if begin == 0
+        ]  # of files cut in pieces the first has them
+        others = copy_other_trees(whole, file, storage, partial(_wanted, keep=keep, drop=drop), step_size)
         stored = b"" if model is None else model.to_bytes(encoder=False)
         header: dict[str, Any] = {
             **_counts(coders, ranges),
@@ -174,7 +193,10 @@ def compress_file(
             "codec": "bounded" if model is None else "latent",
             "tree": first.tree,
             "source": {"format": first.format, "layout": first.layout.name},
-            "branches": [_branch_config(branch) for branch in kept.values()],
+            "storage": storage,
+            "branches": [branch.to_config() for branch in kept.values()],
+            "fields": writer.fields,
+            "other_trees": {other.name: tree_config(other) for other in others},
             "left_out": [name for name in first.branches if name not in kept],
             "unreadable": list(first.unreadable),
             "checksums": writer.digests.crc,
@@ -183,9 +205,8 @@ def compress_file(
         }
         container.write_part(file, container.Part(header, total, stored))
         file.close()
-        for written in (writer, payload.tree if payload else None):
-            if written is not None:
-                check_tree(temporary, written, first.entries_per_step(step_size))
+        for written in (writer, *others, *([payload.tree] if payload else [])):
+            check_tree(temporary, written, first.entries_per_step(step_size))
         with CompressedFile(temporary) as compressed:
             coded_after = compressed.header["bytes"]["compressed"]
         notes = [first.unit_notes[c.name] for c in chosen if c.name in first.unit_notes]
@@ -212,6 +233,7 @@ def decompress_file(
     path: str | Path,
     output: str | Path,
     *,
+    storage: str | None = None,
     compression: str = COMPRESSION,
     force: bool = False,
     step_size: str | int = STEP_SIZE,
@@ -224,7 +246,9 @@ def decompress_file(
     path
         A compressed file, also one that hadd joined of several.
     output
-        The restored ROOT file.
+        The restored ROOT file, or a Parquet file of the events where its name ends in ``.parquet``.
+    storage
+        What the events are written as, ttree or rntuple; as in the compressed file by default.
     compression, force, step_size, progress
         As in `compress_file`.
 
@@ -238,14 +262,28 @@ def decompress_file(
     path, output = Path(path), Path(output)
     if output.exists() and path.exists() and path.samefile(output):
         raise OutputError(f"{output} is the input as well; name another output")
-    with atomic_output(output, force=force) as temporary, CompressedFile(path) as source:
-        with uproot.recreate(temporary, compression=parse_compression(compression)) as file:
-            writer = TreeWriter(file, source.tree, source.original_branches)
-            for arrays in source.iterate_checked(step_size):
-                writer.extend(arrays)
-                if progress is not None:
-                    progress(writer.num_entries, source.num_entries)
-        check_tree(temporary, writer, source.entries_per_step(step_size))
+    with atomic_output(output, force=force) as temporary, ExitStack() as stack:
+        source = stack.enter_context(CompressedFile(path))
+        branches, written = source.original_branches, []
+        if output.suffix == ".parquet":
+            if storage is not None:
+                raise ConfigError(f"--format is of ROOT files; {output.name} is Parquet")
+            parquet = ParquetWriter(temporary, branches, compression=compression)
+            writer: Writer = stack.enter_context(parquet)
+            close = parquet.close
+        else:
+            file = stack.enter_context(uproot.recreate(temporary, compression=parse_compression(compression)))
+            kind = storage or source.storage
+            writer = open_writer(file, source.tree, branches, kind)
+            written = restore_other_trees(source, partial(open_writer, file, storage=kind), step_size)
+            close = file.close
+        for arrays in source.iterate_checked(step_size):
+            writer.extend(arrays)
+            if progress is not None:
+                progress(writer.num_entries, source.num_entries)
+        close()
+        for tree in (writer, *written):
+            check_tree(temporary, tree, source.entries_per_step(step_size))
         events, jets = source.num_entries, source.header["jets"]
     return DecompressionSummary(events, jets, path.stat().st_size, output.stat().st_size)
 
@@ -358,8 +396,3 @@ def _check_alike(first: Source, other: Source) -> None:
         differing = sorted({*first.branches.items()} ^ {*other.branches.items()}, key=lambda item: item[0])
         what = f"branch {differing[0][0]!r}" if differing else f"tree {other.tree!r}"
         raise InputError(f"{first.path} and {other.path} cannot be joined: {what} is not the same in both")
-
-
-def _branch_config(branch: Branch) -> list[Any]:
-    assert branch.dtype is not None  # TreeWriter refused the others
-    return [branch.name, branch.dtype.str, branch.jagged, branch.counter, list(branch.shape)]

@@ -173,6 +173,7 @@ class Quantized:
         return cls(empty, dtype, grid, shift, circle, repeated, places, exceptions, stored)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # NaNs of any bits, and sums of the largest values
 def quantize(
     name: str, values: NDArray[Any], bound: Bound, shifts: Floats, edges: tuple[float, ...] = ()
 ) -> Quantized:
@@ -259,6 +260,7 @@ def quantize(
     return column if len(column.exceptions) <= _MOST_EXCEPTIONS * len(values) else _exact(values)
 
 
+@np.errstate(invalid="ignore")
 def violations(
     name: str, original: NDArray[Any], restored: NDArray[Any], bound: Bound, edges: tuple[float, ...] = ()
 ) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ import pickle
 import pickletools
 from typing import TYPE_CHECKING, Any, Self
 
+import awkward as ak
 import numpy as np
 
 from hepae.errors import InputError
@@ -59,8 +60,21 @@ class _Dtype(_Recorded):
     """Stands for a numpy dtype: a plain number, a text or an object, in the byte order of its state."""
 
     def resolve(self) -> np.dtype[Any]:
-        """Give the numpy dtype, or refuse it: a structure or a subarray has no place in a table."""
+        """Give the numpy dtype: of a number, a text, an object, or a structure or subarray of these."""
         kind = self.args[0] if self.args else None
+        if isinstance(self.state, tuple) and len(self.state) > 5:
+            _, _, subarray, names, fields, itemsize = self.state[:6]
+            if subarray is not None:
+                return np.dtype((subarray[0].resolve(), subarray[1]))
+            if names is not None:
+                members = [fields[name] for name in names]
+                structure = {
+                    "names": [str(name) for name in names],
+                    "formats": [member[0].resolve() for member in members],
+                    "offsets": [member[1] for member in members],
+                    "itemsize": itemsize,
+                }
+                return np.dtype(structure)  # type: ignore[call-overload, no-any-return]
         if not isinstance(kind, str) or not (kind in ("O", "O8") or kind[:1] in "biufSU"):
             raise pickle.UnpicklingError(f"dtype {kind!r}")
         order = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "="
@@ -156,6 +170,18 @@ _ALLOWED: dict[str, Callable[..., Any]] = {
     "pyarrow.lib.type_for_alias": _Recorded,
     "pyarrow.lib.py_buffer": _Recorded,
     "numpy.ndarray": _inert,
+    **{
+        f"numpy.{name}": _inert
+        for name in (
+            "record",
+            "recarray",
+            "rec.recarray",
+            "core.records.recarray",
+            "_core.records.recarray",
+            "core.records.record",
+            "_core.records.record",
+        )
+    },
     "numpy.dtype": _Dtype,
     "builtins.slice": slice,
     "__builtin__.slice": slice,
@@ -220,8 +246,58 @@ def _frame_columns(frame: _Frame) -> dict[str, NDArray[Any]]:
     return {names[i]: columns[i] for i in sorted(columns)}
 
 
-def read_pickle(path: Path) -> dict[str, NDArray[Any]]:
-    """Read the numeric columns of a pickled pandas DataFrame.
+def _columns(table: object, size: int) -> dict[str, NDArray[Any] | ak.Array] | None:
+    """Columns of a frame, of an array with named fields, or of a dict of arrays; None of anything else."""
+    if isinstance(table, _Frame):
+        found = _frame_columns(table)
+    elif isinstance(table, (_Array, np.ndarray)) and (array := _plain(table)).dtype.names:
+        found = {name: array[name] for name in array.dtype.names}
+    elif isinstance(table, dict) and all(isinstance(name, str) for name in table):
+        found = {name: _column(values) for name, values in table.items()}
+    else:
+        return None
+    if len({len(column) for column in found.values()}) > 1:
+        raise pickle.UnpicklingError("columns of different length")
+    # The same array may be named any number of times: what is copied must not outgrow the file.
+    if sum(column.nbytes for column in found.values()) > 8 * size:
+        raise pickle.UnpicklingError("columns larger than the file")
+    return {
+        name: _lists(column, size) if column.dtype.hasobject else column for name, column in found.items()
+    }
+
+
+def _column(values: object) -> NDArray[Any]:
+    """Column of a dict: an array, or a list of numbers or of lists."""
+    if isinstance(values, list):
+        if all(type(value) in (bool, int, float) for value in values):
+            return np.array(values)
+        array = np.empty(len(values), object)
+        array[:] = values
+        return array
+    found = _plain(values)
+    if not isinstance(found, np.ndarray):
+        raise pickle.UnpicklingError("a column that is no array")
+    return found
+
+
+def _lists(column: NDArray[Any], size: int) -> NDArray[Any] | ak.Array:
+    """Lists of numbers, one a row; the column as it is where it holds anything else."""
+    if not all(isinstance(value, (list, _Array, np.ndarray)) for value in column):
+        return column
+    rows = [_column(value) for value in column]
+    if any(row.ndim != 1 or row.dtype.kind not in "biuf" for row in rows) or not rows:
+        return column
+    if sum(row.nbytes for row in rows) > 8 * size:
+        raise pickle.UnpicklingError("columns larger than the file")
+    dtype = (
+        np.result_type(*(row.dtype for row in rows if row.size)) if any(row.size for row in rows) else float
+    )
+    flat = np.concatenate([row.astype(dtype) for row in rows])
+    return ak.unflatten(flat, [len(row) for row in rows])
+
+
+def read_pickle(path: Path) -> dict[str, NDArray[Any] | ak.Array]:
+    """Read the numeric columns of a pickled table: a pandas DataFrame, an array with named fields, a dict of arrays.
 
     Parameters
     ----------
@@ -230,34 +306,43 @@ def read_pickle(path: Path) -> dict[str, NDArray[Any]]:
 
     Returns
     -------
-    dict of str to numpy array of shape (rows,)
-        The columns in the frame's order, in their stored types (float16, which no TTree holds, as float32).
+    dict of str to array of shape (rows, ...)
+        The columns in the table's order, in their stored types (float16, which no TTree holds, as float32); awkward
+        arrays where the rows hold lists.
 
     Raises
     ------
     InputError
         If the pickle names anything but the parts of a table (the error says what), is damaged, or holds
-        something else than a DataFrame of numbers.
+        something else than a table of numbers.
     """
     data = path.read_bytes()
     try:
         _check_sizes(data)
-        table = _AllowListed(io.BytesIO(data)).load()
-        columns = _frame_columns(table) if isinstance(table, _Frame) else None
+        columns = _columns(_AllowListed(io.BytesIO(data)).load(), len(data))
     # A damaged or hostile pickle makes Python's unpickler and the code above raise nearly anything.
     except Exception as error:  # noqa: BLE001
-        reason = str(error) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"cannot read the pickle {path}: {reason}; hepae reads pickled pandas DataFrames"
+            f"cannot read the pickle {path}: {reason}; hepae reads pickled pandas DataFrames, arrays with named fields "
+            "and dicts of arrays"
         ) from None
     if columns is None:
-        raise InputError(f"the pickle {path} holds no pandas DataFrame; save one with DataFrame.to_pickle")
+        raise InputError(
+            f"the pickle {path} holds no pandas DataFrame, array with named fields or dict of arrays; save one with "
+            "DataFrame.to_pickle"
+        )
     for name, column in columns.items():
-        if column.dtype.kind not in "biuf" or column.dtype.itemsize > 8:
+        if isinstance(column, np.ndarray) and (column.dtype.kind not in "biuf" or column.dtype.itemsize > 8):
             raise InputError(
                 f"column {name!r} of {path} is not numeric ({column.dtype}); drop it before pickling"
             )
-    return {name: np.ascontiguousarray(column, _native(column.dtype)) for name, column in columns.items()}
+    return {
+        name: np.ascontiguousarray(column, _native(column.dtype))
+        if isinstance(column, np.ndarray)
+        else column
+        for name, column in columns.items()
+    }
 
 
 def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:

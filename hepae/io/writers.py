@@ -1,4 +1,4 @@
-"""Jets and passed-through branches to ROOT: streamed, checked, and under their name only when complete."""
+"""Jets and passed-through branches to ROOT and Parquet: streamed, checked, under their name only when complete."""
 
 from __future__ import annotations
 
@@ -7,22 +7,32 @@ import os
 import re
 import tempfile
 import zlib
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import awkward as ak
 import numpy as np
 import uproot
 
-from hepae.errors import ConfigError, OutputError
-from hepae.io.readers import steps
+from hepae.errors import ConfigError, InputError, OutputError
+from hepae.io.ntuples import tuple_fields
+from hepae.io.sources import steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from numpy.typing import NDArray
+
     from hepae.io.layouts import Branch
 
 COMPRESSION = "zstd:5"
+
+SMALLEST = "lzma:9"
+"""For what is small and compresses well: 60 000 counters take 26.7 kB, with ZSTD 29.1 kB at best, 43.8 kB at level 5."""
+
+STORAGES = ("ttree", "rntuple")
+"""What a ROOT file can hold branches as; `open_writer` makes either."""
 
 
 def parse_compression(text: str) -> Any:
@@ -73,22 +83,102 @@ class Digests:
     """Checksum of each branch's values, the same however its entries are cut into chunks."""
 
     def __init__(self) -> None:
-        self.crc: dict[str, tuple[int, int]] = {}
-        """Of the lists' lengths (0 where there are none) and of the values, by branch name."""
+        self.crc: dict[str, tuple[int, ...]] = {}
+        """Of the lists' lengths (0 where there are none, one for each level of lists) and of the values, by name."""
 
     def update(self, arrays: Mapping[str, ak.Array]) -> None:
         """Take in a chunk of arrays by branch name."""
         for name, array in arrays.items():
-            lengths, values = self.crc.get(name, (0, 0))
+            *before, values = self.crc.get(name, (0, 0))
             layout = ak.to_layout(array)
-            if layout.is_list and not layout.is_regular:
-                lengths = zlib.crc32(ak.to_numpy(ak.num(layout)).astype("<i8"), lengths)
-            flat = np.ascontiguousarray(ak.to_numpy(ak.flatten(layout, axis=None)))
-            values = zlib.crc32(flat.astype(flat.dtype.newbyteorder("<"), copy=False).data.cast("B"), values)
-            self.crc[name] = lengths, values
+            level = 0
+            while layout.is_list or layout.is_option:
+                if layout.is_option:
+                    layout = layout.project()
+                elif layout.is_regular:
+                    layout = layout.content[: layout.length * layout.size]
+                else:
+                    offsets, layout = _offsets(layout)
+                    before += [0] * (level + 1 - len(before))
+                    before[level] = zlib.crc32(np.diff(offsets).astype("<i8").data, before[level])
+                    level += 1
+            flat = np.ascontiguousarray(ak.to_numpy(layout))
+            flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False).reshape(-1)
+            self.crc[name] = (*before, zlib.crc32(flat.data.cast("B"), values))
 
 
-class TreeWriter:
+def _offsets(layout: Any) -> tuple[NDArray[np.int64], Any]:
+    """Offsets of a layout's lists, and its content cut to what they span."""
+    lists = layout.to_ListOffsetArray64(start_at_zero=False)
+    offsets: NDArray[np.int64] = np.asarray(lists.offsets)
+    return offsets, lists.content[offsets[0] : offsets[-1]]
+
+
+class Writer(ABC):
+    """Branches written chunk by chunk, into any storage.
+
+    Parameters
+    ----------
+    name
+        Name of the tree.
+    branches
+        Its branches in order.
+    """
+
+    def __init__(self, name: str, branches: Iterable[Branch]):
+        self.name = name
+        self.branches = {branch.name: branch for branch in branches}
+        self.digests = Digests()
+        self.num_entries = 0
+        counted: dict[str, list[str]] = {}
+        for branch in self.branches.values():
+            if branch.jagged:
+                counted.setdefault(branch.counter or f"n{branch.name}", []).append(branch.name)
+        self._counted = counted
+        """Jagged branches by the counter that they share."""
+        self.fields: dict[str, str] = {}
+        """Names in the file of the branches that the storage calls otherwise."""
+
+    def extend(self, arrays: Mapping[str, ak.Array]) -> None:
+        """Write a chunk: one array of equal length for each branch.
+
+        Raises
+        ------
+        InputError
+            If a counter says something else than the lists that it counts.
+        """
+        arrays = {name: arrays[name] for name in self.branches}
+        length = len(next(iter(arrays.values()), ()))
+        if length == 0:  # ROOT misreads a tree that was extended by nothing
+            return
+        self._check_counters(arrays)
+        self._write(arrays)
+        self.digests.update({name: array for name, array in arrays.items() if name not in self._counted})
+        self.num_entries += length
+
+    def _check_counters(self, arrays: Mapping[str, ak.Array]) -> None:
+        for counter, names in self._counted.items():
+            first = (
+                np.asarray(arrays[counter]) if counter in arrays else ak.to_numpy(ak.num(arrays[names[0]]))
+            )
+            for name in names if counter in arrays else names[1:]:
+                if not np.array_equal(first, ak.to_numpy(ak.num(arrays[name]))):
+                    other = counter if counter in arrays else names[0]
+                    raise InputError(
+                        f"branch {name!r} of tree {self.name!r} has lists of another length than {other!r} says; leave "
+                        f"one of them out with --drop"
+                    )
+
+    @abstractmethod
+    def _write(self, arrays: Mapping[str, ak.Array]) -> None:
+        """Write a chunk that is not empty."""
+
+    @abstractmethod
+    def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
+        """What has been written, in steps of so many entries, by branch name."""
+
+
+class TreeWriter(Writer):
     """A TTree written chunk by chunk.
 
     Parameters
@@ -100,50 +190,248 @@ class TreeWriter:
     branches
         Its branches in order. A jagged one without a counter gets ``n<name>``; jagged ones that share a counter
         become one set of counted branches, as in NanoAOD.
+    compression
+        Of its branches, where it is not that of the file; counters always have the smallest.
+
+    Raises
+    ------
+    OutputError
+        If a branch is of a type that uproot does not write into a TTree.
     """
 
-    def __init__(self, file: Any, name: str, branches: Iterable[Branch]):
-        self.branches = {branch.name: branch for branch in branches}
+    def __init__(self, file: Any, name: str, branches: Iterable[Branch], *, compression: str | None = None):
+        super().__init__(name, branches)
+        impossible = [b.name for b in self.branches.values() if b.dtype is None or (b.jagged and b.shape)]
+        if impossible:
+            which = ", ".join(impossible[:5]) + (
+                f", and {more} more" if (more := len(impossible) - 5) > 0 else ""
+            )
+            options = " ".join(f"--drop {branch!r}" for branch in impossible[:5])
+            raise OutputError(
+                f"tree {name!r} has branches that a TTree cannot hold ({which}): keep them with --format rntuple, or leave "
+                f"them out with {options}{' …' if more > 0 else ''}"
+            )
+        counters = {branch: counter for counter, names in self._counted.items() for branch in names}
         types: dict[str, Any] = {}
-        counters: dict[str, str] = {}
         for branch in self.branches.values():
-            if branch.dtype is None:
-                raise OutputError(
-                    f"branch {branch.name!r} of tree {name!r} cannot be written into a TTree; leave it out with "
-                    f"--drop {branch.name!r}"
-                )
+            assert branch.dtype is not None
             if branch.jagged:
-                types[branch.name] = f"var * {'bool' if branch.dtype.kind == 'b' else branch.dtype.name}"
-                counters[branch.name] = branch.counter or f"n{branch.name}"
+                types[branch.name] = ak.types.ListType(ak.types.NumpyType(branch.dtype.name))
             else:
                 types[branch.name] = (branch.dtype, branch.shape) if branch.shape else branch.dtype
-        self.added = tuple(dict.fromkeys(c for c in counters.values() if c not in self.branches))
-        self.digests = Digests()
-        self.num_entries = 0
-        self.name = name
+        self.added = tuple(counter for counter in self._counted if counter not in self.branches)
         self._tree = (  # a tree without branches cannot be written, and needs not be: the header knows its entries
             file.mktree(name, types, counter_name=lambda branch: counters.get(branch, f"n{branch}"))
             if types
             else None
         )
+        if self._tree is not None:
+            usual = file.compression if compression is None else parse_compression(compression)
+            smallest = dict.fromkeys(self._counted, parse_compression(SMALLEST))
+            self._tree.compression = {**dict.fromkeys(self.branches, usual), **smallest}
 
-    def extend(self, arrays: Mapping[str, ak.Array]) -> None:
-        """Write a chunk: one array of equal length for each branch."""
-        arrays = {name: arrays[name] for name in self.branches}
-        length = len(next(iter(arrays.values()), ()))
-        if length == 0:  # ROOT misreads a tree that was extended by nothing
-            return
+    def _write(self, arrays: Mapping[str, ak.Array]) -> None:
         assert self._tree is not None
-        self._tree.extend(arrays)
-        self.digests.update({name: array for name, array in arrays.items() if not self._counts(name)})
-        self.num_entries += length
+        # uproot counts the lists itself
+        self._tree.extend({name: array for name, array in arrays.items() if name not in self._counted})
 
-    def _counts(self, name: str) -> bool:
-        """Whether a branch is the counter of others: it comes back as int32, and what it counts is checked itself."""
-        return any(branch.counter == name for branch in self.branches.values())
+    def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
+        """What has been written, in steps of so many entries, by branch name."""
+        with uproot.open(path) as file:
+            tree = file[self.name]
+            branches = {branch.name: branch for branch in tree.branches if branch.name in self.digests.crc}
+            for start, stop in steps(int(tree.num_entries), step):
+                yield {
+                    name: branch.array(entry_start=start, entry_stop=stop, array_cache=None)
+                    for name, branch in branches.items()
+                }
 
 
-def check_tree(path: Path, written: TreeWriter, step: int) -> None:
+class TupleWriter(Writer):
+    """An RNTuple written chunk by chunk: it takes branches of any type; parameters are those of `TreeWriter`.
+
+    Lists know their lengths, so no counters are added. A name may hold no ``.``, which becomes ``:``.
+    """
+
+    added: tuple[str, ...] = ()
+
+    def __init__(self, file: Any, name: str, branches: Iterable[Branch], *, compression: str | None = None):
+        super().__init__(name, branches)
+        unknown = [branch.name for branch in self.branches.values() if not branch.datashape]
+        if unknown:
+            raise OutputError(
+                f"branch {unknown[0]!r} of tree {name!r} is of unknown type; leave it out with --drop {unknown[0]!r}"
+            )
+        self.names: dict[str, str] = {}
+        """Name of the field of each branch."""
+        for branch in self.branches:
+            field = re.sub(r"[./\\\s]", ":", branch)
+            while field in self.names.values():
+                field += ":"
+            self.names[branch] = field
+        self.fields = {branch: field for branch, field in self.names.items() if branch != field}
+        self._forms = {b.name: _form(b) for b in self.branches.values()}
+        form = ak.forms.RecordForm([*self._forms.values()], [*self.names.values()])
+        self._compression = None if compression is None else parse_compression(compression)
+        self._file = file
+        with self._compressed():
+            self._tuple = file.mkrntuple(name, form) if self.branches else None
+
+    @contextlib.contextmanager
+    def _compressed(self) -> Iterator[None]:
+        """Compression of this RNTuple: uproot knows only that of the file."""
+        before = self._file.compression
+        if self._compression is not None:
+            self._file.compression = self._compression
+        try:
+            yield
+        finally:
+            self._file.compression = before
+
+    def _write(self, arrays: Mapping[str, ak.Array]) -> None:
+        assert self._tuple is not None
+        contents = [_of_form(array, self._forms[name]) for name, array in arrays.items()]
+        with self._compressed():
+            self._tuple.extend(ak.Array(ak.contents.RecordArray(contents, [*self.names.values()])))
+
+    def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
+        """What has been written, in steps of so many entries, by branch name."""
+        with uproot.open(path) as file:
+            fields = tuple_fields(file[self.name])
+            for start, stop in steps(int(file[self.name].num_entries), step):
+                yield {
+                    name: fields[self.names[name]].array(entry_start=start, entry_stop=stop, array_cache=None)
+                    for name in self.digests.crc
+                }
+
+
+class ParquetWriter(Writer):
+    """A Parquet file written row group by row group; close it, or use it in a with statement.
+
+    Parameters
+    ----------
+    path
+        The file.
+    branches
+        Its columns in order, of any type.
+    compression
+        As ``NAME:LEVEL``.
+    """
+
+    added: tuple[str, ...] = ()
+
+    def __init__(self, path: Path, branches: Iterable[Branch], *, compression: str = COMPRESSION):
+        import pyarrow.parquet  # late: it takes a while to import
+
+        super().__init__("jets", branches)
+        parse_compression(compression)
+        codec, level = compression.lower().split(":")
+        codec, level = ("gzip", level) if codec == "zlib" else (codec, level)
+        if codec == "lzma":
+            raise ConfigError(f"no compression {compression!r} in Parquet: it has zstd, lz4 and zlib")
+        self._forms = {branch.name: _form(branch) for branch in self.branches.values()}
+        empty = {name: ak.Array(form.length_zero_array()) for name, form in self._forms.items()}
+        self._schema = self._table(empty).schema
+        self._writer = pyarrow.parquet.ParquetWriter(
+            path, self._schema, compression=codec, compression_level=int(level)
+        )
+
+    def _table(self, arrays: Mapping[str, ak.Array]) -> Any:
+        import pyarrow as pa
+
+        columns = {
+            name: ak.to_arrow(ak.Array(_of_form(array, self._forms[name])), extensionarray=False)
+            for name, array in arrays.items()
+        }
+        return pa.table(columns)
+
+    def _write(self, arrays: Mapping[str, ak.Array]) -> None:
+        self._writer.write_table(self._table(arrays))
+
+    def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
+        """What has been written, in steps of so many entries, by branch name."""
+        from hepae.io.tables import ParquetTable
+
+        with ParquetTable(path) as table:
+            for start, stop in steps(table.num_entries, step):
+                yield dict(table.columns(self.digests.crc, start, stop))
+
+    def close(self) -> None:
+        """Write the end of the file."""
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_writer(
+    file: Any,
+    name: str,
+    branches: Iterable[Branch],
+    storage: str = "ttree",
+    *,
+    compression: str | None = None,
+) -> TreeWriter | TupleWriter:
+    """Begin a TTree or an RNTuple in an open file of ``uproot.recreate``; parameters as those of `TreeWriter`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such storage.
+    OutputError
+        If a branch cannot be written into it.
+    """
+    if storage not in STORAGES:
+        raise ConfigError(f"no format {storage!r}: it is one of {', '.join(STORAGES)}")
+    kind = TreeWriter if storage == "ttree" else TupleWriter
+    return kind(file, name, branches, compression=compression)
+
+
+def _form(branch: Branch) -> Any:
+    """Awkward form of a branch; spelt out, as parsing 1500 datashapes takes seconds."""
+    if branch.dtype is None:
+        return ak.forms.from_type(ak.types.from_datashape(branch.type, highlevel=False))
+    form: Any = ak.forms.NumpyForm(branch.dtype.name)
+    for size in reversed(branch.shape):
+        form = ak.forms.RegularForm(form, size)
+    return ak.forms.ListOffsetForm("i64", form) if branch.jagged else form
+
+
+def _of_form(array: ak.Array, form: Any) -> Any:
+    """Layout of an array in exactly this form: one kind of list, no options, the element type."""
+    return _layout_of_form(ak.to_layout(array), form)
+
+
+def _layout_of_form(layout: Any, form: Any) -> Any:
+    if layout.is_option:
+        layout = layout.project()
+    if layout.is_numpy and layout.purelist_depth > 1:
+        layout = layout.to_RegularArray()
+    if form.is_regular:
+        content = layout.content[: layout.length * layout.size]
+        return ak.contents.RegularArray(
+            _layout_of_form(content, form.content),
+            form.size,
+            zeros_length=layout.length,
+            parameters=form.parameters,
+        )
+    if form.is_list:
+        lists = layout.to_ListOffsetArray64(start_at_zero=True)
+        content = lists.content[: lists.offsets[-1]]
+        return ak.contents.ListOffsetArray(
+            lists.offsets, _layout_of_form(content, form.content), parameters=form.parameters
+        )
+    if layout.is_unknown:
+        return ak.contents.NumpyArray(np.zeros(0, form.primitive))
+    return ak.contents.NumpyArray(
+        np.ascontiguousarray(layout.data, form.primitive), parameters=form.parameters
+    )
+
+
+def check_tree(path: Path, written: Writer, step: int) -> None:
     """Read a tree back and compare each branch's checksum with what had been written.
 
     Raises
@@ -151,18 +439,15 @@ def check_tree(path: Path, written: TreeWriter, step: int) -> None:
     OutputError
         If a branch differs.
     """
-    found = Digests()
     if not written.branches:
         return
-    name = written.name
-    with uproot.open(path) as file:
-        tree = file[name]
-        for start, stop in steps(int(tree.num_entries), step):
-            found.update(tree.arrays(list(written.digests.crc), entry_start=start, entry_stop=stop, how=dict))
-        entries = int(tree.num_entries)
+    found, entries = Digests(), 0
+    for arrays in written.read_back(path, step):
+        found.update(arrays)
+        entries += len(next(iter(arrays.values()), ()))
     wrong = [branch for branch, crc in written.digests.crc.items() if found.crc.get(branch) != crc]
-    if wrong or entries != written.num_entries:
+    if wrong or (entries != written.num_entries and written.digests.crc):
         what = f"branches {', '.join(wrong[:5])}" if wrong else f"{entries} of {written.num_entries} entries"
         raise OutputError(
-            f"tree {name!r} reads back differently than it was written ({what}); nothing was written"
+            f"tree {written.name!r} reads back differently than it was written ({what}); nothing was written"
         )

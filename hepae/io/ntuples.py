@@ -1,0 +1,442 @@
+"""TTrees and RNTuples of ROOT files, their objects taken apart into plain branches."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from abc import abstractmethod
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import uproot
+
+from hepae.errors import InputError
+from hepae.io.layouts import Branch, find_layout, vector_names
+from hepae.io.sources import Field, Source, entries_in, plain_branches, reading, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import awkward as ak
+    from numpy.typing import NDArray
+
+HEADER_TREE = "hepae"
+"""Tree of a compressed file that tells it from others."""
+
+_COLLECTIONS = (3, 4)
+"""What TBranchElement says of a TClonesArray and of a collection of C++: the lists of its members are of equal length."""
+
+_TREES = ("TTree", "TNtuple", "TNtupleD")
+
+
+def open_root(path: Path) -> Any:
+    """Open a ROOT file with uproot, unless its end is missing; use it inside `reading`.
+
+    Raises
+    ------
+    InputError
+        If the file is shorter than it says itself.
+    """
+    file = uproot.open(path)
+    missing = file.file.fEND - path.stat().st_size
+    if missing > 0:
+        file.close()
+        raise InputError(f"cannot read {path}: it is truncated, {missing} bytes of its end are missing")
+    return file
+
+
+def open_ntuple(path: Path, *, tree: str | None = None, unit: str | None = None) -> Source:
+    """Open a ROOT file and choose one of its TTrees and RNTuples: by name, else the one with jets.
+
+    Raises
+    ------
+    InputError
+        If there is none, or several could be meant; the error lists them.
+    """
+    with reading(path):
+        file = open_root(path)
+        try:
+            return _choose(path, file, tree, unit)
+        except BaseException:
+            file.close()
+            raise
+
+
+def _choose(path: Path, file: Any, tree: str | None, unit: str | None) -> Source:
+    kinds = file.classnames(recursive=True, cycle=False)
+    trees = {name: kind for name, kind in kinds.items() if kind in _TREES or kind.endswith("RNTuple")}
+    if HEADER_TREE in trees:
+        raise InputError(f"{path} is a compressed file; restore it with: hepae decompress {path} -o OUT.root")
+    if tree is not None:
+        return _source(path, file, trees, _named(path, trees, tree), unit)
+    return _with_jets(path, file, trees, unit)
+
+
+def _named(path: Path, trees: Iterable[str], name: str) -> str:
+    if name not in trees:
+        raise InputError(f"no tree {name!r} in {path}: it has {', '.join(trees) or 'no tree'}")
+    return name
+
+
+def _with_jets(path: Path, file: Any, trees: dict[str, str], unit: str | None) -> Source:
+    if not trees:
+        raise InputError(f"no tree in {path}: hepae reads jets from TTrees and RNTuples")
+    preferred = [name for name in ("Events", "CollectionTree") if name in trees]
+    if preferred or len(trees) == 1:
+        return _source(path, file, trees, next(iter(preferred or trees)), unit)
+    sources = [_source(path, file, trees, name, unit) for name in trees]
+    with_jets = [source for source in sources if find_layout(source.branches).collections]
+    if len(with_jets) != 1:
+        names = ", ".join(source.tree for source in with_jets or sources)
+        what = "several trees with jets" if with_jets else "several trees, none with jets known by its names"
+        raise InputError(f"{what} in {path}: {names}; choose one with --tree")
+    return with_jets[0]
+
+
+def _source(path: Path, file: Any, trees: dict[str, str], name: str, unit: str | None) -> Source:
+    kind = TreeSource if trees[name] in _TREES else TupleSource
+    return kind(path, file, trees, name, unit)
+
+
+def tree_source(path: Path, file: Any, name: str) -> Source:
+    """One tree of an open file as a source, be it of a compressed file."""
+    return _source(path, file, {name: file.classname_of(name)}, name, None)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What the file holds: something that uproot reads, and the plain branches it is taken apart into."""
+
+    name: str
+    branch: Any
+    form: Any
+    counter: str | None = None
+
+
+class NtupleSource(Source):
+    """A TTree or RNTuple of a ROOT file."""
+
+    def __init__(self, path: Path, file: Any, trees: dict[str, str], name: str, unit: str | None):
+        self.path, self.unit, self.file = path, unit, file
+        self.tree, self.trees, self._kinds = name, tuple(trees), trees
+        self._ntuple = file[name]
+        self.num_entries = int(self._ntuple.num_entries)
+        self.branches = {}
+        self._fields: dict[str, tuple[_Stored, Field]] = {}
+        self._parts: dict[int, int] = {}
+        unreadable: list[str] = []
+        for stored in self._stored(unreadable):
+            try:
+                found = list(plain_branches(stored.name, stored.form, stored.counter))
+            except (TypeError, AttributeError):
+                unreadable.append(stored.name)
+                continue
+            self._parts[id(stored)] = len(found)
+            for branch, field in found:
+                self._add(branch, stored, field)
+        self.unreadable = tuple(unreadable)
+        better = vector_names(self.branches)
+        self.branches = {
+            (new := better.get(old, old)): replace(b, name=new) for old, b in self.branches.items()
+        }
+        self._fields = {better.get(name, name): field for name, field in self._fields.items()}
+        self._free_counters()
+
+    def _add(self, branch: Branch, stored: _Stored, field: Field) -> None:
+        name, number = branch.name, 2
+        while name in self.branches:  # a file may have the same name twice
+            name, number = f"{branch.name}_{number}", number + 1
+        self.branches[name] = replace(branch, name=name)
+        self._fields[name] = stored, field
+
+    def _free_counters(self) -> None:
+        """Where nothing in the file counts the lists of an object, their counter must not be another branch."""
+        real = {stored.counter for stored, _ in self._fields.values()}
+        for name, branch in self.branches.items():
+            if branch.counter in self.branches and branch.counter not in real:
+                free = f"{branch.counter}_"
+                while free in self.branches:
+                    free += "_"
+                self.branches[name] = replace(branch, counter=free)
+
+    @abstractmethod
+    def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
+        """What the file holds, with its awkward form; names of what cannot be read are appended to the list."""
+
+    @abstractmethod
+    def _read(self, stored: _Stored, entry_start: int, entry_stop: int) -> ak.Array:
+        """Read entries of one of these."""
+
+    def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
+        """Arrays by branch name, of these entries."""
+        result = {}
+        read: dict[int, ak.Array] = {}
+        for name in names:
+            stored, field = self._fields[name]
+            with reading(self.path):
+                if id(stored) not in read:
+                    try:
+                        read[id(stored)] = self._read(stored, entry_start, entry_stop)
+                    except (MemoryError, NameError, OSError):
+                        raise
+                    except Exception as error:
+                        raise InputError(
+                            f"cannot read branch {name!r} of {self.path}: it is damaged, or of a kind that uproot does "
+                            f"not read ({reason(error)}); leave it out with --drop {name!r}"
+                        ) from error
+                result[name] = field.of(read[id(stored)])
+        return result
+
+    def other_trees(self) -> Iterator[Source]:
+        """Every other tree of the file, as a source of its own; they share the open file."""
+        for name in self.trees:
+            if name != self.tree:
+                with reading(self.path):
+                    yield _source(self.path, self.file, self._kinds, name, self.unit)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+class TreeSource(NtupleSource):
+    """A TTree of a ROOT file."""
+
+    format = "ttree"
+
+    def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
+        top = {branch.name for branch in self._ntuple.branches}
+        seen: Counter[str] = Counter()
+        for branch in self._ntuple.branches:
+            name = _plain_name(branch.name)
+            seen[name] += 1  # a file may have the same name twice
+            if seen[name] > 1:
+                name = f"{name}_{seen[name]}"
+            yield from self._leaves(branch, name, None, top, unreadable)
+
+    def _leaves(
+        self, branch: Any, name: str, counter: str | None, top: set[str], unreadable: list[str]
+    ) -> Iterator[_Stored]:
+        if branch.branches:  # its own values, if any, are the lengths of its members' lists
+            if branch.member("fType", none_if_missing=True) in _COLLECTIONS:
+                counter = next((c for c in (f"{name}_size", f"n{name}") if c in top), f"n{name}")
+            members = {member.name: member for member in branch.branches}
+            for member in branch.branches:
+                own = _plain_name(member.name)
+                nested = own.startswith(f"{branch.name.rstrip('.')}.")
+                last = own[len(branch.name.rstrip(".")) + 1 :] if nested else own
+                other = members.get(member.name.replace("fBits", "fUniqueID"), member)
+                if member.uncompressed_bytes != other.uncompressed_bytes:
+                    # those of objects that others refer to have two bytes more, which uproot does not know
+                    unreadable.append(f"{name}.{last}")
+                    continue
+                yield from self._leaves(member, f"{name.rstrip('.')}.{last}", counter, top, unreadable)
+            return
+        interpretation = self._interpretation(branch)
+        if interpretation is None:
+            unreadable.append(name)
+            return
+        form = interpretation.awkward_form(branch.file)
+        count = branch.count_branch
+        if count is not None and count.name in top:
+            counter = count.name
+        yield _Stored(name, (branch, interpretation), form, counter)
+
+    def _interpretation(self, branch: Any) -> Any:
+        """What uproot makes of a branch, or None; where that is not sure before reading, a little is read."""
+        for interpretation in (_packed_vectors(branch.typename), branch.interpretation):
+            # Whatever uproot has no reader for ends in nearly any error.
+            with contextlib.suppress(Exception):
+                interpretation.awkward_form(branch.file)
+                content = getattr(interpretation, "content", interpretation)
+                plain = isinstance(content, uproot.AsDtype) and content.to_dtype.names is None
+                if not plain and self.num_entries:
+                    branch.array(interpretation, entry_stop=1, array_cache=None)
+                return interpretation
+        return None
+
+    def _read(self, stored: _Stored, entry_start: int, entry_stop: int) -> ak.Array:
+        branch, interpretation = stored.branch
+        return branch.array(interpretation, entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
+
+    def entries_per_step(self, step_size: str | int) -> int:
+        """How many entries take this much memory."""
+        return entries_in(step_size, int(self._ntuple.uncompressed_bytes), self.num_entries)
+
+    def stored_bytes(self, name: str) -> int:
+        """Bytes that a branch takes in the file, compressed; its share, where it is one member of an object."""
+        stored, _ = self._fields[name]
+        return int(stored.branch[0].compressed_bytes) // self._parts[id(stored)]
+
+
+def _packed_vectors(typename: str) -> Any:
+    """How ROOT writes whole LorentzVectors, one or a vector of them, into one branch: a header of 10 bytes before each.
+
+    uproot 5.7 takes their headers to be shorter, so that its values of single ones are wrong.
+    """
+    match = re.fullmatch(
+        r"(std::|)(vector<|)ROOT::Math::LorentzVector<ROOT::Math::(\w+)<(double|float)> ?> ?>?", typename
+    )
+    members = {
+        "PtEtaPhiE4D": ("fPt", "fEta", "fPhi", "fE"),
+        "PtEtaPhiM4D": ("fPt", "fEta", "fPhi", "fM"),
+        "PxPyPzE4D": ("fX", "fY", "fZ", "fT"),
+        "PxPyPzM4D": ("fX", "fY", "fZ", "fM"),
+    }
+    if match is None or match[3] not in members:
+        return None
+    number = np.dtype(">f8" if match[4] == "double" else ">f4")
+    stored = np.dtype(
+        {
+            "names": [f"fCoordinates.{member}" for member in members[match[3]]],
+            "formats": [number] * 4,
+            "offsets": [10 + i * number.itemsize for i in range(4)],
+            "itemsize": 10 + 4 * number.itemsize,
+        }
+    )
+    vectors = uproot.AsDtype(stored)
+    return uproot.AsJagged(vectors, header_bytes=16) if match[2] else vectors
+
+
+def _plain_name(name: str) -> str:
+    """Name of a branch without the sizes of its arrays, ``Jet.Tau`` of ``Jet.Tau[5]``."""
+    return re.sub(r"(\[[^\]]*\])+$", "", name)
+
+
+def tuple_fields(ntuple: Any) -> dict[str, Any]:
+    """Fields of an RNTuple by name.
+
+    uproot looks for the members of each field among all fields, which takes 7 s for NanoAOD; here they are found at once.
+    """
+    children: dict[int, list[Any]] = {}
+    for i, record in enumerate(ntuple.field_records):
+        if record.parent_field_id != i:
+            children.setdefault(record.parent_field_id, []).append(ntuple.all_fields[i])
+
+    def members(number: int) -> list[Any]:
+        found = children.get(number, [])
+        return [m for f in found for m in (members(f.field_id) if f.is_anonymous else [f])]
+
+    for field in ntuple.all_fields:
+        field._fields = members(field.field_id)
+    return {field.name: field for field in ntuple.fields}
+
+
+class TupleSource(NtupleSource):
+    """An RNTuple of a ROOT file."""
+
+    format = "rntuple"
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self._find_counters()
+
+    def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
+        fields = tuple_fields(self._ntuple)
+        forms = {}
+        for name, field in fields.items():
+            # NanoAOD of before ROOT 6.34 has the lists of an object in one collection and shows each under its name
+            if (
+                name.startswith("_")
+                and field.fields
+                and all(member.name in fields for member in field.fields)
+            ):
+                continue
+            # Whatever uproot has no reader for ends in nearly any error.
+            try:
+                forms[name] = field.to_akform()[0].content(name)
+            except Exception:  # noqa: BLE001
+                unreadable.append(name)
+        counters = {}
+        for name, form in forms.items():
+            key = getattr(form, "form_key", None) or ""
+            if key.endswith("-cardinality"):
+                counters[key.removesuffix("-cardinality")] = name
+        for name, form in forms.items():
+            yield _Stored(name, fields[name], form, counters.get(form.form_key or ""))
+
+    def _read(self, stored: _Stored, entry_start: int, entry_stop: int) -> ak.Array:
+        return stored.branch.array(entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
+
+    @cached_property
+    def _column_bytes(self) -> NDArray[np.int64]:
+        with reading(self.path):
+            return _column_bytes(self._ntuple)
+
+    def entries_per_step(self, step_size: str | int) -> int:
+        """How many entries take this much memory."""
+        return entries_in(step_size, int(self._column_bytes[:, 0].sum()), self.num_entries)
+
+    def stored_bytes(self, name: str) -> int:
+        """Bytes that a field takes in the file, compressed; its share, where it is one member of an object."""
+        stored, _ = self._fields[name]
+        return int(self._column_bytes[_columns(stored.form), 1].sum()) // self._parts[id(stored)]
+
+
+def _column_bytes(ntuple: Any) -> NDArray[np.int64]:
+    """Bytes of each column of an RNTuple in memory and in the file."""
+    records = ntuple.column_records
+    total = np.zeros((len(records), 2), np.int64)
+    for cluster in ntuple.page_link_list:
+        for i, column in enumerate(cluster):
+            for page in column.pages:
+                total[i] += page.num_elements * records[i].nbits // 8, page.locator.num_bytes
+    return total
+
+
+def _columns(form: Any) -> list[int]:
+    """Numbers of the columns that a field's form is made of."""
+    return sorted({int(number) for number in re.findall(r'"column-(\d+)', form.to_json())})
+
+
+class WrittenTree:
+    """A TTree or RNTuple that `io.writers` wrote: its branches are plain and are read as they are.
+
+    Parameters
+    ----------
+    file
+        The open file.
+    name
+        Name of the tree.
+    fields
+        Names in the file of those branches that the storage calls otherwise.
+    """
+
+    def __init__(self, file: Any, name: str, fields: Mapping[str, str] | None = None):
+        self._ntuple = file[name]
+        self.storage = "ttree" if file.classname_of(name) in _TREES else "rntuple"
+        self.num_entries = int(self._ntuple.num_entries)
+        found = (
+            {branch.name: branch for branch in self._ntuple.branches}
+            if self.storage == "ttree"
+            else tuple_fields(self._ntuple)
+        )
+        self._branches = {**found, **{branch: found[field] for branch, field in (fields or {}).items()}}
+
+    def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
+        """Arrays by branch name, of these entries."""
+        return {
+            name: self._branches[name].array(entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
+            for name in names
+        }
+
+    @property
+    def uncompressed_bytes(self) -> int:
+        """Bytes of all branches in memory."""
+        if self.storage == "ttree":
+            return int(self._ntuple.uncompressed_bytes)
+        return int(_column_bytes(self._ntuple)[:, 0].sum())
+
+    def stored_bytes(self, names: Iterable[str]) -> int:
+        """Bytes that branches take in the file, compressed."""
+        if self.storage == "ttree":
+            return sum(int(self._branches[name].compressed_bytes) for name in names)
+        columns = _column_bytes(self._ntuple)[:, 1]
+        return sum(
+            int(columns[_columns(self._branches[n].to_akform()[0].content(self._branches[n].name))].sum())
+            for n in names
+        )

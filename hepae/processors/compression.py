@@ -1,0 +1,248 @@
+"""Compression of a fileset as a coffea job: one file a chunk, then one a dataset."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import pickle
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coffea.processor import ProcessorABC
+
+from hepae.codecs.compressed import CompressedFile
+from hepae.codecs.files import compress_file
+from hepae.codecs.joining import join_files
+from hepae.errors import InputError, OutputError
+from hepae.io.readers import open_source
+from hepae.io.writers import COMPRESSION, atomic_output
+from hepae.processors.executors import one_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hepae.codecs.bounded import BoundedCodec
+    from hepae.codecs.latent import LatentCodec
+
+    Manifest = Mapping[str, set["Part"]]
+    """Parts by dataset."""
+    Fileset = Mapping[str, Any]
+    """What a coffea Runner takes: files by dataset, as a list or by name with their tree."""
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """A chunk of a file that was compressed: entries start to stop of a tree, and the jets among them.
+
+    ``name`` is that of the compressed file in the job's folder.
+    """
+
+    filename: str
+    tree: str
+    start: int
+    stop: int
+    name: str
+    jets: int
+
+
+class CompressionProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
+    """Compress the chunks of a fileset, each into a file of its own; `merge` makes one file a dataset of them.
+
+    A file's name says what is in it, and it appears when it is complete: a chunk that is processed twice, because it failed or
+    its worker was killed, leaves the same file. What counts is the manifest, not what lies in the folder.
+
+    Parameters
+    ----------
+    codec
+        What codes the jets, as for `hepae.compress_file`.
+    folder
+        Where the chunks' files are written; all workers and the client see it under this name.
+    options
+        ``collection``, ``unit``, ``keep`` and ``drop``, as for `hepae.compress_file`.
+
+    Examples
+    --------
+    Run it with any schema; BaseSchema takes every file::
+
+        job = CompressionProcessor(hepae.BoundedCodec(), "parts")
+        manifest = Runner(IterativeExecutor(), schema=BaseSchema)(fileset, job, treename="Events")
+        merge(manifest, fileset, "parts", "compressed", treename="Events")
+    """
+
+    def __init__(self, codec: BoundedCodec | LatentCodec, folder: str | Path, **options: Any):
+        self.folder = Path(folder).absolute()
+        self.options = options
+        # The processor is unpickled for every chunk; what it carries is unpickled once a process.
+        self._codec = pickle.dumps(codec)
+        self._job = hashlib.sha256(self._codec + json.dumps(options, sort_keys=True).encode()).hexdigest()
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def process(self, events: Any) -> dict[str, set[Part]]:
+        """Compress one chunk.
+
+        Returns
+        -------
+        dict
+            By dataset, the set of this part.
+        """
+        chunk = events.metadata
+        start, stop = int(chunk["entrystart"]), int(chunk["entrystop"])
+        what = [chunk[key] for key in ("dataset", "filename", "treename", "fileuuid")]
+        digest = hashlib.sha256(json.dumps([*what, start, stop, self._job]).encode()).hexdigest()
+        name = f"{file_name(chunk['dataset'])}_{digest[:24]}.root"
+        codec = _unpickled(self._codec)
+        with one_thread():
+            summary = compress_file(
+                chunk["filename"],
+                self.folder / name,
+                codec,
+                tree=chunk["treename"],
+                entry_start=start,
+                entry_stop=stop,
+                force=True,
+                **self.options,
+            )
+        part = Part(chunk["filename"], chunk["treename"], start, stop, name, summary.jets)
+        return {chunk["dataset"]: {part}}
+
+    def postprocess(self, accumulator: Any) -> Any:
+        """Nothing is left to do: the manifest is complete."""
+        return accumulator
+
+
+def merge(
+    manifest: Manifest,
+    fileset: Fileset,
+    folder: str | Path,
+    output: str | Path,
+    *,
+    treename: str | None = None,
+    compression: str = COMPRESSION,
+    force: bool = False,
+) -> dict[str, Path]:
+    """Make one compressed file a dataset, ``output/DATASET.root``, of the parts that a `CompressionProcessor` wrote.
+
+    The events stand in it in the order of the fileset. Parts are checked against their checksums, and against the files of the
+    fileset: no entry may be missing, none there twice.
+
+    Parameters
+    ----------
+    manifest
+        What the job returned.
+    fileset, treename
+        What the job ran over.
+    folder
+        Where its files are.
+    output
+        Folder of the merged files; it is made where there is none.
+    compression
+        Of the branches, as ``NAME:LEVEL``.
+    force
+        Replace existing outputs.
+
+    Returns
+    -------
+    dict
+        The file of each dataset.
+
+    Raises
+    ------
+    InputError
+        If the parts are not all of the fileset, or do not go together.
+    OutputError
+        If an output exists or cannot be written.
+    """
+    folder, output = Path(folder), Path(output)
+    chosen = {
+        dataset: _in_order(dataset, manifest.get(dataset, set()), files)
+        for dataset, files in files_of(fileset, treename).items()
+    }
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {output}: {error.strerror}") from None
+    written = {}
+    for dataset, parts in chosen.items():
+        path = output / f"{file_name(dataset)}.root"
+        with atomic_output(path, force=force) as temporary:
+            join_files([folder / part.name for part in parts], temporary, compression=compression, force=True)
+            with CompressedFile(temporary) as file:
+                found = file.num_entries, file.header["jets"]
+            expected = sum(part.stop - part.start for part in parts), sum(part.jets for part in parts)
+            if found != expected:
+                raise OutputError(
+                    f"{path} would have {found[0]} events and {found[1]} jets instead of {expected[0]} and {expected[1]}; "
+                    "nothing was written"
+                )
+        written[dataset] = path
+    return written
+
+
+def files_of(fileset: Fileset, treename: str | None = None) -> dict[str, dict[str, str]]:
+    """Files of each dataset in order, with their tree.
+
+    Raises
+    ------
+    InputError
+        If a file's tree is not said.
+
+    Examples
+    --------
+    >>> files_of({"dijets": {"files": {"a.root": "Events"}}, "ttbar": ["b.root"]}, "CollectionTree")
+    {'dijets': {'a.root': 'Events'}, 'ttbar': {'b.root': 'CollectionTree'}}
+    """
+    found = {}
+    for dataset, entry in fileset.items():
+        described = isinstance(entry, dict)
+        files = entry["files"] if described else entry
+        tree = entry.get("treename", treename) if described else treename
+        if tree is None and not isinstance(files, dict):
+            raise InputError(
+                f"which tree of the files of {dataset}? Give the fileset a 'treename', or --tree"
+            )
+        found[dataset] = {file: tree or files[file] for file in files}
+    return found
+
+
+def file_name(dataset: str) -> str:
+    """A dataset's name as that of a file.
+
+    >>> file_name("/JetHT/Run2018A")
+    'JetHT_Run2018A'
+    """
+    return re.sub(r"[^\w.+-]+", "_", dataset).strip("_.") or "dataset"
+
+
+@functools.lru_cache(maxsize=4)
+def _unpickled(data: bytes) -> Any:
+    return pickle.loads(data)
+
+
+def _in_order(dataset: str, parts: Iterable[Part], files: Mapping[str, str]) -> list[Part]:
+    """Parts of a dataset in the order of its files, none missing and none twice."""
+    of_file: dict[str, list[Part]] = {name: [] for name in files}
+    for part in sorted(parts):
+        if part.filename not in of_file:
+            raise InputError(
+                f"the job's parts of {dataset} are of {part.filename}, which the fileset has not"
+            )
+        of_file[part.filename].append(part)
+    for name, tree in files.items():
+        with open_source(name, tree=tree) as source:
+            entries = source.num_entries
+        done = 0
+        for start, stop in [(part.start, part.stop) for part in of_file[name]] + [(entries, entries)]:
+            if start != done:
+                what = (
+                    f"{done} to {start} of {name} are missing"
+                    if start > done
+                    else f"{start} to {done} of {name} are there twice"
+                )
+                raise InputError(
+                    f"entries {what} among the parts of {dataset}: run the job again, without skipping files"
+                )
+            done = stop
+    return [part for name in files for part in of_file[name]]

@@ -1,0 +1,259 @@
+"""NanoEvents of a compressed file with the jets of the original, decoded on first use.
+
+A schema makes NanoEvents of the branches that a file has. `restored` wraps a schema so that it sees the branches of
+the original instead: those that were coded stand among the others in their old order, and whatever the schema builds
+on them (collections, cross references, methods) comes by itself. Where a buffer would be loaded from such a branch,
+its key says to decode it instead.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import itertools
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from weakref import WeakValueDictionary
+
+import awkward as ak
+from coffea.nanoevents import NanoEventsFactory, transforms
+from coffea.nanoevents.util import key_to_tuple, quote, unquote
+
+from hepae.codecs.compressed import CompressedFile
+from hepae.errors import ConfigError, InputError
+from hepae.io.container import is_compressed
+from hepae.processors.executors import decoding
+
+if TYPE_CHECKING:
+    from coffea.nanoevents.schemas import BaseSchema
+
+    from hepae.io.layouts import Branch
+
+    Form = dict[str, Any]
+
+_DECODE = "hepae"
+"""Name of the step in a buffer's key that decodes instead of loading."""
+
+
+def restore(events: Any) -> Any:
+    """Give the jets of a compressed file back to its events; nothing is decoded until a jet's column is touched.
+
+    Then all columns of the collection are decoded at once, of the clusters that overlap these events. The collection keeps what the
+    schema gives it, cross references and methods included. Call it first in a processor, before events are selected
+    or columns added; events of a file that is not compressed come back as they are.
+
+    Parameters
+    ----------
+    events
+        NanoEvents as a coffea Runner or a NanoEventsFactory makes them, of any schema.
+
+    Returns
+    -------
+    NanoEvents
+        Events with the branches of the original file.
+
+    Raises
+    ------
+    InputError
+        If these are no NanoEvents, or some of them were selected already.
+    CodecError
+        On first use, if the payload of these events is damaged.
+    """
+    factory = getattr(events, "attrs", {}).get("@events_factory")
+    if not isinstance(factory, NanoEventsFactory) or "@original_array" in events.attrs:
+        raise InputError(
+            "restore takes events that a coffea Runner or NanoEventsFactory made in virtual or eager mode"
+        )
+    if len(events) != len(factory):
+        raise InputError(
+            f"restore takes all {len(factory)} events of the chunk and got {len(events)}: call it before selecting events"
+        )
+    schema, mapping = factory._schema, factory._mapping
+    if type(type(schema)) is _Restored:
+        return events
+    uuid, treepath, entries = key_to_tuple(factory._partition_key)
+    start, stop = (int(entry) for entry in entries.split("-"))
+    tree = mapping._column_source(uuid, treepath)
+    base_form = mapping._extract_base_form(tree)
+    base_form["typenames"] = tree.typenames()
+    if "metadata" in events.layout.parameters:
+        base_form["parameters"]["metadata"] = dict(events.metadata)
+    chunk = Chunk(tree.file.file_path, uuid, start, stop)
+    if chunk.original is None:
+        return events
+    again = restored(type(schema))(base_form, chunk=chunk)  # type: ignore[arg-type]  # classes are hashable
+    return NanoEventsFactory(again, mapping, factory._partition_key, mode=factory._mode).events()
+
+
+@functools.cache
+def restored(schema: type[BaseSchema]) -> type[BaseSchema]:
+    """Wrap a schema for a coffea Runner, so that an unchanged processor reads compressed files.
+
+    ``Runner(schema=hepae.restored(NanoAODSchema), …)`` gives events as `restore` does. Files that are not compressed
+    are read as ever.
+
+    Parameters
+    ----------
+    schema
+        NanoAODSchema, PHYSLITESchema, BaseSchema or any other.
+
+    Returns
+    -------
+    type
+        A schema of the same behaviour.
+    """
+    names = {
+        "__init__": _build,
+        "__doc__": f"{schema.__name__} of the file that was compressed.",
+        "__module__": __name__,
+        "__dask_capable__": False,  # in dask mode a schema is not told which file it is for
+        "wrapped": schema,
+    }
+    return _Restored(f"Restored{schema.__name__}", (schema,), names)
+
+
+class _Restored(type):
+    """Class of the wrapped schemas; they are pickled by the schema they wrap."""
+
+    wrapped: type[BaseSchema]
+
+    def __reduce__(cls) -> tuple[Any, ...]:
+        return restored, (cls.wrapped,)
+
+
+copyreg.pickle(_Restored, _Restored.__reduce__)  # classes are pickled by name otherwise
+
+
+def _build(schema: Any, base_form: Form, *args: Any, chunk: Chunk | None = None, **kwargs: Any) -> None:
+    """Build a wrapped schema; it keeps the chunk alive, as events keep their schema: with them the decoded jets go."""
+    wrapped = type(schema).wrapped
+    schema.chunk = chunk or Chunk.of_metadata(base_form["parameters"].get("metadata") or {})
+    if schema.chunk.original is None:
+        wrapped.__init__(schema, base_form, *args, **kwargs)
+    else:
+        wrapped.__init__(schema, schema.chunk.original.base_form(base_form), *args, **kwargs)
+        schema.chunk.take_over(schema.form)
+
+
+@dataclass(frozen=True)
+class Original:
+    """What is known of the file that was compressed: its branches in order, and those that were coded with their collection."""
+
+    branches: tuple[Branch, ...]
+    coded: dict[str, str]
+
+    @classmethod
+    @functools.lru_cache(maxsize=128)
+    def of(cls, path: str, uuid: str) -> Self | None:  # noqa: ARG003  # another file of that name has another uuid
+        """Read it of a compressed file; None where the file is not one."""
+        if not is_compressed(Path(path)):
+            return None
+        with CompressedFile(path) as file:
+            coded = {branch: name for name in file.collections for branch in file.coded_branches(name)}
+            return cls(tuple(file.original_branches), coded)
+
+    def base_form(self, found: Form) -> Form:
+        """Form of the original's tree, made of that of the compressed one."""
+        forms = dict(zip(found["fields"], found["contents"], strict=True))
+        for branch in self.branches:
+            if branch.name in self.coded:
+                forms[branch.name] = _form(branch)
+        names = [branch.name for branch in self.branches if branch.name in forms]
+        return {**found, "fields": names, "contents": [forms[name] for name in names]}
+
+
+def _form(branch: Branch) -> Form:
+    """Form that coffea gives to a branch: lists or numbers, with keys to load them by."""
+    assert branch.dtype is not None
+    key = f"{branch.name},!load"
+    numbers = {
+        "class": "NumpyArray",
+        "primitive": branch.dtype.name,
+        "inner_shape": list(branch.shape),
+        "parameters": {},
+    }
+    if not branch.jagged:
+        return {**numbers, "form_key": quote(key)}
+    content = {**numbers, "form_key": quote(f"{key},!content")}
+    return {"class": "ListOffsetArray", "offsets": "i64", "content": content, "form_key": quote(key)}
+
+
+class Chunk:
+    """A range of events of a file; coded branches are decoded on first use, all of a collection at once.
+
+    Parameters
+    ----------
+    path, uuid
+        The file, and its identity as ROOT has it.
+    start, stop
+        Its events.
+    """
+
+    _alive: ClassVar[WeakValueDictionary[str, Chunk]] = WeakValueDictionary()
+
+    def __init__(self, path: str, uuid: str, start: int, stop: int):
+        self.path, self.uuid, self.start, self.stop = path, uuid, start, stop
+        # A key's steps are separated by commas.
+        self.token = ":".join(urllib.parse.quote(str(part), safe="") for part in (path, uuid, start, stop))
+        self.original = Original.of(path, uuid)
+        self._decoded: dict[str, dict[str, ak.Array]] = {}
+        self._alive[self.token] = self
+
+    @classmethod
+    def of_metadata(cls, metadata: dict[str, Any]) -> Self:
+        """Find it in the metadata that a Runner gives.
+
+        Raises
+        ------
+        ConfigError
+            If they do not say the file.
+        """
+        try:
+            file, entries = (metadata["filename"], metadata["fileuuid"]), ("entrystart", "entrystop")
+            return cls(*file, *(int(metadata[name]) for name in entries))
+        except KeyError as error:
+            raise ConfigError(
+                f"a restored schema needs to know the file: metadata has no {error.args[0]!r}. A coffea Runner says it; "
+                "with NanoEventsFactory.from_root alone use hepae.restore(events)"
+            ) from None
+
+    @classmethod
+    def of_token(cls, token: str) -> Chunk:
+        """Give the chunk that a buffer's key names, anew if its events are gone."""
+        path, uuid, start, stop = (urllib.parse.unquote(part) for part in token.split(":"))
+        return cls._alive.get(token) or cls(path, uuid, int(start), int(stop))
+
+    def take_over(self, form: Form) -> None:
+        """Change all keys in a form that load a coded branch: they decode this chunk."""
+        assert self.original is not None
+        if form.get("form_key"):
+            steps = unquote(form["form_key"]).split(",")
+            for i, (name, step) in enumerate(itertools.pairwise(steps)):
+                if step == "!load" and name in self.original.coded:
+                    steps[i : i + 2] = [f"{self.token}|{name}", f"!{_DECODE}"]
+            form["form_key"] = quote(",".join(steps))
+        contents = form["contents"] if "contents" in form else [form["content"]] if "content" in form else []
+        for content in contents:
+            self.take_over(content)
+
+    def array(self, branch: str) -> ak.Array:
+        """Give a coded branch in the type and unit of the original; the first of a collection decodes them all."""
+        assert self.original is not None
+        collection = self.original.coded[branch]
+        if collection not in self._decoded:
+            with CompressedFile(self.path) as file, decoding(file):
+                self._decoded[collection] = file.arrays(collection, self.start, self.stop)
+        return self._decoded[collection][branch]
+
+
+def _decode(stack: list[Any]) -> None:
+    """Step of a buffer's key, as coffea's transforms are: the name of a coded branch is replaced by its array."""
+    token, _, name = stack.pop().partition("|")
+    layout = ak.to_layout(Chunk.of_token(token).array(name))
+    stack.append(ak.Array(layout.to_ListOffsetArray64(True) if layout.is_list else layout))
+
+
+# coffea looks the steps of a key up by their names in this module.
+setattr(transforms, _DECODE, _decode)

@@ -1,0 +1,184 @@
+"""The benchmarks of ``analysis``, each on little input: what must hold whatever the machine."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+from click.testing import CliRunner
+
+import hepae
+from hepae.bounds import Bound, Bounds
+
+pytest.importorskip("pysz", reason="the benchmarks compare with SZ3 (extra bench)")
+pytest.importorskip("zfpy", reason="the benchmarks compare with zfp (extra bench)")
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Import a script or module of ``analysis`` by its name."""
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "analysis")
+    return importlib.import_module
+
+
+def run(command, *arguments):
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def few(script, sample):
+    """Jets of the bundled sample's first events, at the standard bounds."""
+    jets = script("benchmarks.jets")
+    columns, counts = jets.read(sample, jets.FOUR)
+    counts = counts[:6000]
+    bounds = Bounds.parse(script("benchmark_rate").BOUNDS["standard"]).in_unit("GeV")
+    return jets.Jets({name: values[: counts.sum()] for name, values in columns.items()}, counts, bounds)
+
+
+@pytest.fixture
+def small_file(few, make_tree):
+    """The first 500 events in a file, with the number of the event beside them."""
+    arrays = {f"Jet_{name}": few.listed(values)[:500] for name, values in few.columns.items()}
+    return make_tree({"event": np.arange(500), **arrays}, counters=dict.fromkeys(arrays, "nJet"))
+
+
+def test_every_way_holds_the_bounds_and_ours_is_smallest(script, few, codec):
+    measure = script("benchmarks.measuring").measure
+    ways = script("benchmark_rate").ways(few, codec)
+    measured = {name: measure(store, few) for name, (_, store) in ways.items()}
+    promising = [name for name, (promise, _) in ways.items() if promise != "nothing"]
+    assert len(promising) == 14
+    assert {name: measured[name].beyond for name in promising} == dict.fromkeys(promising, 0.0)
+    assert measured["latents, 10 bits, ROOT, ZSTD-9"].beyond > 0.5
+    sizes = {name: found.size for name, found in measured.items()}
+    assert min(sizes, key=sizes.get) == "hepae, payload"
+    assert sizes["SZ3"] < sizes["truncated, ROOT, LZMA-9"] < sizes["as it is, ROOT, LZMA-9"]
+    assert sizes["hepae, whole file"] < 0.8 * sizes["truncated, ROOT, LZMA-9"]
+
+
+def test_beyond_finds_what_breaks_a_bound(script):
+    beyond = script("benchmarks.jets").beyond
+    angle, half = Bound(absolute=0.01), np.float32(np.pi)
+    original = np.array([half, 1, 1, np.nan, np.inf, -np.inf], np.float32)
+    restored = np.array([-half, 1.009, 1.011, np.nan, np.inf, 1e38], np.float32)
+    assert beyond("phi", original, restored, angle).tolist() == [False, False, True, False, False, True]
+    assert beyond("eta", original, restored, angle).tolist() == [True, False, True, False, False, True]
+    assert beyond("eta", original, original + np.float32(1e-6), Bound(exact=True))[0]
+
+
+@pytest.mark.parametrize("text", ["0.1%", "0.001", "3%+0.01"])
+def test_truncation_keeps_as_few_bits_as_hold_the_bound(script, text):
+    bound = Bound.parse(text)
+    values = np.random.default_rng(1).normal(0, 10, 5000).astype(np.float32)
+    cut = script("benchmarks.peers").truncated(values, bound)
+    errors = np.abs(cut.astype(float) - values) / bound.allowed(values)
+    assert errors.max() <= 1
+    zeros = int(np.bitwise_or.reduce(cut.view(np.uint32)))
+    dropped = (zeros & -zeros).bit_length() - 1
+    coarser = np.round(values / np.exp2(np.floor(np.log2(np.abs(values))) - 23 + dropped + 1)) * np.exp2(
+        np.floor(np.log2(np.abs(values))) - 23 + dropped + 1
+    )
+    assert np.any(np.abs(coarser - values) > bound.allowed(values))
+
+
+def test_rate_prints_a_table_and_draws_a_figure(script, small_file, tmp_path):
+    output = run(script("benchmark_rate").main, small_file, "--epochs", 0, "--figure", tmp_path / "rate.png")
+    assert "hepae, payload ÷ SZ3" in output
+    assert (tmp_path / "rate.png").read_bytes().startswith(b"\x89PNG")
+    exact = run(script("benchmark_rate").main, small_file, "--others", "exact", "--bound", "pt=1%")
+    assert "hepae, payload ÷ pcodec, each column alone" in exact
+    assert "SZ3" not in exact  # it cannot keep every bit
+
+
+def test_dither_leaves_to_a_spectrum_what_migration_makes(script):
+    spectra = script("benchmark_spectra")
+    spectrum = spectra.Spectrum(values=600_000, power=6.0, seed=1)
+    bound = Bound(relative=1e-3)
+    truth, results = spectra.compare(spectrum, bound)
+    full = truth.entries["6 %"] >= 60_000
+    expected = spectra.rms(spectrum.migrated("6 %", bound)[full])
+    shifts = {name: spectra.rms(found.shift(truth, "6 %")[full]) for name, found in results.items()}
+    assert full.sum() >= 3
+    assert shifts["hepae"] < 3 * expected
+    for other in ("hepae without dither", "SZ3", "mantissa truncation"):
+        assert shifts[other] > 10 * expected
+    assert results["hepae, edges at the cuts"].crossed.sum() == 0
+    crossing = spectrum.migrating(spectra.CUTS, bound)
+    assert np.all(np.abs(results["hepae"].crossed - crossing) < 5 * np.sqrt(crossing) + 3)
+
+
+def test_migration_is_what_uniform_errors_make(script):
+    spectra = script("benchmark_spectra")
+    spectrum = spectra.Spectrum(values=1_000_000, power=4.0, seed=3)
+    bound = Bound(relative=0.01, absolute=0.1)
+    pt = np.concatenate(list(spectrum.chunks())).astype(float)
+    assert len(pt) == 1_000_000
+    assert pt.min() >= spectra.LOWEST * (1 - 1e-6)
+    moved = pt + np.random.default_rng(4).uniform(-1, 1, len(pt)) * bound.allowed(pt)
+    crossed = [np.count_nonzero((pt >= cut) != (moved >= cut)) for cut in spectra.CUTS]
+    assert crossed == pytest.approx(spectrum.migrating(spectra.CUTS, bound), rel=0.1)
+
+
+def test_spectra_print_a_table_and_draw_a_figure(script, tmp_path):
+    output = run(script("benchmark_spectra").main, "--values", 20_000, "--figure", tmp_path / "spectra.png")
+    assert "migration alone" in output
+    assert (tmp_path / "spectra.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_speed_compares_the_same_jets(script, small_file, tmp_path):
+    speed = script("benchmark_speed")
+    once = len(ak.flatten(hepae.read_jets(small_file)))
+    assert speed.repeated(small_file, 2 * once + 10, tmp_path / "twice.root") == 2 * once
+    speed.copy_jets(tmp_path / "twice.root", tmp_path / "copy.root", "lzma:9", 300)
+    with uproot.open(small_file) as original, uproot.open(tmp_path / "copy.root") as copy:
+        names = copy["Events"].keys()
+        assert set(names) == {"nJet", "Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass"}
+        expected, found = original["Events"].arrays(names), copy["Events"].arrays(names)
+    assert ak.array_equal(ak.concatenate([expected, expected]), found)
+
+
+def test_speed_prints_ratios_of_every_pair(script, small_file):
+    speed = script("benchmark_speed")
+    output = run(speed.main, small_file, "--jets", 1, "--turns", 1)
+    for ours, theirs in speed.PAIRS.items():
+        assert ours in output
+        assert theirs in output
+
+
+def test_hostile_values_keep_bounds_repeats_and_edges(script):
+    output = run(script("hostile_values").main, "--values", 200_000, "--jets", 2000)
+    assert (
+        "3 rounds" in output
+    )  # in memory and in files of both units; with few hostile values, more and many
+
+
+def test_judge_finds_failures(script):
+    judge, column = script("benchmarks.judging").judge, script("benchmarks.hostile").Column
+    asked = column(np.dtype(np.float32), "1%+1MeV", (0.0, 30.0))
+    original = np.array([29.9, 10, 0, -999, np.nan, -0.0, 5e-4] + [7.5] * 93, np.float32)
+    assert not judge(asked, original, original).any
+    restored = original.copy()
+    restored[:7] = 30.0, 10.2, 1e-4, -998, 1, 0.0, 1e-3
+    failures = judge(asked, original, restored)
+    assert (failures.bound, failures.repeated, failures.edges) == (2, 3, 3)
+    restored = original.copy()
+    restored[10] = 7.5001
+    assert judge(asked, original, restored).repeated == 1
+    assert judge(column(np.dtype(np.float32), "exact"), original, restored).bound == 1
+
+
+def test_judge_of_four_momenta_finds_failures(script):
+    hostile = script("hostile_values")
+    before = {"px": [20.0, 0.0], "py": [0.0, 3.0], "pz": [1.0, 0.0], "E": [30.0, 4.0]}
+    before = {name: np.array(values) for name, values in before.items()}
+    assert not any(found.any for found in hostile.judge_form(before, before).values())
+    after = {**before, "E": np.array([30.9, 4.0]), "px": np.array([19.999, 1e-9])}
+    found = hostile.judge_form(before, after)
+    assert (found["mass"].bound, found["pt"].bound, found["pt"].edges) == (1, 0, 1)
+    assert found["px"].repeated == 1

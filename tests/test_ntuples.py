@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+import hepae
+from hepae.errors import InputError
+from hepae.io.layouts import Branch
+from hepae.io.readers import choose_collection, open_source
+from hepae.io.writers import open_writer
+
+
+def _stored(path, tree, *names):
+    with uproot.open(path) as file:
+        return [file[tree][name].array() for name in names]
+
+
+def test_physlite_is_in_mev_and_its_lists_of_other_length_stay_out(data):
+    path = data / "physlite_ttbar.root"
+    with open_source(path) as source:
+        assert (source.format, source.tree, source.layout.name) == ("ttree", "CollectionTree", "xaod")
+        jets = choose_collection(source)
+        assert (jets.name, jets.unit, jets.counted) == ("AnalysisJets", "MeV", False)
+        assert jets.momentum == ("pt", "eta", "phi", "mass")
+        assert "btaggingLink.m_persIndex" in jets.column_names
+        assert source.branches["AnalysisJetsAuxDyn.SumPtTrkPt500"].type == "var * var * float32"
+        assert "SumPtTrkPt500" not in jets.column_names
+        assert len(source.unreadable) > 100
+    found = hepae.read_jets(path)
+    pt, mass = _stored(path, "CollectionTree", "AnalysisJetsAuxDyn.pt", "AnalysisJetsAuxDyn.m")
+    assert ak.all(found.pt == ak.values_astype(pt, np.float64) * 1e-3)
+    assert ak.all(found.mass == ak.values_astype(mass, np.float64) * 1e-3)
+
+
+def test_xaod_lists_the_collections_with_a_four_momentum(data):
+    path = data / "xaod_exot15.root"
+    with pytest.raises(InputError, match="AntiKt4EMTopoJets, TruthParticles, AntiKt4TruthJets; choose"):
+        hepae.read_jets(path)
+    found = hepae.read_jets(path, collection="AntiKt4EMTopoJets")
+    (pt,) = _stored(path, "CollectionTree", "AntiKt4EMTopoJetsAux.pt")
+    assert ak.all(found.pt == ak.values_astype(pt, np.float64) * 1e-3)
+    muons = hepae.read_jets(path, collection="Muons")
+    assert "mass" not in muons.fields  # the file has none
+    (muon_pt,) = _stored(path, "CollectionTree", "MuonsAuxDyn.pt")
+    assert ak.all(muons.pt == ak.values_astype(muon_pt, np.float64) * 1e-3)
+    truth = hepae.read_jets(path, collection="TruthParticles")
+    px, m = _stored(path, "CollectionTree", "TruthParticlesAuxDyn.px", "TruthParticlesAuxDyn.m")
+    assert truth.fields[:4] == ["pt", "eta", "phi", "mass"]
+    assert ak.all(truth.mass == ak.values_astype(m, np.float64) * 1e-3)
+    np.testing.assert_allclose(ak.flatten(truth.px), ak.flatten(px) * 1e-3, rtol=1e-6, atol=1e-9)
+
+
+def test_delphes(data):
+    path = data / "delphes.root"
+    with open_source(path) as source:
+        jets = choose_collection(source)
+        assert (source.layout.name, jets.name, jets.unit) == ("delphes", "Jet", "GeV")
+        assert (jets.counter, jets.counted) == ("Jet_size", True)
+        assert {"BTag", "Tau_4", "fUniqueID", "SoftDroppedJet.px"} <= {*jets.column_names}
+        assert "Particle.fBits" in source.unreadable  # uproot reads wrong values
+        tau, counts = source.arrays(["Jet.Tau_4", "Jet_size"], 0, 10).values()
+        assert ak.all(ak.num(tau) == counts)
+    found = hepae.read_jets(path)
+    pt, mass, tau5 = _stored(path, "Delphes", "Jet.PT", "Jet.Mass", "Jet.Tau[5]")
+    assert ak.all(found.pt == pt)
+    assert ak.all(found.mass == mass)
+    assert ak.all(found.Tau_4 == tau5[..., 4])
+
+
+def test_px_py_pz_and_e_are_jets_and_come_back(data):
+    path = data / "flat_pxpypzE_ww.root"
+    with open_source(path) as source:
+        jets = choose_collection(source)
+        assert (jets.counter, jets.counted, jets.unit) == ("NJet", True, "GeV")
+        arrays = source.arrays([column.branch for column in jets.columns], 0, source.num_entries)
+    found = hepae.read_jets(path)
+    assert found.fields == ["pt", "eta", "phi", "mass", "btag", "ID"]
+    np.testing.assert_allclose(
+        ak.flatten(found.pt), np.hypot(*(ak.flatten(arrays[f"Jet_P{axis}"]) for axis in "xy")), rtol=1e-6
+    )
+    back = jets.arrays(found, jets.column_names)
+    assert back.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert back[name].type == array.type
+        np.testing.assert_allclose(ak.flatten(back[name]), ak.flatten(array), rtol=1e-6, atol=1e-6)
+
+
+def test_vectors_of_objects_become_plain_branches(data):
+    path = data / "tlorentzvector_objects.root"
+    with open_source(path) as source:
+        assert [*source.branches][:9] == [
+            *(f"{name}.{axis}" for name in ("sel_lep", "selJet") for axis in ("px", "py", "pz", "E")),
+            "selJetB",
+        ]
+        with pytest.raises(InputError, match="sel_lep, selJet; choose with --collection"):
+            choose_collection(source)
+    found = hepae.read_jets(path, collection="selJet")
+    (vectors,) = _stored(path, "outtree", "selJet")
+    assert ak.all(ak.num(found) == ak.num(vectors))
+    np.testing.assert_allclose(ak.flatten(found.px), ak.flatten(vectors.fP.fX), rtol=1e-12)
+    np.testing.assert_allclose(ak.flatten(found.E), ak.flatten(vectors.fE), rtol=1e-9)
+
+
+def test_one_jet_a_row(data):
+    found = hepae.read_jets(data / "scalar_jet_per_row.root")
+    (pt,) = _stored(data / "scalar_jet_per_row.root", "tout", "Jet_pt")
+    assert found.ndim == 1
+    assert ak.all(found.pt == pt)
+
+
+def test_nanoaod_as_rntuple(data):
+    path = data / "nanoaod_dimuon_rntuple.root"
+    with open_source(path) as source:
+        assert (source.format, source.layout.name, source.num_entries) == ("rntuple", "nanoaod", 40)
+        jets = choose_collection(source)
+        assert (jets.name, jets.counter, jets.counted) == ("Jet", "nJet", True)
+        assert not any(name.startswith("_collection") for name in source.branches)
+        assert 0 < source.stored_bytes("Jet_pt") < path.stat().st_size
+        assert source.entries_per_step("10 kB") < 40
+    (pt,) = _stored(path, "Events", "Jet_pt")
+    assert ak.all(hepae.read_jets(path).pt == pt)
+
+
+JETS = ak.unflatten(
+    ak.zip({name: np.float32(values) for name, values in {"pt": [50, 40, 30], "eta": [0.5, 1, 0], "phi": [0, 1, 2], "m": [5, 4, 3]}.items()}),
+    [2, 0, 1],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("storage", ["ttree", "rntuple"])
+@pytest.mark.parametrize(
+    ("prefix", "counter", "layout", "collection"),
+    [
+        ("Jet_", "nJet", "nanoaod", "Jet"),
+        ("AK4_jet_", "nAK4_jet", "nanoaod", "AK4_jet"),
+        ("AnalysisJetsAuxDyn.", None, "xaod", "AnalysisJets"),
+        ("HLT_AntiKt4.EM-JetsAux.", None, "xaod", "HLT_AntiKt4.EM-Jets"),
+        ("Jet.", "Jet_size", "delphes", "Jet"),
+        ("jét ", None, "flat", "jét "),
+        ("jets", "jets_n", "flat", "jets"),
+    ],
+)
+def test_every_convention_in_both_storages(tmp_path, storage, prefix, counter, layout, collection):
+    """Names with dots, blanks and letters of any alphabet; an RNTuple has : for dots and blanks."""
+    arrays = {f"{prefix}{name}": JETS[name] for name in JETS.fields}
+    branches = [Branch(name, np.dtype("f4"), True, counter) for name in arrays]
+    if counter:
+        branches.append(Branch(counter, np.dtype("i4")))
+        arrays[counter] = ak.values_astype(ak.num(JETS), np.int32)
+    path = tmp_path / "x.root"
+    with uproot.recreate(path) as file:
+        open_writer(file, "dir/tree", branches, storage).extend(arrays)
+    if storage == "rntuple" and counter == "jets_n":
+        pytest.skip("nothing in an RNTuple says that jets_n counts jetspt")
+    with open_source(path) as source:
+        assert (source.format, source.tree, source.layout.name) == (storage, "dir/tree", layout)
+        name = collection.replace(".", ":").replace(" ", ":") if storage == "rntuple" else collection
+        if layout == "flat" and storage == "rntuple":
+            name = name.rstrip(":")
+        assert [*source.layout.collections] == [name]
+        assert choose_collection(source).counted == (counter is not None)
+    unit = 1e-3 if layout == "xaod" else 1
+    assert hepae.read_jets(path).pt.tolist() == [[50 * unit, 40 * unit], [], [30 * unit]]
+    assert hepae.read_jets(path).mass.tolist() == [[5 * unit, 4 * unit], [], [3 * unit]]
+
+
+def test_lists_of_constituents_are_no_columns_of_the_jets(make_tree):
+    arrays = {f"jet_{name}": JETS[name] for name in JETS.fields}
+    arrays["jet_constituent_x"] = ak.Array([[1.0, 2, 3], [], [4]])
+    with open_source(make_tree(arrays)) as source:
+        # each has a counter of its own here: only the values tell
+        assert choose_collection(source).column_names == ("pt", "eta", "phi", "mass")
+
+
+def test_other_trees_are_sources_too(tmp_path):
+    path = tmp_path / "x.root"
+    with uproot.recreate(path) as file:
+        for name, column in (("Events", "Jet_pt"), ("Runs", "run"), ("LuminosityBlocks", "block")):
+            file.mktree(name, {column: "int64"}).extend({column: np.arange(5)})
+    with open_source(path) as source:
+        others = {other.tree: other for other in source.other_trees()}
+        assert [*others] == ["Runs", "LuminosityBlocks"]
+        assert others["Runs"].arrays(["run"], 1, 3)["run"].tolist() == [1, 2]
+
+
+def test_an_empty_tree_has_collections_and_no_jets(tmp_path):
+    path = tmp_path / "x.root"
+    with uproot.recreate(path) as file:
+        file.mktree("Events", dict.fromkeys(("Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass"), "var * float32"))
+    with open_source(path) as source:
+        assert [*source.layout.collections] == ["Jet"]
+    with pytest.raises(InputError, match="no events"):
+        hepae.read_jets(path)
+
+
+def test_columns_that_are_all_nan_are_read(make_tree):
+    path = make_tree({name: np.full(5, np.nan) for name in ("pt", "eta", "phi", "m")})
+    assert np.isnan(ak.to_numpy(hepae.read_jets(path).pt)).all()

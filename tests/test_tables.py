@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import awkward as ak
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+import hepae
+from hepae.errors import InputError
+from hepae.io.readers import choose_collection, open_source
+
+ROWS = {"pt": [50.0, 60.0, 70.0], "eta": [0.5, -1.0, 0.0], "phi": [3.0, 0.0, 1.0], "m": [5.0, 6.0, 7.0]}
+FRAME = pd.DataFrame(ROWS)
+
+
+def _is_the_table(path, file_format):
+    with open_source(path) as source:
+        assert (source.format, source.layout.name, source.num_entries) == (file_format, "flat", 3)
+        jets = choose_collection(source)
+        assert (jets.name, jets.counter) == ("jets", None)
+        assert sum(source.stored_bytes(column.branch) for column in jets.columns) > 0
+    found = hepae.read_jets(path)
+    assert found.fields[:4] == ["pt", "eta", "phi", "mass"]
+    assert found.pt.tolist() == ROWS["pt"]
+    assert found.mass.tolist() == ROWS["m"]
+    assert [len(part) for part in hepae.iterate_jets(path, step_size=2)] == [2, 1]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|", " "])
+@pytest.mark.parametrize("comment", ["", "# "])
+def test_csv(tmp_path, separator, comment):
+    path = tmp_path / "jets.txt"
+    path.write_text(comment + FRAME.to_csv(index=False, sep=separator))
+    _is_the_table(path, "csv")
+
+
+def test_csv_with_texts_gaps_and_an_index(tmp_path):
+    path = tmp_path / "jets.csv"
+    FRAME.assign(name=["a", "b", ""], w=[1.0, np.nan, 2.0], n=[1, 2, 3]).to_csv(path)
+    _is_the_table(path, "csv")
+    with open_source(path) as source:
+        assert {name: b.datashape for name, b in source.branches.items() if name not in ROWS} == {
+            "index": "int64", "name": "string", "w": "float64", "n": "int64"
+        }  # fmt: skip
+        assert source.arrays(["name"], 0, 3)["name"].tolist() == ["a", "b", ""]
+        np.testing.assert_array_equal(ak.to_numpy(source.arrays(["w"], 0, 3)["w"]), [1, np.nan, 2])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,2,3,4\n5,6,7,8\n",
+        "a letter to the reader\nof this file\n",
+        "pt,eta,phi,m\n1,2\n",
+        "<html>a, b</html>",
+        "\n",
+    ],
+)
+def test_texts_that_are_no_tables(tmp_path, text):
+    path = tmp_path / "jets.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match="neither a ROOT file nor a pickle"):
+        hepae.read_jets(path)
+
+
+def test_csv_without_rows(tmp_path):
+    path = tmp_path / "jets.csv"
+    path.write_text("pt,eta,phi,m\n")
+    with open_source(path) as source:
+        assert (source.num_entries, [*source.layout.collections]) == (0, ["jets"])
+
+
+def test_csv_that_breaks_off(tmp_path):
+    path = tmp_path / "jets.csv"
+    path.write_text("pt,eta,phi,m\n1,2,3,4\n1,2\n")
+    with pytest.raises(InputError, match="damaged"):
+        hepae.read_jets(path)
+    path.write_text("pt,pt,phi,m\n1,2,3,4\n")
+    with pytest.raises(InputError, match="same name"):
+        hepae.read_jets(path)
+
+
+def test_parquet_of_pandas(tmp_path):
+    path = tmp_path / "jets.parquet"
+    FRAME.assign(w=[1.0, None, 2.0], name=["a", "b", "c"]).to_parquet(path, row_group_size=2)
+    _is_the_table(path, "parquet")
+    with open_source(path) as source:
+        np.testing.assert_array_equal(ak.to_numpy(source.arrays(["w"], 0, 3)["w"]), [1, np.nan, 2])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 10])
+def test_parquet_with_lists(tmp_path, rows):
+    jets = ak.unflatten(ak.zip(ROWS), [2, 0, 1])
+    path = tmp_path / "jets.parquet"
+    columns = {f"Jet_{name}": jets[name] for name in jets.fields}
+    events = ak.zip({"nJet": ak.num(jets), "run": [1, 1, 2], **columns, "Muon": jets}, depth_limit=1)
+    ak.to_parquet(events, path, row_group_size=rows)
+    with open_source(path) as source:
+        assert source.layout.collections["Jet"].counter == "nJet"
+        assert source.layout.collections["Jet"].counted
+        assert source.branches["Muon.pt"].counter == source.branches["Muon.m"].counter == "nMuon"
+        assert source.arrays(["Muon.pt"], 1, 3)["Muon.pt"].tolist() == [[], [70]]
+    assert hepae.read_jets(path).pt.tolist() == [[50, 60], [], [70]]
+    assert ak.concatenate([*hepae.iterate_jets(path, step_size=1)]).mass.tolist() == [[5, 6], [], [7]]
+
+
+def test_parquet_with_missing_integers(tmp_path):
+    path = tmp_path / "jets.parquet"
+    FRAME.assign(n=pd.array([1, None, 3], dtype="Int64")).to_parquet(path)
+    with pytest.raises(InputError, match=r"column 'n'.*missing values"):
+        hepae.read_jets(path)
+    assert hepae.read_jets(path, columns=[]).pt.tolist() == ROWS["pt"]
+
+
+def _structured(file):
+    file["jets"] = FRAME.to_records(index=False)
+
+
+def _structured_in_half_floats(file):
+    file["group/jets"] = FRAME.to_records(index=False).astype([(name, "f2") for name in ROWS])
+
+
+def _one_dataset_a_column(file):
+    for name, values in ROWS.items():
+        file[name] = values
+
+
+def _labels_beside(file):
+    file["data"] = FRAME.to_numpy()
+    file["labels"] = np.array([*ROWS], "S")
+
+
+def _labels_as_attribute(file):
+    file["jets"] = FRAME.to_numpy().astype(">f8")
+    file["jets"].attrs["columns"] = [*ROWS]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [_structured, _structured_in_half_floats, _one_dataset_a_column, _labels_as_attribute, _labels_beside],
+)
+def test_hdf5(tmp_path, write):
+    path = tmp_path / "jets.h5"
+    with h5py.File(path, "w") as file:
+        write(file)
+    with open_source(path) as source:
+        assert (source.format, source.num_entries) == ("hdf5", 3)
+    found = hepae.read_jets(path)
+    assert found.pt.tolist() == ROWS["pt"]
+    assert found.mass.tolist() == ROWS["m"]
+    assert [len(part) for part in hepae.iterate_jets(path, step_size=2)] == [2, 1]
+
+
+def test_hdf5_with_lists_texts_and_another_table(tmp_path):
+    path = tmp_path / "jets.h5"
+    with h5py.File(path, "w") as file:
+        for name, values in ROWS.items():
+            file.create_dataset(f"jets/{name}", (2,), h5py.vlen_dtype(np.float32))
+            file[f"jets/{name}"][0], file[f"jets/{name}"][1] = values[:2], values[2:]
+        file["jets/truth"] = np.array(["b", "light"], h5py.string_dtype())
+        file["log"] = np.arange(100)
+    with open_source(path) as source:
+        assert source.num_entries == 2
+        assert source.unreadable == ("log",)
+        assert source.branches["jets.truth"].datashape == "string"
+        assert source.arrays(["jets.truth"], 0, 2)["jets.truth"].tolist() == ["b", "light"]
+    assert hepae.read_jets(path).pt.tolist() == [[50, 60], [70]]
+
+
+def test_hdf5_of_two_jets_an_event(data):
+    path = data / "jets_9columns.h5"
+    with open_source(path) as source:
+        jets = choose_collection(source)
+        assert (jets.name, jets.counter, jets.counted) == ("jet_features", "njet_features", False)
+        assert source.branches["event_features.MET"].datashape == "float64"
+        assert len(source.layout.collections["jet_eflow_variables"].columns) == 13
+    found = hepae.read_jets(path)
+    with h5py.File(path) as file:
+        stored = file["jet_features/data"][()]
+    assert len(found) == len(stored)
+    np.testing.assert_array_equal(ak.to_numpy(found.pt), stored[..., 2])
+    np.testing.assert_array_equal(ak.to_numpy(found.Axis2), stored[..., 6])
+
+
+def test_darkmachines_text(data):
+    path = data / "darkmachines_monojet.csv"
+    with pytest.raises(InputError, match="collections b, j, g, eminus, eplus; choose"):
+        hepae.read_jets(path)
+    jets = hepae.read_jets(path, collection="j")
+    lines = path.read_text().splitlines()
+    assert len(jets) == len(lines)
+    assert ak.num(jets).tolist() == [line.count(";j,") for line in lines]
+    first = [float(number) for number in lines[0].split(";j,")[1].split(";")[0].split(",")]
+    np.testing.assert_allclose([jets.E[0, 0], jets.pt[0, 0]], np.array(first[:2]) / 1000, rtol=1e-12)
+    with open_source(path) as source:
+        assert source.layout.collections["j"].unit == "MeV"
+        assert [*source.branches][:5] == ["id", "process", "weight", "MET", "METphi"]
+        assert source.arrays(["MET"], 0, 1)["MET"].tolist() == [float(lines[0].split(";")[3])]
+
+
+def test_darkmachines_text_that_is_damaged(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("1;p;1;2;3;j,1,2,3,4;\n2;p;1;2;3;j,1,2;\n")
+    with pytest.raises(InputError, match="line 2"):
+        hepae.read_jets(path)
