@@ -160,8 +160,7 @@ class _Version:
         """Bytes of the coded columns, by what is known to take them."""
         if isinstance(self.file, _Jets):
             return self.file.stored_bytes(coded)
-        payload = self.file.payload_bytes(self.collection)
-        return self.file.latent_bytes(self.collection) | ({"payload": payload} if payload else {})
+        return stored_bytes(self.file, self.collection)
 
     def facts(self) -> dict[str, str]:
         """What the page tells of it."""
@@ -302,6 +301,12 @@ def compare_files(
     with atomic_output(output / "metrics.json", force=force) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
     return ComparisonResult(metrics, gallery.files, page)
+
+
+def stored_bytes(file: CompressedFile, collection: str) -> dict[str, int]:
+    """Bytes of a collection in a compressed file, by what is known to take them."""
+    payload = file.payload_bytes(collection)
+    return file.latent_bytes(collection) | ({"payload": payload} if payload else {})
 
 
 def columns_to_compare(
