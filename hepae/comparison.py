@@ -261,6 +261,7 @@ def compare_files(
         source = stack.enter_context(
             open_source(original, tree=tree or (first.tree if first else None), unit=unit)
         )
+        chosen = _collections(source, first, collection)
         for path, file in zip(paths, files, strict=True):
             if file.num_entries != source.num_entries:
                 raise InputError(
@@ -269,7 +270,6 @@ def compare_files(
                 )
         if source.num_entries == 0:
             raise InputError(f"{original} has no events to compare")
-        chosen = _collections(source, first, collection)
         compared = []
         for number, name in enumerate(chosen):
             beside = [
@@ -441,7 +441,7 @@ def _default_resolution() -> JetEnergyResolution:
     from hepae.validation.plotting import JetEnergyResolution
 
     return JetEnergyResolution(
-        "ATLAS resolution, arXiv:1910.04482", samples.NOISE, samples.STOCHASTIC, samples.CONSTANT
+        "Jet energy resolution, arXiv:1910.04482", samples.NOISE, samples.STOCHASTIC, samples.CONSTANT
     )
 
 
