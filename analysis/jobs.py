@@ -98,13 +98,16 @@ def offsets(fileset: dict[str, Any], tree: str | None) -> dict[str, dict[str, in
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Say hepae's errors in one line, wherever in a job they came up."""
+    """Say hepae's errors, and files that cannot be opened, in one line, wherever in a job they came up."""
     try:
         yield
     except Exception as error:
         cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, HepaeError):
+        while cause is not None and not isinstance(cause, (HepaeError, OSError)):
             cause = cause.__cause__
         if cause is None:
             raise
-        raise click.ClickException(" ".join(str(cause).split())) from error
+        said, _, _ = " ".join(str(cause).split()).partition(
+            " Files may be specified as"
+        )  # uproot's long list
+        raise click.ClickException(said) from error

@@ -23,7 +23,10 @@ from hepae.validation.plotting import Style
 @click.argument("fileset", type=jobs.Fileset())
 @click.argument("compressed", type=jobs.Fileset())
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of numbers and figures."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of numbers and figures; none are written without.",
 )
 @click.option("--weight", metavar="BRANCH", help="Weight of each event or jet, such as genWeight.")
 @click.option("--collection", metavar="NAME", help="Which jets, where the tree has several collections.")
@@ -35,7 +38,7 @@ from hepae.validation.plotting import Style
 def main(
     fileset: dict[str, Any],
     compressed: dict[str, Any],
-    output: Path,
+    output: Path | None,
     weight: str | None,
     collection: str | None,
     unit: str | None,

@@ -8,7 +8,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
-from coffea.nanoevents import BaseSchema, NanoAODSchema, NanoEventsFactory
+from coffea.nanoevents import BaseSchema, NanoAODSchema, NanoEventsFactory, PHYSLITESchema
 from coffea.processor import IterativeExecutor, Runner
 
 import hepae
@@ -286,3 +286,57 @@ def test_a_restored_schema_travels_to_workers():
     schema = hepae.restored(NanoAODSchema)
     assert pickle.loads(pickle.dumps(schema)) is schema
     assert issubclass(schema, NanoAODSchema)
+
+
+@pytest.mark.parametrize("name", ["nanoaod_tt_v12", "nanoaod_cms_open_data_2012_singlemu"])
+def test_real_nanoaod(data, name, tmp_path):
+    source, small = data / f"{name}.root", tmp_path / "small.root"
+    kept = ["run", "luminosityBlock", "event", "*Jet*", "*Electron*", "*Muon*", "*Gen*", "*MET*"]
+    hepae.compress_file(source, small, hepae.BoundedCodec(), keep=kept)
+    with hepae.open(small) as file:
+        stored = {branch.name for branch in file.original_branches}
+        exact = [name for name in file.coded() if name not in BOUNDS]
+    original = events_of(
+        source, NanoAODSchema, iteritems_options={"filter_name": lambda name: name in stored}
+    )
+    restored = hepae.restore(events_of(small, NanoAODSchema))
+    assert {*restored.fields} == {*original.fields}
+    assert restored.Jet.fields == original.Jet.fields
+    within_bounds(original, restored)
+    for column in exact:
+        assert ak.array_equal(
+            restored.Jet[column], original.Jet[column], equal_nan=True, check_parameters=False
+        )
+    pairs = (restored.Jet.metric_table(restored.Muon), original.Jet.metric_table(original.Muon))
+    assert ak.all(abs(pairs[0] - pairs[1]) < 0.01)
+    if "matched_gen" in dir(original.Jet) and "GenJet" in original.fields:
+        assert same(restored.Jet.matched_gen.pt, original.Jet.matched_gen.pt)
+        assert ak.all(abs(restored.Electron.matched_jet.pt / original.Electron.matched_jet.pt - 1) < 0.0011)
+
+
+def test_real_physlite(data, tmp_path):
+    """Its lists of links go into an RNTuple; all comes back under its own name, links into other collections too."""
+    source, small = data / "physlite_ttbar.root", tmp_path / "small.root"
+    kept = ["AnalysisJetsAuxDyn.*", "AnalysisElectronsAuxDyn.*", "GSFTrackParticlesAuxDyn.*"]
+    hepae.compress_file(source, small, hepae.BoundedCodec(), keep=kept, storage="rntuple")
+    names = ("AnalysisJetsAuxDyn", "AnalysisElectronsAuxDyn", "GSFTrackParticlesAuxDyn")
+    options = {"iteritems_options": {"filter_name": lambda name: name.startswith(names)}}
+    original, restored = (
+        NanoEventsFactory.from_root({path: "CollectionTree"}, schemaclass=PHYSLITESchema, **more).events()
+        for path, more in ((source, options), (small, {}))
+    )
+    restored = hepae.restore(restored)
+    assert {*restored.fields} == {*original.fields}
+    assert {*restored.Jets.fields} == {*original.Jets.fields}
+    assert type(restored.Jets) is type(original.Jets)
+    assert ak.count(original.Jets.pt) > 100
+    assert ak.all(abs(restored.Jets.pt - original.Jets.pt) <= 0.001 * original.Jets.pt)
+    assert ak.all(abs(restored.Jets.eta - original.Jets.eta) <= 1e-3)
+    assert ak.all(abs(restored.Jets.m - original.Jets.m) <= 0.01 * abs(original.Jets.m) + 1)  # MeV
+    for column in ("Width", "Jvt", "ConeTruthLabelID", "_eventindex"):
+        assert same(restored.Jets[column], original.Jets[column])
+    close = restored.Electrons.nearest(restored.Jets).pt / original.Electrons.nearest(original.Jets).pt
+    assert ak.all(abs(close - 1) < 0.0011)
+    assert same(restored.Electrons.trackParticles.z0, original.Electrons.trackParticles.z0)
+    dijets = [(events.Jets[:, :1] + events.Jets[:, 1:2]).mass for events in (restored, original)]
+    assert ak.all(abs(dijets[0] / dijets[1] - 1) < 0.01)

@@ -131,7 +131,9 @@ class _Joined:
             sums = {key: _add(total[key], header[key]) for key in _COUNTS}
             others = {**header["other_trees"], **total["other_trees"]}
             total = {**total, **sums, "collections": collections, "other_trees": others}
-        for name, config in [(total["tree"], total), *total["other_trees"].items()]:
+        if total["tree"] in self.writers:
+            total["checksums"] = self.writers[total["tree"]].digests.crc
+        for name, config in total["other_trees"].items():
             if name in self.writers:
                 writer = self.writers[name]
                 config.update(checksums=writer.digests.crc, entries=writer.num_entries)

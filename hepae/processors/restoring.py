@@ -139,10 +139,14 @@ def _build(schema: Any, base_form: Form, *args: Any, chunk: Chunk | None = None,
 
 @dataclass(frozen=True)
 class Original:
-    """What is known of the file that was compressed: its branches in order, and those that were coded with their collection."""
+    """What is known of the file that was compressed: its branches in order, and those that were coded with their collection.
+
+    ``fields`` has the names in the compressed file of branches that its storage calls otherwise.
+    """
 
     branches: tuple[Branch, ...]
     coded: dict[str, str]
+    fields: dict[str, str]
 
     @classmethod
     @functools.lru_cache(maxsize=128)
@@ -152,16 +156,19 @@ class Original:
             return None
         with CompressedFile(path) as file:
             coded = {branch: name for name in file.collections for branch in file.coded_branches(name)}
-            return cls(tuple(file.original_branches), coded)
+            return cls(tuple(file.original_branches), coded, file.header["fields"])
 
     def base_form(self, found: Form) -> Form:
         """Form of the original's tree, made of that of the compressed one."""
-        forms = dict(zip(found["fields"], found["contents"], strict=True))
+        stored = dict(zip(found["fields"], found["contents"], strict=True))
+        forms = {}
         for branch in self.branches:
+            field = self.fields.get(branch.name, branch.name)
             if branch.name in self.coded:
                 forms[branch.name] = _form(branch)
-        names = [branch.name for branch in self.branches if branch.name in forms]
-        return {**found, "fields": names, "contents": [forms[name] for name in names]}
+            elif field in stored:
+                forms[branch.name] = stored[field]
+        return {**found, "fields": [*forms], "contents": [*forms.values()]}
 
 
 def _form(branch: Branch) -> Form:
@@ -226,13 +233,15 @@ class Chunk:
         return cls._alive.get(token) or cls(path, uuid, int(start), int(stop))
 
     def take_over(self, form: Form) -> None:
-        """Change all keys in a form that load a coded branch: they decode this chunk."""
+        """Change the keys in a form: what loads a coded branch decodes this chunk, and others are loaded by their name in the file."""
         assert self.original is not None
         if form.get("form_key"):
             steps = unquote(form["form_key"]).split(",")
             for i, (name, step) in enumerate(itertools.pairwise(steps)):
                 if step == "!load" and name in self.original.coded:
                     steps[i : i + 2] = [f"{self.token}|{name}", f"!{_DECODE}"]
+                elif step == "!load":
+                    steps[i] = self.original.fields.get(name, name)
             form["form_key"] = quote(",".join(steps))
         contents = form["contents"] if "contents" in form else [form["content"]] if "content" in form else []
         for content in contents:
