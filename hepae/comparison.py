@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -619,7 +619,9 @@ def _residual_bound(name: str, bound: Bound | None) -> float | None:
 
 def _bound_text(bound: Bound | None) -> str:
     """How a bound is written that is no single number."""
-    return str(bound).replace("+", " + ") if bound is not None and bound.relative and bound.absolute else ""
+    if bound is None or not (bound.relative and bound.absolute):
+        return ""
+    return f"{replace(bound, absolute=0.0, unit='')} + {bound.absolute:g} {bound.unit}".strip()
 
 
 def _bound_curve(name: str, other: str, bound: Bound | None) -> Curve | None:
