@@ -680,7 +680,7 @@ def _residual_binning(residuals: FloatArray, bound: float | None, *, integers: b
     if integers:
         reach = max(1, round(reach))
         return _integer_binning(-reach, reach)
-    if bound and 0.5 * bound < reach <= bound:
+    if bound and 0.5 * bound < reach <= 1.2 * bound:
         end = RESIDUAL_BINS / (2 * BOUND_BIN + 1) * bound
         return AxisBinning(RESIDUAL_BINS, -end, end)
     end = _residual_end(residuals, 1.3)
