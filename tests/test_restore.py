@@ -202,6 +202,19 @@ def test_all_columns_are_decoded_at_once(nanoaod, compressed, tmp_path):
     within_bounds(events_of(nanoaod, NanoAODSchema), restored)
 
 
+def test_a_file_that_was_replaced_is_not_mixed_up(compressed, latent, tmp_path):
+    path = tmp_path / "file.root"
+    path.write_bytes(compressed.read_bytes())
+    events = hepae.restore(events_of(path, NanoAODSchema))
+    assert ak.sum(ak.num(events.Jet)) > 0
+    path.unlink()
+    path.write_bytes(latent.read_bytes())
+    with pytest.raises(hepae.InputError, match="was replaced after these events were opened"):
+        ak.sum(events.Jet.pt)
+    again = hepae.restore(events_of(path, NanoAODSchema))
+    assert same(again.Jet.pt, hepae.restore(events_of(latent, NanoAODSchema)).Jet.pt)
+
+
 def test_chunks_are_the_file(compressed):
     whole = hepae.restore(events_of(compressed, NanoAODSchema))
     for start, stop in ((0, 1), (499, 501), (700, 3999), (4000, 4000)):
