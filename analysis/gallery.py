@@ -1,4 +1,4 @@
-"""Draw the gallery that the README shows: the bundled sample through the autoencoder, compared with the original.
+"""Draw the gallery that the README shows: the bundled sample through both codecs, compared with the original.
 
 python analysis/gallery.py plots
 """
@@ -16,6 +16,12 @@ from hepae.comparison import compare_files
 from hepae.samples import sample_path
 from hepae.validation import plotting
 
+BOUNDED = ("pt_residual", "mass_residual", "pt_against_pt", "correlations", "cut_flow")
+"""What is shown of the bounded codec beside the whole gallery of the latents."""
+
+VERSIONS = ("pt", "pt_against_pt", "dijet_mass", "bytes")
+"""What is shown of several versions in one figure."""
+
 
 @click.command()
 @click.argument("output", type=click.Path(path_type=Path, file_okay=False))
@@ -23,16 +29,27 @@ from hepae.validation import plotting
 def main(output: Path, epochs: int) -> None:
     """Draw the gallery into the folder OUTPUT, as PNG."""
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        small, figures = Path(folder) / "small.root", Path(folder) / "figures"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         result = hepae.train(hepae.read_jets(sample_path()), hepae.TrainingConfig(epochs=epochs))
-        hepae.compress_file(sample_path(), small, result.codec)
-        compared = compare_files(sample_path(), small, figures, style=plotting.Style(label="PYTHIA dijets"))
+        latents, small, bounds = (folder / f"{stem}.root" for stem in ("latents", "8-bit latents", "bounds"))
+        hepae.compress_file(sample_path(), latents, result.codec)
+        hepae.compress_file(sample_path(), small, result.codec.with_latent_bits(8))
+        hepae.compress_file(sample_path(), bounds, hepae.BoundedCodec())
+        for prefix, versions, stems in (
+            ("", [latents], None),
+            ("bounded_", [bounds], BOUNDED),
+            ("versions_", [bounds, latents, small], VERSIONS),
+        ):
+            style = plotting.Style(label="PYTHIA dijets", com=13)
+            compared = compare_files(sample_path(), versions, folder / f"{prefix}figures", style=style)
+            for figure in compared.figures:
+                if figure.suffix == ".png" and (stems is None or figure.stem in stems):
+                    shutil.copyfile(figure, output / f"{prefix}{figure.name}")
         rows = [vars(row) for row in result.history]
-        loss = plotting.loss({name: [row[name] for row in rows] for name in rows[0]})
-        for figure in [*compared.figures, *plotting.save(loss, figures / "loss")]:
-            if figure.suffix == ".png":
-                shutil.copyfile(figure, output / figure.name)
+        loss = plotting.loss({key: [row[key] for row in rows] for key in rows[0]})
+        plotting.save(loss, folder / "loss")
+        shutil.copyfile(folder / "loss.png", output / "loss.png")
 
 
 if __name__ == "__main__":

@@ -434,8 +434,11 @@ def _plain(value: Any) -> str:
 
 @main.command()
 @click.argument("original", type=_PATH)
-@click.argument("version", type=_PATH, metavar="COMPRESSED_OR_RESTORED")
+@click.argument("versions", nargs=-1, required=True, type=_PATH, metavar="COMPRESSED_OR_RESTORED...")
 @click.option("-o", "--output", required=True, type=_PATH, help="Folder for metrics.json and the figures.")
+@click.option(
+    "--report", is_flag=True, help="Write the page report.html as well, which needs nothing beside it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print metrics.json as well.")
 @click.option(
     "--experiment",
@@ -444,54 +447,45 @@ def _plain(value: Any) -> str:
     help="Whose label stands on the figures, such as ATLAS or CMS.  [default: none]",
 )
 @click.option("--label", default="", help="Text behind it, such as Internal or Simulation.")
+@click.option("--com", type=float, help="Centre-of-mass energy in TeV, for the label.")
+@click.option("--lumi", type=float, help="Integrated luminosity in fb⁻¹, for the label.")
 @_input_options
 @_force
 @_quiet
 def compare(
     original: Path,
-    version: Path,
+    versions: tuple[Path, ...],
     output: Path,
     as_json: bool,
     experiment: Literal["", "ATLAS", "CMS"],
     label: str,
-    tree: str | None,
-    collection: str | None,
-    unit: str | None,
-    force: bool,
+    com: float | None,
+    lumi: float | None,
     quiet: bool,
+    **options: Any,
 ) -> None:
-    """Compare ORIGINAL jets with a compressed or restored file: residuals, figures and bytes."""
+    """Compare ORIGINAL jets with compressed or restored files: residuals, figures and bytes, side by side."""
     from hepae.comparison import compare_files
     from hepae.validation.plotting import Style
 
-    style = Style(experiment=experiment, label=label)
+    style = Style(experiment=experiment, label=label, com=com, lumi=lumi)
     with terminal.progress(quiet, "comparing", "events") as update:
-        result = compare_files(
-            original,
-            version,
-            output,
-            style=style,
-            tree=tree,
-            collection=collection,
-            unit=unit,
-            force=force,
-            progress=update,
-        )
+        result = compare_files(original, versions, output, style=style, progress=update, **options)
     if as_json:
         click.echo(json.dumps(result.metrics, indent=2))
         return
+    for version, metrics in zip(versions, result.metrics.get("versions", [result.metrics]), strict=True):
+        _print_comparison(f"{version} − {original}", metrics)
+    page = "report.html, " if result.report else ""
+    click.echo(f"{output}: {page}metrics.json and {len(result.figures) // 2} figures as PNG and PDF")
+
+
+def _print_comparison(title: str, metrics: dict[str, Any]) -> None:
     names = ("mean", "median", "std", "p68", "p99")
     table = terminal.table(
-        f"{version} − {original}",
-        "column",
-        "unit",
-        *names,
-        "largest",
-        "largest rel.",
-        "not finite",
-        "violations",
+        title, "column", "unit", *names, "largest", "largest rel.", "not finite", "violations"
     )
-    for name, column in result.metrics["columns"].items():
+    for name, column in metrics["columns"].items():
         relative = column["max_rel"] is not None and name in ("pt", "mass", "E")
         table.add_row(
             name,
@@ -503,11 +497,11 @@ def compare(
             "–" if column["violations"] is None else str(column["violations"]),
         )
     terminal.console().print(table)
-    sizes = result.metrics["bytes"]
+    sizes = metrics["bytes"]
     click.echo(
-        f"{result.metrics['jets']} jets, {sizes['per_jet'] or 0:.2f} bytes a jet in the coded columns, {sizes['original'] / 1e6:.2f} MB before, {sizes['compressed'] / 1e6:.2f} MB after"
+        f"{metrics['jets']} jets, {sizes['per_jet'] or 0:.2f} bytes a jet in the coded columns, "
+        f"{sizes['original'] / 1e6:.2f} MB before, {sizes['compressed'] / 1e6:.2f} MB after"
     )
-    click.echo(f"{output}: metrics.json and {len(result.figures)} figures as PNG and PDF")
 
 
 def _number(value: float | None) -> str:

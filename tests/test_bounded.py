@@ -165,3 +165,13 @@ def test_the_seed_comes_from_the_jets():
     first = Cluster.of(columns, None, Bounds({"x": Bound(0, 0.01)}))
     second = Cluster.of({"x": columns["x"] + 1}, None, Bounds({"x": Bound(0, 0.01)}))
     assert first.seed != second.seed
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_exact_floats_gain_from_what_pcodec_finds_in_them(kind):
+    """Multiples of 0.01 are no round numbers in bits."""
+    values = (np.random.default_rng(8).integers(0, 4000, 20_000) * 0.01).astype(kind)
+    values[[3, 700]] = np.nan, -0.0
+    cluster = Cluster.of({"x": values}, None, Bounds())
+    assert cluster.columns(None)["x"].tobytes() == values.tobytes()
+    assert len(cluster.blob) / len(values) < 2

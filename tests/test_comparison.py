@@ -5,10 +5,14 @@ import json
 import awkward as ak
 import numpy as np
 import pytest
+import uproot
 
 import hepae
+from hepae import comparison
 from hepae.comparison import compare_files
 from hepae.errors import InputError, OutputError
+from hepae.io.layouts import Branch
+from hepae.io.writers import TreeWriter
 from hepae.validation.plotting import Style
 
 KEYS = {"unit", "max_abs", "max_rel", "mean", "median", "std", "p68", "p99", "violations", "non_finite"}
@@ -19,7 +23,30 @@ BYTES = {"file_original", "file_compressed", "original", "compressed", "per_jet"
 def files(sample, codec, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compared")
     hepae.compress_file(sample, folder / "small.root", codec)
-    hepae.decompress_file(folder / "small.root", folder / "back.root")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory):
+    """Jets one a row, and two versions of them: one restored, one that lost a little of everything."""
+    folder = tmp_path_factory.mktemp("flat")
+    rng = np.random.default_rng(5)
+    pt = 20e3 + rng.exponential(3e4, 3000)
+    columns = {
+        "pt": pt,
+        "eta": rng.normal(0, 1.5, 3000),
+        "phi": rng.uniform(-3.1, 3.1, 3000),
+        "m": pt * rng.uniform(0.05, 0.2, 3000),
+        "multiplicity": rng.poisson(12, 3000).astype(np.int32),
+    }
+    noisy = {name: values * (1 + 1e-3 * rng.normal(size=3000)) for name, values in columns.items()}
+    noisy["multiplicity"] = columns["multiplicity"]
+    for name, arrays in (("original", columns), ("noisy", noisy)):
+        with uproot.recreate(folder / f"{name}.root") as file:
+            TreeWriter(file, "Events", [Branch(key, of.dtype) for key, of in arrays.items()]).extend(
+                {key: ak.Array(of) for key, of in arrays.items()}
+            )
+    hepae.compress_file(folder / "original.root", folder / "small.root", hepae.BoundedCodec())
     return folder
 
 
@@ -56,26 +83,63 @@ def test_metrics_are_the_residuals_of_the_whole_arrays(sample, files, compared):
     assert sizes["per_jet"] == sizes["compressed"] / 52_385
 
 
-def test_figures_for_each_column_as_png_and_pdf(files, compared):
-    result = compared
-    names = {path.stem for path in result.figures}
-    assert names == {f"{c}{kind}" for c in ("pt", "eta", "phi", "mass", "E") for kind in ("", "_residual")}
-    assert len(result.figures) == 20
-    assert {*result.figures} == {path for path in (files / "out").iterdir() if path.suffix != ".json"}
-    for path in result.figures:
+def test_figures_of_each_kind_as_png_and_pdf(files, compared):
+    names = {path.stem for path in compared.figures}
+    assert names == {
+        *(f"{c}{kind}" for c in ("pt", "eta", "phi", "mass", "E") for kind in ("", "_residual")),
+        *(f"{c}_against_{other}" for c in ("pt", "eta", "phi", "mass") for other in ("pt", "eta")),
+        *("multiplicity", "leading_pt", "dijet_mass", "cut_flow"),
+        *("correlations", "largest", "latents", "bytes"),
+    }
+    assert len(compared.figures) == 2 * len(names)
+    assert {*compared.figures} == {path for path in (files / "out").iterdir() if path.suffix != ".json"}
+    assert compared.report is None
+    for path in compared.figures:
         assert path.read_bytes()[:4] == {".png": b"\x89PNG", ".pdf": b"%PDF"}[path.suffix]
 
 
-def test_neither_steps_nor_storage_change_the_numbers(sample, files, compared, tmp_path):
-    whole = compare_files(sample, files / "back.root", tmp_path / "a", style=Style()).metrics["columns"]
-    steps = compare_files(sample, files / "back.root", tmp_path / "b", style=Style(), step_size=999).metrics[
-        "columns"
-    ]
-    assert whole == steps
-    for name in ("pt.png", "mass_residual.png", "eta.pdf"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    for name, column in compared.metrics["columns"].items():
-        assert column["p68"] == pytest.approx(whole[name]["p68"], rel=1e-3)
+def test_steps_change_neither_numbers_nor_figures(sample, files, compared, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "STEP_JETS", 3000)
+    done = []
+    again = compare_files(
+        sample, files / "small.root", tmp_path, style=Style(), progress=lambda *at: done.append(at)
+    )
+    assert again.metrics == compared.metrics
+    for path in compared.figures:
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+    assert len(done) > 15
+    assert done[-1] == (20_000, 20_000)
+
+
+def test_several_versions_side_by_side(flat, tmp_path):
+    paths = [flat / "small.root", flat / "noisy.root"]
+    result = compare_files(flat / "original.root", paths, tmp_path, style=Style(), unit="MeV", report=True)
+    assert result.metrics.keys() == {"versions"}
+    small, noisy = result.metrics["versions"]
+    for metrics, path in zip((small, noisy), paths, strict=True):
+        assert metrics.keys() == {"file", "jets", "events", "columns", "bytes"}
+        assert metrics["file"] == str(path)
+        assert list(metrics["columns"]) == ["pt", "eta", "phi", "mass", "E", "multiplicity"]
+        assert all(column.keys() == KEYS for column in metrics["columns"].values())
+        assert metrics["bytes"]["file_compressed"] == path.stat().st_size
+    original, restored = (
+        hepae.read_jets(flat / f"{name}.root", unit="MeV") for name in ("original", "noisy")
+    )
+    assert noisy["columns"] == hepae.residuals(original, restored).to_dict()["columns"]
+    promised = [name for name, column in small["columns"].items() if column["violations"] == 0]
+    assert promised == ["pt", "eta", "phi", "mass", "multiplicity"]
+    assert all(column["violations"] is None for column in noisy["columns"].values())
+    assert small["bytes"]["original"] == noisy["bytes"]["original"]
+    names = {path.stem for path in result.figures}
+    assert {"correlations_small", "correlations_noisy", "largest_small", "pt_residual"} <= names
+    assert not names & {"dijet_mass", "cut_flow", "latents"}  # a row is a jet
+    assert "multiplicity" not in names  # integers come back as they were
+    assert json.loads((tmp_path / "metrics.json").read_text()) == result.metrics
+    assert result.report == tmp_path / "report.html"
+    page = result.report.read_text()
+    assert "Every promised bound held" in page
+    assert "small.root" in page
+    assert "noisy.root" in page
 
 
 def test_other_jets_and_earlier_output_are_refused(sample, files, make_tree, tmp_path):
@@ -83,16 +147,49 @@ def test_other_jets_and_earlier_output_are_refused(sample, files, make_tree, tmp
     flat = make_tree({name: np.ones(4) for name in ("pt", "eta", "phi", "m")}, name="flat.root")
     with pytest.raises(InputError, match="not the same jets"):
         compare_files(flat, other, tmp_path / "x", style=Style())
-    with pytest.raises(InputError, match="no collection 'Jet'"):
+    with pytest.raises(InputError, match="not the same jets"):
         compare_files(sample, other, tmp_path / "x", style=Style())
+    with pytest.raises(InputError, match="no collection 'Jet'"):
+        compare_files(flat, flat, tmp_path / "x", style=Style(), collection="Jet")
     assert not (tmp_path / "x").exists()
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / "metrics.json").write_text("precious")
     with pytest.raises(OutputError, match="--force"):
-        compare_files(sample, files / "back.root", tmp_path / "y", style=Style())
+        compare_files(sample, files / "small.root", tmp_path / "y", style=Style())
     assert (tmp_path / "y" / "metrics.json").read_text() == "precious"
+    with pytest.raises(InputError, match="named twice"):
+        compare_files(sample, [files / "small.root"] * 2, tmp_path / "x", style=Style())
     with pytest.raises(OutputError, match="cannot make the folder"):
         compare_files(flat, flat, tmp_path / "y" / "metrics.json", style=Style())
+
+
+def test_several_collections(make_tree, tmp_path):
+    rng = np.random.default_rng(2)
+    arrays, counters = {}, {}
+    for name, mean in (("Jet", 3), ("Muon", 1)):
+        counts = rng.poisson(mean, 400)
+        arrays[f"n{name}"] = counts.astype(np.int32)
+        for column in ("pt", "eta", "phi", "mass"):
+            values = rng.uniform(0.1, 1, counts.sum()).astype(np.float32) * (50 if column == "pt" else 1)
+            arrays[f"{name}_{column}"] = ak.unflatten(values, counts)
+            counters[f"{name}_{column}"] = f"n{name}"
+    original = make_tree(arrays, name="both.root", counters=counters)
+    hepae.compress_file(original, tmp_path / "small.root", hepae.BoundedCodec(), collection=["Jet", "Muon"])
+    result = compare_files(original, tmp_path / "small.root", tmp_path / "out", style=Style())
+    columns = result.metrics["columns"]
+    assert list(columns) == [
+        f"{name}.{column}" for name in ("Jet", "Muon") for column in ("pt", "eta", "phi", "mass", "E")
+    ]
+    assert all(column["violations"] == 0 for name, column in columns.items() if not name.endswith(".E"))
+    jets, muons = (int(arrays[f"n{name}"].sum()) for name in ("Jet", "Muon"))
+    assert result.metrics["jets"] == jets + muons
+    assert {"Jet.pt", "Muon.pt", "Muon.dijet_mass", "Jet.bytes"} <= {path.stem for path in result.figures}
+    with hepae.open(tmp_path / "small.root") as file:
+        shares = [file.payload_bytes(name) for name in ("Jet", "Muon")]
+        assert sum(shares) == pytest.approx(file.header["bytes"]["compressed"], abs=1)
+        assert shares[0] > shares[1] > 0
+        expected = hepae.residuals(hepae.read_jets(original, collection="Muon"), file.jets(collection="Muon"))
+    assert columns["Muon.mass"]["std"] == expected["mass"].std
 
 
 def test_as_many_events_with_other_lists_are_refused(make_tree, tmp_path):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -61,6 +63,11 @@ def test_vectors_with_a_number_of_that_name_beside_them_are_no_nanoaod(own):
         (("m", "pt", "phi", "eta"), "jets", ("mass", "pt", "phi", "eta"), ""),
         (("PT", "Eta", "PHI", "Energy"), "jets", ("pt", "eta", "phi", "E"), ""),
         (("Jet_pt", "Jet_eta", "Jet_phi", "Jet_M"), "Jet", ("pt", "eta", "phi", "mass"), "Jet_"),
+        (("jet_pt_NOSYS", "jet_eta", "jet_phi", "jet_e_NOSYS"), "jet", ("pt", "eta", "phi", "E"), "jet_"),
+        (("pxj1", "pyj1", "pzj1", "mj1", "tau1j1"), "j1", ("px", "py", "pz", "mass", "tau1"), "j1_"),
+        (("Jet_Px", "Jet_Py", "Jet_Pz", "Jet_E", "Jet_T"), "Jet", ("px", "py", "pz", "E", "T"), "Jet_"),
+        (("pt", "eta", "phi", "m", "px", "t"), "jets", ("pt", "eta", "phi", "mass", "px_", "t_"), ""),
+        (("pt", "eta", "phi", "m", "mass", "M"), "jets", ("pt", "eta", "phi", "mass", "mass_", "M_"), ""),
         (("pt", "eta", "phi", "e", "mass", "btag"), "jets", ("pt", "eta", "phi", "E", "mass", "btag"), ""),
     ],
 )
@@ -84,6 +91,67 @@ def test_flat_names_in_any_capitals(names, collection, columns, prefix):
 )
 def test_what_is_no_four_momentum_is_no_collection(branches):
     assert find_layout(branches).collections == {}
+
+
+def test_a_longer_prefix_with_a_four_momentum_is_a_collection_of_its_own():
+    names = (
+        "jet_pt",
+        "jet_eta",
+        "jet_phi",
+        "jet_m",
+        "jet_n",
+        "jet_sub_pt",
+        "jet_sub_eta",
+        "jet_sub_phi",
+        "jet_sub_m",
+    )
+    found = find_layout(_flat(*names)).collections
+    assert {name: len(collection.columns) for name, collection in found.items()} == {"jet": 5, "jet_sub": 4}
+    two = find_layout(_flat(*(f"{name}j{i}" for i in (1, 2) for name in ("px", "py", "pz", "m")))).collections
+    assert {name: c.columns[0].branch for name, c in two.items()} == {"j1": "pxj1", "j2": "pxj2"}
+
+
+def test_objects_without_a_mass_are_no_default_and_make_momenta_without_energy():
+    photons = find_layout(_flat("photon_pt", "photon_eta", "photon_phi", "photon_iso")).collections["photon"]
+    assert photons.momentum == ("pt", "eta", "phi")
+    values = {column.branch: ak.Array([2.0]) for column in photons.columns}
+    jets = photons.jets(values)
+    assert jets.fields == ["pt", "eta", "phi", "iso"]
+    assert jets.px.tolist() == pytest.approx([2 * np.cos(2)])
+    assert photons.arrays(jets, photons.column_names).keys() == values.keys()
+
+
+def test_branches_that_a_counter_counts_are_a_collection_whatever_their_names():
+    layout = find_layout({**_flat("nsv", dtype=np.dtype("int32")), **_counted("nsv", "sv_x", "sv_ntracks")})
+    vertices = layout.collections["sv"]
+    assert (vertices.counter, vertices.counted, vertices.momentum) == ("nsv", True, ())
+    found = vertices.jets({name: ak.Array([[1.0], []]) for name in ("sv_x", "sv_ntracks")})
+    assert found.fields == ["x_", "ntracks"]
+
+
+def test_cartesian_momenta_and_their_inverse():
+    columns = tuple(Column(name, name, "<f8") for name in ("px", "py", "pz", "E"))
+    jets = Collection("jets", columns, unit="MeV")
+    stored = {"px": [3e3, -5e4], "py": [4e3, 0], "pz": [0, 1e5], "E": [13e3, 2e5]}
+    found = jets.jets({name: ak.Array(values) for name, values in stored.items()})
+    assert found.fields == ["pt", "eta", "phi", "mass"]
+    assert (found.pt[0], found.mass[0]) == pytest.approx((5, 12))
+    for name, values in jets.arrays(found, jets.column_names).items():
+        np.testing.assert_allclose(values, stored[name], rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        Branch("run", np.dtype("u4")),
+        Branch("Jet_pt", F4, jagged=True, counter="nJet"),
+        Branch("matrix", np.dtype("f8"), shape=(2, 3)),
+        Branch("names", None, type="var * string"),
+    ],
+)
+def test_branches_say_themselves(branch):
+    assert Branch.from_config(json.loads(json.dumps(branch.to_config()))) == branch
+    assert str(ak.types.from_datashape(branch.datashape, highlevel=False)) == branch.datashape
 
 
 def test_arrays_undo_jets_in_the_files_own_unit_names_and_types():

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -152,15 +155,16 @@ def test_every_convention_in_both_storages(tmp_path, storage, prefix, counter, l
     path = tmp_path / "x.root"
     with uproot.recreate(path) as file:
         open_writer(file, "dir/tree", branches, storage).extend(arrays)
-    if storage == "rntuple" and counter == "jets_n":
-        pytest.skip("nothing in an RNTuple says that jets_n counts jetspt")
     with open_source(path) as source:
         assert (source.format, source.tree, source.layout.name) == (storage, "dir/tree", layout)
         name = collection.replace(".", ":").replace(" ", ":") if storage == "rntuple" else collection
         if layout == "flat" and storage == "rntuple":
             name = name.rstrip(":")
         assert [*source.layout.collections] == [name]
-        assert choose_collection(source).counted == (counter is not None)
+        assert choose_collection(source).counted == (
+            counter is not None
+            and (storage, counter) != ("rntuple", "jets_n")  # nothing says that it counts jetspt
+        )
     unit = 1e-3 if layout == "xaod" else 1
     assert hepae.read_jets(path).pt.tolist() == [[50 * unit, 40 * unit], [], [30 * unit]]
     assert hepae.read_jets(path).mass.tolist() == [[5 * unit, 4 * unit], [], [3 * unit]]
@@ -198,3 +202,89 @@ def test_an_empty_tree_has_collections_and_no_jets(tmp_path):
 def test_columns_that_are_all_nan_are_read(make_tree):
     path = make_tree({name: np.full(5, np.nan) for name in ("pt", "eta", "phi", "m")})
     assert np.isnan(ak.to_numpy(hepae.read_jets(path).pt)).all()
+
+
+OBJECTS = r"""
+import sys, ROOT
+ROOT.gInterpreter.Declare('''
+#include "Math/Vector4D.h"
+#include "TClonesArray.h"
+#include "TFile.h"
+#include "TLorentzVector.h"
+#include "TTree.h"
+#include <ROOT/RNTupleModel.hxx>
+#include <ROOT/RNTupleWriter.hxx>
+using namespace ROOT::Math;
+PtEtaPhiMVector jet(int i, int j) { return {20. + i + j, 0.1 * j, 0.2 * j, 3. + j}; }
+void write_trees(const char *path) {
+  TFile file(path, "recreate");
+  for (int split : {0, 99}) {
+    TTree tree(split ? "split" : "whole", "");
+    std::vector<PtEtaPhiEVector> a; std::vector<XYZTVector> b; PtEtaPhiMVector one; TLorentzVector lone;
+    TClonesArray array("TLorentzVector");
+    tree.Branch("a", &a, 32000, split); tree.Branch("b", &b, 32000, split);
+    tree.Branch("one", &one, 32000, split); tree.Branch("lone", &lone, 32000, split);
+    if (split) tree.Branch("array", &array, 32000, split);
+    for (int i = 0; i < 5; i++) {
+      a.clear(); b.clear(); array.Clear();
+      one = jet(i, 7); lone.SetPxPyPzE(one.px(), one.py(), one.pz(), one.E());
+      for (int j = 0; j < i; j++) {
+        auto v = jet(i, j); a.emplace_back(v); b.emplace_back(v);
+        new (array[j]) TLorentzVector(v.px(), v.py(), v.pz(), v.E());
+      }
+      tree.Fill();
+    }
+    tree.Write();
+  }
+}
+void write_tuple(const char *path) {
+  auto model = ROOT::RNTupleModel::Create();
+  auto a = model->MakeField<std::vector<PtEtaPhiEVector>>("a");
+  auto b = model->MakeField<std::vector<XYZTVector>>("b");
+  auto one = model->MakeField<PtEtaPhiMVector>("one");
+  auto writer = ROOT::RNTupleWriter::Recreate(std::move(model), "tuple", path);
+  for (int i = 0; i < 5; i++) {
+    a->clear(); b->clear(); *one = jet(i, 7);
+    for (int j = 0; j < i; j++) { a->emplace_back(jet(i, j)); b->emplace_back(jet(i, j)); }
+    writer->Fill();
+  }
+}
+''')
+ROOT.write_trees(sys.argv[1])
+ROOT.write_tuple(sys.argv[2])
+"""
+
+
+@pytest.mark.root
+def test_objects_that_root_itself_wrote(tmp_path):
+    """Vectors of LorentzVectors in one branch or split, an object a row, a TClonesArray; and as an RNTuple."""
+    paths = tmp_path / "trees.root", tmp_path / "tuple.root"
+    done = subprocess.run(
+        [sys.executable, "-c", OBJECTS, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lists = [[(20.0 + i + j, 0.1 * j, 0.2 * j, 3.0 + j) for j in range(i)] for i in range(5)]
+    rows = [(27.0 + i, 0.7, 1.4, 10.0) for i in range(5)]
+    for tree, names in (
+        ("whole", ["a", "b", "one", "lone"]),
+        ("split", ["a", "b", "one", "lone", "array"]),
+        ("tuple", ["a", "b", "one"]),
+    ):
+        path = paths[tree == "tuple"]
+        with open_source(path, tree=tree) as source:
+            assert [*source.layout.collections] == names
+            assert not source.unreadable
+        for name in names:
+            jets = hepae.read_jets(path, tree=tree, collection=name)
+            expected = ak.Array(rows if name in ("one", "lone") else lists)
+            assert jets.ndim == 1 or ak.num(jets).tolist() == ak.num(expected["0"]).tolist()
+            for i, column in enumerate(("pt", "eta", "phi", "mass")):
+                np.testing.assert_allclose(
+                    ak.to_numpy(ak.flatten(jets[column] if column in jets.fields else jets.mass, axis=None)),
+                    ak.to_numpy(ak.flatten(expected[str(i)], axis=None)),
+                    atol=1e-6,
+                )

@@ -8,7 +8,7 @@ import uproot
 
 import hepae
 from hepae.errors import ConfigError, InputError
-from hepae.io.readers import open_source
+from hepae.io.readers import open_source, reading
 
 
 def test_jets_are_four_momenta_in_float64(sample):
@@ -204,3 +204,11 @@ def test_an_empty_file_is_no_jets_file(tmp_path):
     (tmp_path / "empty.root").touch()
     with pytest.raises(InputError, match="neither a ROOT file nor a pickle"):
         hepae.read_jets(tmp_path / "empty.root")
+
+
+def test_a_name_that_a_library_lacks_is_damage_and_one_that_we_lack_is_a_fault(tmp_path):
+    """uproot ends in an UnboundLocalError on some damaged pages."""
+    with pytest.raises(InputError, match="damaged"), reading(tmp_path):
+        exec("missing_name", {"__name__": "uproot.compression"})
+    with pytest.raises(NameError), reading(tmp_path):
+        exec("missing_name", {"__name__": "hepae.io.readers"})

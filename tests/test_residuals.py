@@ -322,3 +322,15 @@ def test_real_jets_cut_to_half_precision():
     assert found.jets == 181_295
     assert 2**-11 * 0.99 < found["pt"].max_rel <= 2**-11
     assert found["pt"].std == pytest.approx(2.06e-4, rel=0.01)
+
+
+def test_a_bound_of_a_derived_column_is_counted():
+    """A file of E is coded under the bounds of pt, eta, phi and mass: all of them have to be checked."""
+    columns = {"pt": [50.0, 50.0, 50.0], "eta": [0.0, 1.0, 2.0], "phi": [0.0, 1.0, 2.0]}
+    jets = momenta(columns | {"mass": [5.0, 5.0, 5.0]})
+    before = momenta(columns | {"E": jets.E})
+    after = momenta(columns | {"E": momenta(columns | {"mass": [5.0, 5.04, 5.06]}).E})
+    found = residuals(before, after, bounds={"mass": Within(0.01, 0.0), "pt": Within(0.001, 0.0)})
+    assert found["mass"].violations == 1
+    assert found["pt"].violations == 0
+    assert found["E"].violations is None

@@ -105,7 +105,10 @@ def encode_cluster(
         out.text(name)
         column.write(out)
     momentum = _momentum(quantized) if guess is None else None
-    out.raw(prediction.encode(integers, counts, momentum, _restorer(quantized, names, seed, jets)))
+    floats = {name: column.exact_floats() for name, column in quantized.items() if guess is None}
+    exact = {name: values for name, values in floats.items() if values is not None}
+    restore = _restorer(quantized, names, seed, jets)
+    out.raw(prediction.encode(integers, counts, momentum, restore, exact))
     return out.content()
 
 
@@ -140,7 +143,16 @@ def decode_cluster(
     names = list(quantized)
     momentum = _momentum(quantized) if guess is None else None
     restore = _restorer(quantized, names, seed, jets)
-    integers = prediction.decode(reader, header, names, jets, counts, momentum, restore)
+    integers = prediction.decode(
+        reader,
+        header,
+        names,
+        jets,
+        counts,
+        momentum,
+        restore,
+        lambda name, values: quantized[name].integers_of(values),
+    )
     for name, column in quantized.items():
         column.integers = integers[name]
         if guess is not None and name in guess.columns:
@@ -190,7 +202,8 @@ def _broken(
     for name in coordinates.added:
         broken |= ~np.isfinite(coded[name]) | violations(name, coded[name], again[name], *bounds.of(name))
     for name in coordinates.replaced:
-        broken |= repeated_rows(columns[name]) & (columns[name] != own[name])
+        bits = f"V{own[name].itemsize}"
+        broken |= repeated_rows(columns[name]) & (columns[name].view(bits) != own[name].view(bits))
     return broken | (columns["E"] < 0) if "E" in coordinates.replaced else broken
 
 

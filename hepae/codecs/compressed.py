@@ -184,6 +184,27 @@ class CompressedFile:
         stored = self._stored([*others, *coded.latents], entry_start, stop)
         return coded.collection.jets({**stored, **self._restore(coded, stored, entry_start, stop)})
 
+    def latents(
+        self, entry_start: int = 0, entry_stop: int | None = None, *, collection: str | None = None
+    ) -> ak.Array | None:
+        """Latents of these events as they are stored, records in the jets' lists; None where the file has none."""
+        coded = self._coded[self.choose(collection)]
+        entry_start, stop, _ = slice(entry_start, entry_stop).indices(self.num_entries)
+        if not coded.latents:
+            return None
+        return self._latents(coded, self._stored(coded.latents, entry_start, max(entry_start, stop)))
+
+    def latent_bytes(self, collection: str | None = None) -> dict[str, int]:
+        """Bytes that each latent takes in the file, compressed."""
+        names = self._coded[self.choose(collection)].latents
+        if self._tree is None:
+            return {}
+        return {f"z{i}": self._tree.stored_bytes([name]) for i, name in enumerate(names)}
+
+    def payload_bytes(self, collection: str | None = None) -> int:
+        """Bytes that a collection's clusters take in the file."""
+        return self._payload.bytes_of(self.choose(collection)) if self._payload else 0
+
     def coded_branches(self, collection: str | None = None) -> tuple[str, ...]:
         """Names of the original's branches that were coded."""
         return tuple(self._coded[self.choose(collection)].branches)

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+import awkward as ak
 import numpy as np
 
 from hepae.codecs.clusters import Cluster
@@ -90,6 +91,14 @@ class PayloadReader:
     def events(self, collection: str) -> int:
         """Events that the clusters of a collection cover."""
         return int(self._ends[collection][-1]) if collection in self._ends else 0
+
+    def bytes_of(self, collection: str) -> int:
+        """Bytes that a collection takes: the tree's in the file, shared out by the lengths of the clusters."""
+        if [*self._rows] == [collection]:
+            return self.compressed_bytes
+        lengths = ak.to_numpy(ak.num(self._tree["blob"].array()))
+        own = sum(int(lengths[row[0]]) for row in self._rows.get(collection, ()))
+        return round(self.compressed_bytes * own / max(int(lengths.sum()), 1))
 
     def overlapping(
         self, collection: str, entry_start: int, entry_stop: int

@@ -12,7 +12,7 @@ comparison of float64, one numpy operation at a time: the same bits on every mac
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from hepae.codecs.circle import Recoil
 from hepae.codecs.forms import TERM_BITS, WIDTH, Form, Scale, unzigzag, zigzag
 from hepae.codecs.grouping import GROUPS, Questions, Tree, grow
 from hepae.codecs.ranks import Ranks
-from hepae.codecs.streams import Groups, read_stream, write_groups, write_stream
+from hepae.codecs.streams import Groups, read_values, write_groups, write_stream
 from hepae.errors import CodecError
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ class Momentum:
 
 
 def encode(
-    columns: Mapping[str, Integers], counts: Integers | None, momentum: Momentum | None, values: Values | None
+    columns: Mapping[str, Integers],
+    counts: Integers | None,
+    momentum: Momentum | None,
+    values: Values | None,
+    floats: Mapping[str, NDArray[Any]] | None = None,
 ) -> bytes:
     """Code the integers of one cluster; the inverse is `decode`.
 
@@ -72,6 +76,8 @@ def encode(
         Which columns are pt and phi, where there is a four-momentum.
     values
         Restored values of a column, for the recoil.
+    floats
+        Of exact columns the values that their integers stand for: pcodec finds in some what it does not in the integers.
 
     Returns
     -------
@@ -87,11 +93,13 @@ def encode(
         modelled = _modelled(name, ordered, known, scale, momentum, values)
         middle = max(0, len(integers) - _PROBE) // 2
         probe = integers[middle : middle + _PROBE]
-        plain = _plain(probe)
+        candidates = [integers, floats[name]] if floats and name in floats else [integers]
+        tried = [_plain(numbers[middle : middle + _PROBE]) for numbers in candidates]
+        plain, numbers = min(zip(tried, candidates, strict=True), key=lambda pair: len(pair[0]))
         if modelled and len(modelled) * len(probe) <= len(plain) * len(integers):
             out.raw(modelled)
         else:
-            out.raw(plain if len(probe) == len(integers) else _plain(integers))
+            out.raw(plain if len(probe) == len(integers) else _plain(numbers))
         known.add(name, ordered, scale)
     return out.content()
 
@@ -104,6 +112,7 @@ def decode(
     counts: Integers | None,
     momentum: Momentum | None,
     values: Values | None,
+    integers_of: Callable[[str, NDArray[Any]], Integers] | None = None,
 ) -> dict[str, Integers]:
     """Give the integers of one cluster that `encode` coded; ``header`` is pcodec's.
 
@@ -125,18 +134,23 @@ def decode(
             ordered = _Column(known, scale, recoil).read(data, header)
             integers[ranks.order] = ordered
         else:
-            integers[:] = _whole(read_stream(data, length, header), length)
+            numbers = read_values(data, length, header)
+            if numbers.dtype.kind == "f":
+                if integers_of is None:
+                    raise CodecError("damaged payload: floats where integers have to be")
+                numbers = integers_of(name, numbers)
+            integers[:] = _whole(numbers.astype(np.int64, copy=False), length)
             ordered = integers[ranks.order]
             scale = Scale.of(ordered)
         known.add(name, ordered, scale)
     return columns
 
 
-def _plain(integers: Integers) -> bytes:
+def _plain(numbers: NDArray[Any]) -> bytes:
     """Code a column as it is."""
     out = Writer()
     out.varint(0)
-    write_stream(out, integers, ordered=True)
+    write_stream(out, numbers, ordered=True)
     return out.content()
 
 

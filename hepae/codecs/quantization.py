@@ -86,7 +86,7 @@ class Quantized:
     def restore(self, integers: Integers, shifts: Floats) -> NDArray[Any]:
         """Give the column of its integers and the dither, without the exceptions' own values."""
         if self.grid is None:
-            return _from_ordered(integers << self.shift if self.shift else integers, self.dtype, self.shift)
+            return _from_ordered(integers << self.shift, self.dtype, self.shift)
         ordinary = integers
         if len(self.places):
             below = np.searchsorted(self.places, integers)
@@ -126,6 +126,24 @@ class Quantized:
     def _slots(self) -> Integers:
         """Where the repeated values' places stand among the integers of all others."""
         return self.places - np.arange(len(self.places))
+
+    def exact_floats(self) -> NDArray[Any] | None:
+        """Values that the integers of an exact float column stand for, the exceptions apart; None for any other column."""
+        if self.grid is not None or self.dtype.kind != "f":
+            return None
+        return _from_ordered(self.integers << self.shift, self.dtype, self.shift)
+
+    def integers_of(self, values: NDArray[Any]) -> Integers:
+        """Give the integers of `exact_floats`.
+
+        Raises
+        ------
+        CodecError
+            If the column is no exact one of that type.
+        """
+        if self.grid is not None or values.dtype != self.dtype:
+            raise CodecError(f"damaged payload: {values.dtype} in a column of {self.dtype}")
+        return _to_ordered(values) >> self.shift
 
     def except_for(self, rows: Mask, values: NDArray[Any]) -> None:
         """Store these jets as they are, too; ``values`` are the column's own."""

@@ -1,11 +1,11 @@
-"""Runs of integers ↔ pcodec's bytes, in its wrapped format: a stream costs few bytes beside its content.
+"""Runs of integers, and of exact floats, ↔ pcodec's bytes, in its wrapped format: a stream costs few bytes beside its content.
 
 pcodec's format is stable and specified; ``HEADER`` says its version and is stored once a cluster.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pcodec import ChunkConfig, DeltaSpec, ModeSpec, PagingSpec, wrapped
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 LEVEL = 9
 HEADER: bytes = wrapped.FileCompressor().write_header()
-_TYPES = (np.int16, np.int32, np.int64)
-_RANGES = tuple((int(np.iinfo(kind).min), int(np.iinfo(kind).max)) for kind in _TYPES)
+_TYPES: tuple[type[np.number[Any]], ...] = (np.int16, np.int32, np.int64, np.float32, np.float64)
+_RANGES = tuple((-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (16, 32, 64))
 
 
-def write_stream(out: Writer, values: Integers, *, ordered: bool = False) -> None:
-    """Write integers in the narrowest type that holds them; the inverse is `read_stream`.
+def write_stream(out: Writer, values: NDArray[Any], *, ordered: bool = False) -> None:
+    """Write integers in the narrowest type that holds them, or floats; the inverse is `read_stream`.
 
     Parameters
     ----------
@@ -36,8 +36,11 @@ def write_stream(out: Writer, values: Integers, *, ordered: bool = False) -> Non
     out.varint(len(values))
     if not len(values):
         return
-    low, high = int(values.min()), int(values.max())
-    kind = next(k for k, (least, most) in enumerate(_RANGES) if least <= low and high <= most)
+    if values.dtype.kind == "f":
+        kind = _TYPES.index(values.dtype.type)
+    else:
+        low, high = int(values.min()), int(values.max())
+        kind = next(k for k, (least, most) in enumerate(_RANGES) if least <= low and high <= most)
     config = ChunkConfig(
         compression_level=LEVEL,
         mode_spec=ModeSpec.auto() if ordered else ModeSpec.classic(),
@@ -58,6 +61,20 @@ def read_stream(data: Reader, most: int, header: bytes) -> Integers:
     CodecError
         If they are not what was written.
     """
+    values = read_values(data, most, header)
+    if values.dtype.kind == "f":
+        raise CodecError("damaged payload: floats where integers have to be")
+    return values.astype(np.int64, copy=False)
+
+
+def read_values(data: Reader, most: int, header: bytes) -> NDArray[Any]:
+    """Read up to ``most`` integers or floats, in their type.
+
+    Raises
+    ------
+    CodecError
+        If they are not what was written.
+    """
     length = data.varint(most)
     if not length:
         return np.zeros(0, np.int64)
@@ -66,13 +83,13 @@ def read_stream(data: Reader, most: int, header: bytes) -> Integers:
     values = np.zeros(length, _TYPES[kind])
     try:
         file, _ = wrapped.FileDecompressor.new(header)
-        chunk, used = file.chunk_decompressor(stream, f"i{8 * values.itemsize}")
+        chunk, used = file.chunk_decompressor(stream, f"{values.dtype.kind}{8 * values.itemsize}")
         progress, _ = chunk.read_page_into(stream[used:], length, values)
     except (RuntimeError, TypeError) as error:
         raise CodecError(f"damaged payload: {error}") from None
     if progress.n_processed != length:
         raise CodecError(f"damaged payload: a stream of {length} integers has {progress.n_processed}")
-    return values.astype(np.int64)
+    return values
 
 
 class Groups:

@@ -354,22 +354,14 @@ def _collection(
 
 def _flat(branches: Mapping[str, Branch]) -> dict[str, Collection]:
     """Collections by a common prefix of pt or px, then of what further branches a counter counts."""
-    found: dict[str, Collection] = {}
     counters = {branch.counter for branch in branches.values()}
     free = {name: branch for name, branch in branches.items() if name not in counters}
-    for branch in tuple(free.values()):
-        match = re.fullmatch(r"(?i)(.*?)([_./:]?)p[tx]", branch.name)
-        if match is None or branch.dtype is None:
-            continue
-        prefix = branch.name[: match.end(2)]
-        members = {
-            other.name[len(prefix) :]: other
-            for other in free.values()
-            if other.name.startswith(prefix) and other.jagged == branch.jagged and _alike(other, branch)
-        }
-        collection = _collection(match[1] or UNNAMED, members, branches)
-        if collection is not None and collection.momentum:
-            found.setdefault(collection.name, collection)
+    found = _affixed(
+        r"(?P<name>.*?)[_./:]?(?P<own>p[tx](_NOSYS)?)", free, branches
+    )  # jet_pt; ATLAS marks what it varies
+    found = found or _affixed(
+        r"(?P<own>p[tx])[_./:]?(?P<name>.+)", free, branches
+    )  # pt_jet, or pxj1 of the LHC Olympics
     taken = {column.branch for collection in found.values() for column in collection.columns}
     for counter in dict.fromkeys(branch.counter for branch in free.values() if branch.counter):
         members = {b.name: b for b in free.values() if b.counter == counter and b.name not in taken}
@@ -381,6 +373,37 @@ def _flat(branches: Mapping[str, Branch]) -> dict[str, Collection]:
         if collection is not None and name not in found:
             found[name] = collection
     return found
+
+
+def _affixed(
+    pattern: str, free: Mapping[str, Branch], branches: Mapping[str, Branch]
+) -> dict[str, Collection]:
+    """Collections of branches with the same text before, or behind, the names of their columns."""
+    affixes: dict[str, tuple[str, str, Branch]] = {}
+    for branch in free.values():
+        match = re.fullmatch(f"(?i){pattern}", branch.name)
+        if match is not None and branch.dtype is not None:
+            before, behind = branch.name[: match.start("own")], branch.name[match.end("own") :]
+            affixes.setdefault(match["name"] or UNNAMED, (before, behind, branch))
+    found: dict[str, Collection] = {}
+    taken: set[str] = set()
+    # jet_sub_pt is none of jet's, where it has a four-momentum of its own: longer names first
+    for name, (before, behind, first) in sorted(
+        affixes.items(), key=lambda item: -len(item[1][0] + item[1][1])
+    ):
+        members: dict[str, Branch] = {}
+        for branch in free.values():
+            own = branch.name[len(before) : len(branch.name) - len(behind)]
+            fits = own and branch.name == f"{before}{own}{behind}" and branch.name not in taken
+            if fits and branch.jagged == first.jagged and _alike(branch, first):
+                short = own.removesuffix("_NOSYS")
+                members[own if short in members else short] = branch
+        collection = _collection(name, members, branches)
+        if collection is not None and collection.momentum:
+            found[name] = collection
+            if len(collection.momentum) == 4:
+                taken |= {column.branch for column in collection.columns}
+    return {name: found[name] for name in affixes if name in found}
 
 
 def _common_prefix(names: Sequence[str]) -> str:

@@ -230,7 +230,10 @@ class TreeSource(NtupleSource):
                 nested = own.startswith(f"{branch.name.rstrip('.')}.")
                 last = own[len(branch.name.rstrip(".")) + 1 :] if nested else own
                 other = members.get(member.name.replace("fBits", "fUniqueID"), member)
-                if member.uncompressed_bytes != other.uncompressed_bytes:
+                shorter = (
+                    len(other.name) - len(member.name)
+                ) * member.num_baskets  # the name is in each basket
+                if member.uncompressed_bytes != other.uncompressed_bytes - shorter:
                     # those of objects that others refer to have two bytes more, which uproot does not know
                     unreadable.append(f"{name}.{last}")
                     continue
@@ -279,7 +282,8 @@ def _packed_vectors(typename: str) -> Any:
     uproot 5.7 takes their headers to be shorter, so that its values of single ones are wrong.
     """
     match = re.fullmatch(
-        r"(std::|)(vector<|)ROOT::Math::LorentzVector<ROOT::Math::(\w+)<(double|float)> ?> ?>?", typename
+        r"(std::|)(vector<|)ROOT::Math::LorentzVector<ROOT::Math::(\w+)<(double|float|Double32_t)> ?> ?>?",
+        typename,
     )
     members = {
         "PtEtaPhiE4D": ("fPt", "fEta", "fPhi", "fE"),
@@ -289,7 +293,7 @@ def _packed_vectors(typename: str) -> Any:
     }
     if match is None or match[3] not in members:
         return None
-    number = np.dtype(">f8" if match[4] == "double" else ">f4")
+    number = np.dtype(">f8" if match[4] == "double" else ">f4")  # Double32_t is a float in a file
     stored = np.dtype(
         {
             "names": [f"fCoordinates.{member}" for member in members[match[3]]],

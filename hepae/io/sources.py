@@ -30,7 +30,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turn whatever a damaged or missing file makes a library raise into one line."""
     try:
         yield
-    except (HepaeError, MemoryError, NameError):  # a NameError is a fault of ours, never of a file
+    except (HepaeError, MemoryError):
         raise
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
@@ -40,7 +40,17 @@ def reading(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is a folder; name a file in it") from None
     # Libraries raise nearly anything on damaged files: struct, zlib, index, key, value and their own errors.
     except Exception as error:
+        if isinstance(error, NameError) and _is_ours(error):
+            raise
         raise InputError(f"cannot read {path}: it is damaged or incomplete ({reason(error)})") from error
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether code of hepae raised this; a NameError there is a fault of ours, never of a file."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is None or str(trace.tb_frame.f_globals.get("__name__", "")).startswith("hepae")
 
 
 def reason(error: Exception) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from abc import abstractmethod
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +29,18 @@ _TEXT_BYTES = 1 << 16
 """So much of a file has to be text for it to be taken for one."""
 
 _DELIMITERS = ",;\t|"
+
+_PARQUET_SIZES = """
+import collections, json, sys
+import pyarrow.parquet
+metadata = pyarrow.parquet.read_metadata(sys.argv[1])
+sizes = collections.Counter()
+for i in range(metadata.num_row_groups):
+    for j in range(metadata.num_columns):
+        chunk = metadata.row_group(i).column(j)
+        sizes[chunk.path_in_schema] += chunk.total_compressed_size
+print(json.dumps(sizes))
+"""
 
 _DARKMACHINES = ("id", "process", "weight", "MET", "METphi")
 _DARKMACHINES_OBJECT = r"[^\s,;]+(,[^\s,;]+){4}"
@@ -140,16 +156,19 @@ class ParquetTable(Table):
             self._add(name, form)
         groups = [self._file.metadata.row_group(i) for i in range(self._file.num_row_groups)]
         self._ends = np.cumsum([0, *(group.num_rows for group in groups)])
-        self._bytes: dict[str, int] = {}
         self._memory = sum(group.total_byte_size for group in groups)
-        for group in groups:
-            for i in range(group.num_columns):
-                chunk = group.column(i)
-                self._bytes[chunk.path_in_schema] = (
-                    self._bytes.get(chunk.path_in_schema, 0) + chunk.total_compressed_size
-                )
         self._last: tuple[int, tuple[str, ...], Any] = (-1, (), None)
         self._find_counters()
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        """Compressed bytes by path of a column, read in a process of its own: a damaged footer can end it (pyarrow 26)."""
+        command = [sys.executable, "-P", "-c", _PARQUET_SIZES, str(self.path.resolve())]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise InputError(f"cannot read {self.path}: its footer is damaged")
+        sizes: dict[str, int] = json.loads(done.stdout)
+        return sizes
 
     def _forms(self, schema: Any) -> list[Any]:
         return [_required(ak.from_arrow_schema(schema).content(name)) for name in schema.names]
@@ -179,7 +198,7 @@ class ParquetTable(Table):
     def stored_bytes(self, name: str) -> int:
         """Bytes that a column takes in the file, compressed; its share, where it is one member of an object."""
         column = self._fields[name][0]
-        stored = sum(n for path, n in self._bytes.items() if path == column or path.startswith(f"{column}."))
+        stored = sum(n for path, n in self._sizes.items() if path == column or path.startswith(f"{column}."))
         return stored // sum(own == column for own, _ in self._fields.values())
 
     def close(self) -> None:

@@ -17,7 +17,14 @@ from hepae.errors import InputError, OutputError
 from hepae.io.writers import atomic_output
 from hepae.processors.compression import file_name, files_of
 from hepae.processors.executors import decoding
-from hepae.validation.histograms import Binning, ComparisonHistograms
+from hepae.validation.histograms import (
+    Binning,
+    ComparisonHistograms,
+    EventBinning,
+    EventHistograms,
+    LatentBinning,
+    LatentHistograms,
+)
 from hepae.validation.residuals import ResidualSums
 
 if TYPE_CHECKING:
@@ -34,9 +41,16 @@ class Validated:
 
     sums: ResidualSums
     histograms: ComparisonHistograms
+    events: EventHistograms | None
+    latents: LatentHistograms | None
 
     def __add__(self, other: Validated) -> Validated:
-        return Validated(self.sums + other.sums, self.histograms + other.histograms)
+        return Validated(
+            self.sums + other.sums,
+            self.histograms + other.histograms,
+            self.events + other.events if self.events and other.events else None,
+            self.latents + other.latents if self.latents and other.latents else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -47,12 +61,16 @@ class _Dataset:
     collection: str
     coded: tuple[str, ...]
     columns: tuple[str, ...]
-    bounds: dict[str, Bound] | None
+    bounds: dict[str, Bound]
     offsets: dict[str, int]
     """Entry of the compressed file at which each file of the dataset begins."""
     entries: int
     binning: Binning
+    events: EventBinning | None
+    latents: LatentBinning | None
     sizes: dict[str, int]
+    stored: tuple[dict[str, int], dict[str, int]]
+    """Bytes of the coded columns by what takes them, before and after."""
 
 
 class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
@@ -126,18 +144,39 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
             for jets in before:
                 sample.append(jets.read(0, min(left, jets.source.num_entries)))
                 left -= len(sample[-1])
-            columns = tuple(dict.fromkeys((*coded, "mass", "E")))
             first = ak.concatenate(sample)
+            bounds = comparison._promised(after, collection)
             with decoding(after):
-                binning = Binning.choose(first, after.jets(0, len(first), collection=collection), columns)
+                restored = after.jets(0, len(first), collection=collection)
+            columns = comparison.columns_to_compare(first, restored, coded)
+            binning = comparison.choose_binning(first, restored, columns, bounds)
+            events = EventBinning.choose(first) if first.ndim > 1 else None
+            latents = after.latents(0, len(first), collection=collection)
+            stored_before = [jets.stored_bytes(coded) for jets in before]
+            stored = (
+                {name: sum(sizes[name] for sizes in stored_before) for name in coded},
+                comparison.stored_bytes(after, collection),
+            )
             sizes = {
                 "file_original": sum(Path(file).stat().st_size for file in files),
                 "file_compressed": version.stat().st_size,
-                "original": sum(jets.stored_bytes(coded) for jets in before),
+                "original": sum(stored[0].values()),
                 "compressed": after.header["bytes"]["compressed"],
             }
-            bounds = comparison._promised(after, collection)
-        return _Dataset(version, collection, coded, columns, bounds, offsets, total, binning, sizes)
+        return _Dataset(
+            version,
+            collection,
+            coded,
+            columns,
+            bounds,
+            offsets,
+            total,
+            binning,
+            events,
+            None if latents is None else LatentBinning.choose(latents, first),
+            sizes,
+            stored,
+        )
 
     def process(self, events: Any) -> dict[str, Validated]:
         """Compare one chunk.
@@ -168,12 +207,21 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
                 weight = before.source.arrays([self.weight], start, stop)[self.weight]
         with CompressedFile(dataset.version) as after, decoding(after):
             restored = after.jets(first + start, first + stop, collection=dataset.collection)
+            latents = after.latents(first + start, first + stop, collection=dataset.collection)
         validated = Validated(
-            ResidualSums(dataset.columns, bounds=dataset.bounds),
+            ResidualSums(dataset.columns, bounds=dataset.bounds or None),
             ComparisonHistograms(dataset.binning),
+            EventHistograms(dataset.events) if dataset.events else None,
+            LatentHistograms(dataset.latents) if dataset.latents else None,
         )
         validated.sums.fill(original, restored)
         validated.histograms.fill(original, restored, weight)
+        if validated.events is not None:
+            # A weight of each jet is none of its event.
+            of_event = weight if weight is not None and weight.ndim == 1 else None
+            validated.events.fill(original, restored, of_event)
+        if validated.latents is not None:
+            validated.latents.fill(latents, original)
         return {chunk["dataset"]: validated}
 
     def postprocess(self, accumulator: dict[str, Validated]) -> dict[str, Validated]:
@@ -211,6 +259,15 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from None
-        comparison._draw(validated.histograms, residuals.columns, folder, self.style or Style())
+        counted = comparison.Counted(
+            "Restored",
+            residuals,
+            validated.histograms,
+            dataset.bounds,
+            validated.events,
+            validated.latents,
+            dataset.stored,
+        )
+        comparison.draw([counted], folder, self.style or Style())
         with atomic_output(folder / "metrics.json", force=True) as temporary:
             temporary.write_text(json.dumps({**residuals.to_dict(), "bytes": sizes}, indent=2) + "\n")
