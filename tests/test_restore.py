@@ -240,21 +240,22 @@ def test_the_base_schema_has_the_original_branches(nanoaod, compressed):
     assert ak.all(abs(restored["Jet_pt"] - original["Jet_pt"]) <= 0.001 * original["Jet_pt"])
 
 
+@pytest.mark.parametrize("others", [["weight"], []], ids=["beside others", "alone"])
 @pytest.mark.parametrize("kind", ["bounded", "latent"])
-def test_flat_jets(kind, codec, make_tree, tmp_path):
+def test_flat_jets(kind, others, codec, make_tree, tmp_path):
     random = np.random.default_rng(3)
     columns = {
         "jet_pt": random.exponential(50, 500) + 20,
         "jet_eta": random.normal(0, 1, 500),
         "jet_phi": random.uniform(-3, 3, 500),
         "jet_m": random.exponential(5, 500),
-        "weight": random.random(500),
+        **{name: random.random(500) for name in others},
     }
     path, small = make_tree(columns), tmp_path / "small.root"
     hepae.compress_file(path, small, codec if kind == "latent" else hepae.BoundedCodec())
     restored = hepae.restore(events_of(small, BaseSchema, entry_start=100, entry_stop=300))
     assert restored.fields == [*columns]
-    assert same(restored.weight, columns["weight"][100:300])
+    assert all(same(restored[name], columns[name][100:300]) for name in others)
     with hepae.open(small) as file:
         assert same(restored.jet_pt, file.jets(100, 300).pt)
 

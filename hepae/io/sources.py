@@ -16,7 +16,7 @@ from hepae.errors import ConfigError, HepaeError, InputError
 from hepae.io.layouts import LONG_ARRAY, Branch, Collection, Layout, find_layout, unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 STEP_SIZE = "100 MB"
@@ -88,8 +88,8 @@ class Source(ABC):
     def stored_bytes(self, name: str) -> int:
         """Bytes that a branch takes in the file, compressed."""
 
-    def other_trees(self) -> Iterator[Source]:
-        """Every other tree of the file that can be read, as a source of its own."""
+    def other_trees(self, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Source]:  # noqa: ARG002
+        """Every other tree of the file that can be read and is wanted by its name, as a source of its own."""
         yield from ()
 
     def close(self) -> None:  # noqa: B027  # a table has nothing to close
