@@ -19,9 +19,10 @@ from hepae.io.writers import TreeWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from hepae.io.locations import Location
 
 
 class PayloadWriter:
@@ -73,7 +74,7 @@ class PayloadReader:
         If the tree is damaged.
     """
 
-    def __init__(self, file: Any, path: Path):
+    def __init__(self, file: Any, path: Location):
         self._tree, self._path = file[PAYLOAD_TREE], path
         names = ("events", "jets", "seed", "crc")
         rows = self._tree.arrays([*names, "collection"], library="np")
