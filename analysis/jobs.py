@@ -56,7 +56,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--chunksize", type=click.IntRange(1), default=100_000, show_default=True, help="Events a chunk."
         ),
-        click.option("--tree", metavar="NAME", help="Tree of files that the fileset names without one."),
+        click.option("--tree", metavar="NAME", help="Tree to read, where the fileset does not say it."),
         click.option(
             "--scheduler", metavar="ADDRESS", help="Running dask scheduler, or TaskVine manager, to use."
         ),

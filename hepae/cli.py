@@ -86,8 +86,9 @@ def main() -> None:
       hepae compare jets.root small.root -o plots         residuals and figures
       hepae decompress small.root -o restored.root
 
-    Jets are read from TTrees and RNTuples of ROOT files, and from Parquet, HDF5, CSV and pickled tables. Files are named
-    by path, by a pattern in quotes ('data/*.root') or by URL (https://, root://, and whatever else fsspec knows).
+    Jets are read from TTrees and RNTuples (NanoAOD, PHYSLITE and xAOD, Delphes, flat ntuples, LorentzVectors), HDF5,
+    Parquet, CSV, DarkMachines text and pickled tables. Files are named by path, by a pattern in quotes ('data/*.root') or by
+    URL (https://, root://, and whatever else fsspec knows).
     """
 
 
@@ -417,14 +418,16 @@ def info(path: str, as_json: bool, tree: str | None, collection: str | None, uni
         return
     table = terminal.table(path, "", "")
     collections = content.pop("collections", {}) if content["kind"] == "jets" else {}
-    for name, entry in collections.items():
-        columns = (
-            f"{column} ({' '.join([of['type'], of['unit']]).strip()})"
-            for column, of in entry["columns"].items()
-        )
-        content[f"{name}: {entry['jets']} jets"] = list(columns)
+    if content["kind"] == "compressed":
+        content["collections"] = [f"{n} ({entry['jets']})" for n, entry in content["collections"].items()]
     for key, value in content.items():
         table.add_row(key.replace("_", " "), _plain(value))
+    for name, entry in collections.items():
+        columns = (
+            f"{column} ({' '.join([of['type'], of['unit']]).strip()}, {of['bytes'] / 1e3:.1f} kB)"
+            for column, of in entry["columns"].items()
+        )
+        table.add_row(f"{name}: {entry['jets']}", ", ".join(columns))
     terminal.console().print(table)
 
 
@@ -432,7 +435,9 @@ def _plain(value: Any) -> str:
     """JSON as a person reads it."""
     if isinstance(value, dict):
         return "\n".join(f"{key.replace('_', ' ')}: {_plain(entry)}" for key, entry in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "–" if value is None else str(value)
 
 
 @main.command()

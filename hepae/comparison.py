@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -262,6 +262,7 @@ def compare_files(
         source = stack.enter_context(
             open_source(original, tree=tree or (first.tree if first else None), unit=unit)
         )
+        chosen = _collections(source, first, collection)
         for path, file in zip(paths, files, strict=True):
             if file.num_entries != source.num_entries:
                 raise InputError(
@@ -270,7 +271,6 @@ def compare_files(
                 )
         if source.num_entries == 0:
             raise InputError(f"{original} has no events to compare")
-        chosen = _collections(source, first, collection)
         compared = []
         for number, name in enumerate(chosen):
             beside = [
@@ -442,7 +442,7 @@ def _default_resolution() -> JetEnergyResolution:
     from hepae.validation.plotting import JetEnergyResolution
 
     return JetEnergyResolution(
-        "ATLAS resolution, arXiv:1910.04482", samples.NOISE, samples.STOCHASTIC, samples.CONSTANT
+        "Jet energy resolution, arXiv:1910.04482", samples.NOISE, samples.STOCHASTIC, samples.CONSTANT
     )
 
 
@@ -623,7 +623,9 @@ def _residual_bound(name: str, bound: Bound | None) -> float | None:
 
 def _bound_text(bound: Bound | None) -> str:
     """How a bound is written that is no single number."""
-    return str(bound).replace("+", " + ") if bound is not None and bound.relative and bound.absolute else ""
+    if bound is None or not (bound.relative and bound.absolute):
+        return ""
+    return f"{replace(bound, absolute=0.0, unit='')} + {bound.absolute:g} {bound.unit}".strip()
 
 
 def _bound_curve(name: str, other: str, bound: Bound | None) -> Curve | None:

@@ -199,3 +199,11 @@ def test_lists_of_different_lengths_make_no_jets():
     assert jets.jets({**arrays, "w": arrays["pt"]}).fields[-1] == "w"
     with pytest.raises(InputError, match="w of collection 'jet'"):
         jets.jets({**arrays, "w": ak.Array([[1.0], [2.0]])})
+
+
+@pytest.mark.parametrize("separator", [".", ":"])
+def test_columns_are_called_alike_in_either_storage(separator):
+    names = ("Jet.PT", "Jet.Eta", "Jet.Phi", "Jet.Mass", "Jet.Soft.px")
+    named = [name.replace(".", separator) for name in names]
+    layout = find_layout({**_flat("Jet_size"), **_counted("Jet_size", *named)})
+    assert layout.collections["Jet"].column_names == ("pt", "eta", "phi", "mass", "Soft.px")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import uproot
 from coffea.nanoevents import BaseSchema
-from coffea.processor import IterativeExecutor, Runner
+from coffea.processor import Runner
 
 import hepae
 from hepae.comparison import compare_files
@@ -63,9 +63,9 @@ def undisturbed(fileset, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def validated(fileset, undisturbed):
-    """Residuals and weighted histograms of the merged files, counted on one core."""
+    """Residuals and histograms of the merged files, counted on one core."""
     with executor("iterative") as started:
-        return run(started, fileset, ValidationProcessor(fileset, undisturbed[1], weight="genWeight"))
+        return run(started, fileset, ValidationProcessor(fileset, undisturbed[1]))
 
 
 def content(path):
@@ -97,12 +97,10 @@ def test_every_executor_gives_the_same(parallel, fileset, undisturbed, validated
     assert manifest == undisturbed[0]
     for dataset, path in merge(manifest, fileset, tmp_path / "parts", tmp_path).items():
         assert content(path) == content(undisturbed[1][dataset])
-    again = run(parallel, fileset, ValidationProcessor(fileset, undisturbed[1], weight="genWeight"))
+    again = run(parallel, fileset, ValidationProcessor(fileset, undisturbed[1]))
     for dataset, expected in validated.items():
         assert again[dataset].sums.result() == expected.sums.result()
-        for kind in ("original", "restored", "residual"):
-            for name, histogram in getattr(expected.histograms, kind).items():
-                assert getattr(again[dataset].histograms, kind)[name] == histogram
+        assert same_counts(expected, again[dataset])
 
 
 def test_a_merged_file_is_that_of_the_inputs_joined(fileset, undisturbed, tmp_path):
@@ -231,21 +229,42 @@ def test_merge_notices_damage_and_what_does_not_belong_together(fileset, undistu
     assert [*(tmp_path / "out").iterdir()] == []
 
 
-def test_validation_is_compare(fileset, undisturbed, tmp_path):
+def same_counts(one, other):
+    """Whether two jobs counted the same, bin by bin."""
+    for kind in ("original", "restored", "residual", "against", "correlation", "largest"):
+        histograms = getattr(one.histograms, kind)
+        assert histograms.keys() == getattr(other.histograms, kind).keys()
+        assert all(getattr(other.histograms, kind)[name] == found for name, found in histograms.items())
+    return one.events.pairs == other.events.pairs and one.events.cut_flow == other.events.cut_flow
+
+
+def test_validation_is_compare(fileset, undisturbed, tmp_path, monkeypatch):
+    """Figures are drawn by one function of what was counted; here is what it is given."""
+    drawn = []
+    monkeypatch.setattr(
+        "hepae.comparison._draw", lambda _, versions, resolution: drawn.append((versions, resolution))
+    )
     files = {"one": fileset["one"]}
-    job = ValidationProcessor(files, undisturbed[1], output=tmp_path / "jobs")
     with executor("iterative") as started:
-        run(started, files, job)
+        run(started, files, ValidationProcessor(files, undisturbed[1], output=tmp_path / "jobs"))
     ((original, _),) = files_of(files)["one"].items()
     compare_files(original, undisturbed[1]["one"], tmp_path / "compare", style=Style())
-    expected = {path.name: path.read_bytes() for path in (tmp_path / "compare").iterdir()}
-    assert json.loads(expected["metrics.json"])["columns"]["pt"]["violations"] == 0
-    assert {path.name: path.read_bytes() for path in (tmp_path / "jobs" / "one").iterdir()} == expected
+    metrics = [(tmp_path / name / "metrics.json").read_text() for name in ("jobs/one", "compare")]
+    assert metrics[0] == metrics[1]
+    assert json.loads(metrics[0])["columns"]["pt"]["violations"] == 0
+    (((one,), resolution), ((other,), its_resolution)) = drawn
+    assert same_counts(one, other)
+    for what in ("name", "residuals", "bounds", "stored"):
+        assert getattr(one, what) == getattr(other, what)
+    assert resolution == its_resolution
 
 
-def test_weights(fileset, undisturbed, validated):
+def test_weights(fileset, undisturbed):
     dataset = "/two/files"
-    names, found = [*files_of(fileset)[dataset]], validated[dataset]
+    files = {dataset: fileset[dataset]}
+    names = [*files_of(files)[dataset]]
+    with executor("iterative") as started:
+        found = run(started, files, ValidationProcessor(files, undisturbed[1], weight="genWeight"))[dataset]
     weight = ak.concatenate([uproot.open(name)["Events"]["genWeight"].array() for name in names])
     with hepae.open(undisturbed[1][dataset]) as file:
         original, restored = hepae.read_jets(names), file.jets()
@@ -266,9 +285,9 @@ def test_validation_refuses_what_does_not_fit(fileset, undisturbed):
         ValidationProcessor(fileset, {"one": merged["one"]})
     with pytest.raises(hepae.InputError, match="these are not the same jets"):
         ValidationProcessor({"one": fileset["/two/files"]}, merged)
-    job = ValidationProcessor(fileset, merged, weight="nope")
-    with pytest.raises(Exception, match="no branch 'nope' for the weights"):
-        run(IterativeExecutor(status=False, retries=0), fileset, job)
+    with pytest.raises(hepae.InputError, match="no branch 'nope' for the weights"):
+        ValidationProcessor(fileset, merged, weight="nope")
+    job = ValidationProcessor(fileset, merged)
     with pytest.raises(hepae.InputError, match="0 of 20000 events of one were compared"):
         job.postprocess({})
 

@@ -202,6 +202,19 @@ def test_all_columns_are_decoded_at_once(nanoaod, compressed, tmp_path):
     within_bounds(events_of(nanoaod, NanoAODSchema), restored)
 
 
+def test_a_file_that_was_replaced_is_not_mixed_up(compressed, latent, tmp_path):
+    path = tmp_path / "file.root"
+    path.write_bytes(compressed.read_bytes())
+    events = hepae.restore(events_of(path, NanoAODSchema))
+    assert ak.sum(ak.num(events.Jet)) > 0
+    path.unlink()
+    path.write_bytes(latent.read_bytes())
+    with pytest.raises(hepae.InputError, match="was replaced after these events were opened"):
+        ak.sum(events.Jet.pt)
+    again = hepae.restore(events_of(path, NanoAODSchema))
+    assert same(again.Jet.pt, hepae.restore(events_of(latent, NanoAODSchema)).Jet.pt)
+
+
 def test_chunks_are_the_file(compressed):
     whole = hepae.restore(events_of(compressed, NanoAODSchema))
     for start, stop in ((0, 1), (499, 501), (700, 3999), (4000, 4000)):
@@ -227,21 +240,22 @@ def test_the_base_schema_has_the_original_branches(nanoaod, compressed):
     assert ak.all(abs(restored["Jet_pt"] - original["Jet_pt"]) <= 0.001 * original["Jet_pt"])
 
 
+@pytest.mark.parametrize("others", [["weight"], []], ids=["beside others", "alone"])
 @pytest.mark.parametrize("kind", ["bounded", "latent"])
-def test_flat_jets(kind, codec, make_tree, tmp_path):
+def test_flat_jets(kind, others, codec, make_tree, tmp_path):
     random = np.random.default_rng(3)
     columns = {
         "jet_pt": random.exponential(50, 500) + 20,
         "jet_eta": random.normal(0, 1, 500),
         "jet_phi": random.uniform(-3, 3, 500),
         "jet_m": random.exponential(5, 500),
-        "weight": random.random(500),
+        **{name: random.random(500) for name in others},
     }
     path, small = make_tree(columns), tmp_path / "small.root"
     hepae.compress_file(path, small, codec if kind == "latent" else hepae.BoundedCodec())
     restored = hepae.restore(events_of(small, BaseSchema, entry_start=100, entry_stop=300))
     assert restored.fields == [*columns]
-    assert same(restored.weight, columns["weight"][100:300])
+    assert all(same(restored[name], columns[name][100:300]) for name in others)
     with hepae.open(small) as file:
         assert same(restored.jet_pt, file.jets(100, 300).pt)
 
@@ -292,13 +306,13 @@ def test_a_restored_schema_travels_to_workers():
 def test_real_nanoaod(data, name, tmp_path):
     source, small = data / f"{name}.root", tmp_path / "small.root"
     kept = ["run", "luminosityBlock", "event", "*Jet*", "*Electron*", "*Muon*", "*Gen*", "*MET*"]
-    hepae.compress_file(source, small, hepae.BoundedCodec(), keep=kept)
+    part = {"entry_start": 20, "entry_stop": 80}
+    hepae.compress_file(source, small, hepae.BoundedCodec(), keep=kept, **part)
     with hepae.open(small) as file:
         stored = {branch.name for branch in file.original_branches}
         exact = [name for name in file.coded() if name not in BOUNDS]
-    original = events_of(
-        source, NanoAODSchema, iteritems_options={"filter_name": lambda name: name in stored}
-    )
+    options = {"iteritems_options": {"filter_name": lambda name: name in stored}}
+    original = events_of(source, NanoAODSchema, **options, **part)
     restored = hepae.restore(events_of(small, NanoAODSchema))
     assert {*restored.fields} == {*original.fields}
     assert restored.Jet.fields == original.Jet.fields
@@ -318,9 +332,10 @@ def test_real_physlite(data, tmp_path):
     """Its lists of links go into an RNTuple; all comes back under its own name, links into other collections too."""
     source, small = data / "physlite_ttbar.root", tmp_path / "small.root"
     kept = ["AnalysisJetsAuxDyn.*", "AnalysisElectronsAuxDyn.*", "GSFTrackParticlesAuxDyn.*"]
-    hepae.compress_file(source, small, hepae.BoundedCodec(), keep=kept, storage="rntuple")
+    part = {"entry_start": 10}  # the file's other trees go with its first entry
+    hepae.compress_file(source, small, hepae.BoundedCodec(), keep=kept, storage="rntuple", **part)
     names = ("AnalysisJetsAuxDyn", "AnalysisElectronsAuxDyn", "GSFTrackParticlesAuxDyn")
-    options = {"iteritems_options": {"filter_name": lambda name: name.startswith(names)}}
+    options = {**part, "iteritems_options": {"filter_name": lambda name: name.startswith(names)}}
     original, restored = (
         NanoEventsFactory.from_root({path: "CollectionTree"}, schemaclass=PHYSLITESchema, **more).events()
         for path, more in ((source, options), (small, {}))

@@ -54,16 +54,15 @@ class CompressedFile:
             self._check_parts()
             self.tree: str = self._parts[0].header["tree"]
             self.num_entries = sum(part.entries for part in self._parts)
-            # Where every branch was coded there is no tree: the header alone knows how many rows there were.
-            fields = self._parts[0].header["fields"]
-            self._tree = WrittenTree(self.file, self.tree, fields) if self.tree in self.file else None
-            found = self.num_entries if self._tree is None else self._tree.num_entries
+            self._tree = WrittenTree(self.file, self.tree, self._parts[0].header["fields"])
             self._payload = (
                 PayloadReader(self.file, self.path) if container.PAYLOAD_TREE in self.file else None
             )
         self._codecs: dict[int, LatentCodec] = {}
         covered = [self._payload.events(name) for name in self._bounded] if self._payload else []
-        if any(events != self.num_entries for events in (found, *covered)) or (self._bounded and not covered):
+        if any(events != self.num_entries for events in (self._tree.num_entries, *covered)) or (
+            self._bounded and not covered
+        ):
             raise InputError(
                 f"{self.path} is damaged: tree {self.tree!r} or the payload does not have the {self.num_entries} events "
                 "that the header covers"
@@ -86,7 +85,7 @@ class CompressedFile:
         sums = {key: sum(header[key] for header in headers) for key in ("events", "jets")}
         before = {key: sum(header["bytes"][key] for header in headers) for key in headers[0]["bytes"]}
         latents = [name for coded in self._coded.values() for name in coded.latents]
-        after = self._tree.stored_bytes(latents) if self._tree else 0
+        after = self._tree.stored_bytes(latents)
         after += self._payload.compressed_bytes if self._payload else 0
         sizes = {**before, "file_compressed": self.path.stat().st_size, "compressed": after}
         return {**headers[0], **sums, "bytes": sizes}
@@ -198,8 +197,6 @@ class CompressedFile:
     def latent_bytes(self, collection: str | None = None) -> dict[str, int]:
         """Bytes that each latent takes in the file, compressed."""
         names = self._coded[self.choose(collection)].latents
-        if self._tree is None:
-            return {}
         return {f"z{i}": self._tree.stored_bytes([name]) for i, name in enumerate(names)}
 
     def payload_bytes(self, collection: str | None = None) -> int:
@@ -259,7 +256,7 @@ class CompressedFile:
         """How many entries take this much memory, once restored."""
         if isinstance(step_size, int):
             return step_size
-        stored = self._tree.uncompressed_bytes if self._tree else 0
+        stored = self._tree.uncompressed_bytes
         restored = sum(
             config["jets"] * sum(np.dtype(dtype).itemsize for _, _, dtype in config["columns"])
             for part in self._parts
@@ -297,7 +294,7 @@ class CompressedFile:
         self.close()
 
     def _stored(self, names: Sequence[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
-        if not names or self._tree is None:
+        if not names:
             return {}
         with reading(self.path):
             return self._tree.arrays(names, entry_start, entry_stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,16 +10,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import awkward as ak
 import numpy as np
 import uproot
 
 from hepae.codecs.bounded import BoundedCodec, resolve
 from hepae.codecs.coding import Coder, stands_for
 from hepae.codecs.compressed import CompressedFile
-from hepae.codecs.othertrees import copy_other_trees, restore_other_trees, tree_config
+from hepae.codecs.othertrees import copy_other_trees, restore_other_trees, tree_config, wanted
 from hepae.codecs.payload import PayloadWriter
 from hepae.errors import ConfigError, InputError, OutputError
 from hepae.io import container
+from hepae.io.layouts import Branch
 from hepae.io.locations import expand, locate
 from hepae.io.readers import choose_collections, open_source
 from hepae.io.sources import STEP_SIZE, steps
@@ -38,13 +39,17 @@ if TYPE_CHECKING:
 
     from hepae.bounds import Bounds
     from hepae.codecs.latent import LatentCodec
-    from hepae.io.layouts import Branch, Collection
+    from hepae.io.layouts import Collection
     from hepae.io.locations import Location, Url
     from hepae.io.sources import Source
     from hepae.io.writers import Writer
 
     Report = Callable[[int, int], None]
     """Called with the entries done and all entries."""
+
+
+_ROWS = Branch("hepae_rows", np.dtype(np.uint8))
+"""Zeros that make the events' tree where every branch was coded: a tree without branches cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,7 @@ def compress_file(
         kept = {
             name: branch
             for name, branch in first.branches.items()
-            if name in coded or name in counters or _wanted(name, keep, drop)
+            if name in coded or name in counters or wanted(name, keep, drop)
         }
         writer = open_writer(file, first.tree, _with_new_branches(kept, coders), storage)
         ranges = _ranges(sources, entry_start, entry_stop)
@@ -174,6 +179,8 @@ def compress_file(
                 arrays = source.arrays(kept, begin + start, begin + stop)
                 for coder in coders:
                     arrays.update(coder.encode(arrays))
+                if _ROWS.name in writer.branches:
+                    arrays[_ROWS.name] = ak.Array(np.zeros(stop - start, np.uint8))
                 writer.extend(arrays)
                 done += stop - start
                 if progress is not None:
@@ -185,7 +192,7 @@ def compress_file(
         whole = [
             source for source, begin, _ in ranges if begin == 0
         ]  # of files cut in pieces the first has them
-        others = copy_other_trees(whole, file, storage, partial(_wanted, keep=keep, drop=drop), step_size)
+        others = copy_other_trees(whole, file, storage, step_size, keep=keep, drop=drop)
         stored = b"" if model is None else model.to_bytes(encoder=False)
         header: dict[str, Any] = {
             **_counts(coders, ranges),
@@ -372,7 +379,7 @@ def _with_new_branches(kept: Mapping[str, Branch], coders: Sequence[Coder]) -> l
     branches: list[Branch] = []
     for name, branch in kept.items():
         branches += new.pop(owners[name], []) if name in owners else [branch]
-    return branches
+    return branches or [_ROWS]
 
 
 def _ranges(
@@ -393,11 +400,6 @@ def _share(size: int, source: Source, begin: int, end: int) -> int:
     """Bytes of a range of entries, so that those of all ranges add up to what the source has."""
     entries = source.num_entries
     return size * end // entries - size * begin // entries if entries else size
-
-
-def _wanted(name: str, keep: Sequence[str], drop: Sequence[str]) -> bool:
-    kept = not keep or any(fnmatch.fnmatchcase(name, pattern) for pattern in keep)
-    return kept and not any(fnmatch.fnmatchcase(name, pattern) for pattern in drop)
 
 
 def _check_alike(first: Source, other: Source) -> None:

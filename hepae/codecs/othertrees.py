@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from typing import TYPE_CHECKING, Any
 
 from hepae.errors import InputError
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 
 
 def copy_other_trees(
-    sources: Sequence[Source], file: Any, storage: str, wanted: Callable[[str], bool], step_size: str | int
+    sources: Sequence[Source],
+    file: Any,
+    storage: str,
+    step_size: str | int,
+    *,
+    keep: Sequence[str] = (),
+    drop: Sequence[str] = (),
 ) -> list[Writer]:
     """Copy all trees but the sources' own ones into an open file of ``uproot.recreate``, the sources' joined in order.
 
@@ -28,10 +35,10 @@ def copy_other_trees(
         Files that have the same trees.
     file, storage
         Where to write, and as what.
-    wanted
-        Whether to keep a branch, by ``TREE/BRANCH``.
     step_size
         Memory a step may take.
+    keep, drop
+        Patterns of branches, ``TREE/BRANCH``, to keep (all by default) and to leave out.
 
     Raises
     ------
@@ -40,10 +47,16 @@ def copy_other_trees(
     OutputError
         If a branch cannot be written as that storage.
     """
+
+    def may_be_wanted(tree: str) -> bool:  # opening one can take seconds
+        some = not keep or any(fnmatch.fnmatchcase(tree, pattern.partition("/")[0]) for pattern in keep)
+        return some and f"{tree}/*" not in drop
+
     writers: dict[str, Writer] = {}
     for source in sources:
-        for tree in source.other_trees():
-            kept = [branch for branch in tree.branches.values() if wanted(f"{tree.tree}/{branch.name}")]
+        for tree in source.other_trees(may_be_wanted):
+            names = [name for name in tree.branches if wanted(f"{tree.tree}/{name}", keep, drop)]
+            kept = [tree.branches[name] for name in names]
             if tree.tree not in writers and source is sources[0] and kept:
                 writers[tree.tree] = open_writer(file, tree.tree, kept, storage)
             writer = writers.get(tree.tree)
@@ -56,6 +69,12 @@ def copy_other_trees(
                 for start, stop in steps(tree.num_entries, tree.entries_per_step(step_size)):
                     writer.extend(tree.arrays(writer.branches, start, stop))
     return [*writers.values()]
+
+
+def wanted(name: str, keep: Sequence[str], drop: Sequence[str]) -> bool:
+    """Whether a branch is kept by these patterns."""
+    kept = not keep or any(fnmatch.fnmatchcase(name, pattern) for pattern in keep)
+    return kept and not any(fnmatch.fnmatchcase(name, pattern) for pattern in drop)
 
 
 def tree_config(writer: Writer) -> dict[str, Any]:

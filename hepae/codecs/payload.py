@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from hepae.io.locations import Location
 
 
+PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""Processors that this process may use: a batch system may grant it fewer than there are."""
+
+
 class PayloadWriter:
     """Codes clusters on all processors and writes them in the order in which they came; the inverse is `PayloadReader`.
 
@@ -33,7 +37,7 @@ class PayloadWriter:
 
     def __init__(self, file: Any):
         self.tree = TreeWriter(file, PAYLOAD_TREE, payload_branches())
-        self._workers = os.cpu_count() or 1
+        self._workers = PROCESSORS
         self._pool = ThreadPoolExecutor(self._workers)
         self._pending: deque[tuple[str, Future[Cluster]]] = deque()
 
@@ -124,7 +128,7 @@ class PayloadReader:
         new = {i: decode for i, decode in decoders.items() if i != number}
         work = [partial(self._decode, collection, i, self._cluster(collection, i), d) for i, d in new.items()]
         if len(work) > 1:
-            with ThreadPoolExecutor(min(len(work), os.cpu_count() or 1)) as pool:
+            with ThreadPoolExecutor(min(len(work), PROCESSORS)) as pool:
                 found = [future.result() for future in [pool.submit(decode) for decode in work]]
         else:
             found = [decode() for decode in work]

@@ -333,7 +333,7 @@ def _collection(
     known = _CANONICAL if {"pt", "eta", "phi"} <= canonical else {**_CANONICAL, **_CARTESIAN}
     columns: dict[str, Column] = {}
     for own, branch in numeric.items():
-        column = known.get(own.lower(), own)
+        column = known.get(own.lower(), own.replace(":", "."))  # an RNTuple has : where a TTree has .
         if column in columns:  # a second word for the same
             column = own
         while column in columns or (column in kinematics.COORDINATES and column not in known.values()):

@@ -19,7 +19,7 @@ from hepae.io.locations import Url
 from hepae.io.sources import Field, Source, entries_in, plain_branches, reading, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import awkward as ak
     from numpy.typing import NDArray
@@ -196,10 +196,10 @@ class NtupleSource(Source):
                 result[name] = field.of(read[id(stored)])
         return result
 
-    def other_trees(self) -> Iterator[Source]:
+    def other_trees(self, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Source]:
         """Every other tree of the file, as a source of its own; they share the open file."""
         for name in self.trees:
-            if name != self.tree:
+            if name != self.tree and wanted(name):
                 with reading(self.path):
                     yield _source(self.path, self.file, self._kinds, name, self.unit)
 

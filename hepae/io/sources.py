@@ -17,7 +17,7 @@ from hepae.io.layouts import LONG_ARRAY, Branch, Collection, Layout, find_layout
 from hepae.io.locations import Url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from hepae.io.locations import Location
 
@@ -92,8 +92,8 @@ class Source(ABC):
     def stored_bytes(self, name: str) -> int:
         """Bytes that a branch takes in the file, compressed."""
 
-    def other_trees(self) -> Iterator[Source]:
-        """Every other tree of the file that can be read, as a source of its own."""
+    def other_trees(self, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Source]:  # noqa: ARG002
+        """Every other tree of the file that can be read and is wanted by its name, as a source of its own."""
         yield from ()
 
     def moved(self, path: Location) -> None:

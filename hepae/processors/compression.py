@@ -182,7 +182,7 @@ def merge(
 
 
 def files_of(fileset: Fileset, treename: str | None = None) -> dict[str, dict[str, str]]:
-    """Files of each dataset in order, with their tree.
+    """Files of each dataset in order, with their tree: the dataset's own, else the one named here, else the file's, as in coffea.
 
     Raises
     ------
@@ -191,8 +191,8 @@ def files_of(fileset: Fileset, treename: str | None = None) -> dict[str, dict[st
 
     Examples
     --------
-    >>> files_of({"dijets": {"files": {"a.root": "Events"}}, "ttbar": ["b.root"]}, "CollectionTree")
-    {'dijets': {'a.root': 'Events'}, 'ttbar': {'b.root': 'CollectionTree'}}
+    >>> files_of({"dijets": {"files": {"a.root": "Events"}}, "ttbar": {"files": ["b.root"], "treename": "nominal"}})
+    {'dijets': {'a.root': 'Events'}, 'ttbar': {'b.root': 'nominal'}}
     """
     found = {}
     for dataset, entry in fileset.items():

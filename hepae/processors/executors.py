@@ -97,7 +97,7 @@ def _dask(workers: int, scheduler: str | None) -> Iterator[Any]:
         raise ConfigError("the executor dask needs: pip install 'hepae[dask]'") from None
     with contextlib.ExitStack() as stack:
         if scheduler is None:
-            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
             stack.enter_context(cluster)
             scheduler = cluster.scheduler_address
         try:

@@ -13,17 +13,17 @@ import functools
 import itertools
 import urllib.parse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from weakref import WeakValueDictionary
 
 import awkward as ak
+import uproot
 from coffea.nanoevents import NanoEventsFactory, transforms
 from coffea.nanoevents.util import key_to_tuple, quote, unquote
 
 from hepae.codecs.compressed import CompressedFile
 from hepae.errors import ConfigError, InputError
-from hepae.io.container import is_compressed
+from hepae.io.ntuples import HEADER_TREE
 from hepae.processors.executors import decoding
 
 if TYPE_CHECKING:
@@ -152,8 +152,9 @@ class Original:
     @functools.lru_cache(maxsize=128)
     def of(cls, path: str, uuid: str) -> Self | None:  # noqa: ARG003  # another file of that name has another uuid
         """Read it of a compressed file; None where the file is not one."""
-        if not is_compressed(Path(path)):
-            return None
+        with uproot.open({path: None}) as root:
+            if HEADER_TREE not in root:
+                return None
         with CompressedFile(path) as file:
             coded = {branch: name for name in file.collections for branch in file.coded_branches(name)}
             return cls(tuple(file.original_branches), coded, file.header["fields"])
@@ -253,6 +254,10 @@ class Chunk:
         collection = self.original.coded[branch]
         if collection not in self._decoded:
             with CompressedFile(self.path) as file, decoding(file):
+                if str(file.file.file.uuid) != self.uuid:
+                    raise InputError(
+                        f"{self.path} was replaced after these events were opened: open them again"
+                    )
                 self._decoded[collection] = file.arrays(collection, self.start, self.stop)
         return self._decoded[collection][branch]
 

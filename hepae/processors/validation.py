@@ -77,8 +77,8 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
     """Compare the original jets of a fileset with those that its compressed files give back.
 
     The job runs over the original files. The histograms of all its chunks, and the sums for the residuals, add up to those of
-    ``hepae compare``: counts exactly, in whatever order and however the files were cut; sums of weights to the last bits of a double,
-    and exactly too where the weights differ in nothing but their sign.
+    ``hepae compare`` exactly, in whatever order and however the files were cut. Sums of weights do so to the last bits of a double,
+    and exactly where the weights differ in nothing but their sign.
 
     Parameters
     ----------
@@ -134,6 +134,8 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
             ]
             offsets, total = {}, 0
             for file, jets in zip(files, before, strict=True):
+                if self.weight is not None and self.weight not in jets.source.branches:
+                    raise InputError(f"no branch {self.weight!r} for the weights in {file}")
                 offsets[file] = total
                 total += jets.source.num_entries
             if total != after.num_entries:
@@ -202,8 +204,6 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
             original = before.read(start, stop)
             weight = None
             if self.weight is not None:
-                if self.weight not in before.source.branches:
-                    raise InputError(f"no branch {self.weight!r} for the weights in {chunk['filename']}")
                 weight = before.source.arrays([self.weight], start, stop)[self.weight]
         with CompressedFile(dataset.version) as after, decoding(after):
             restored = after.jets(first + start, first + stop, collection=dataset.collection)

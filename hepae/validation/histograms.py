@@ -312,9 +312,14 @@ class ComparisonHistograms:
             phi = flat_column(original, "phi")
             # Hist counts from the first bin, its view from the underflow; a circle has none.
             cells = axes[0].index(values["eta"]) + 1, axes[1].index(np.where(np.isfinite(phi), phi, 0.0))
+            shape = next(iter(self.largest.values())).view(flow=True).shape
+            flat = np.ravel_multi_index(cells, shape)  # many times faster than a pair of indices
             for name, histogram in self.largest.items():
                 residual = np.abs(residuals[name])
-                np.maximum.at(histogram.view(flow=True), cells, np.where(np.isfinite(residual), residual, 0))
+                most = np.zeros(math.prod(shape))
+                np.maximum.at(most, flat, np.where(np.isfinite(residual), residual, 0))
+                view = histogram.view(flow=True)
+                np.maximum(view, most.reshape(shape), out=view)
 
     def __add__(self, other: ComparisonHistograms) -> ComparisonHistograms:
         if not isinstance(other, ComparisonHistograms):
@@ -680,7 +685,7 @@ def _residual_binning(residuals: FloatArray, bound: float | None, *, integers: b
     if integers:
         reach = max(1, round(reach))
         return _integer_binning(-reach, reach)
-    if bound and 0.5 * bound < reach <= bound:
+    if bound and 0.5 * bound < reach <= 1.2 * bound:
         end = RESIDUAL_BINS / (2 * BOUND_BIN + 1) * bound
         return AxisBinning(RESIDUAL_BINS, -end, end)
     end = _residual_end(residuals, 1.3)
