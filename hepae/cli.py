@@ -279,8 +279,8 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
     "bounds",
     multiple=True,
     metavar="COLUMN=BOUND",
-    help="Largest error of a column: 0.1%, 0.001, 1%+1MeV or exact.  [default: pt=0.1%, eta=0.001, phi=0.001, "
-    "mass=1%+1MeV, any other float exact]",
+    help="Largest error of a column: 0.1%, 0.001, 1%+1MeV or exact. A pattern (Jet.*=0.1%, *=0.1%) is of all floats that have "
+    "neither a bound of their own nor a default.  [default: pt=0.1%, eta=0.001, phi=0.001, mass=1%+1MeV, any other float exact]",
 )
 @click.option(
     "--edges",
