@@ -134,7 +134,7 @@ def test_a_pattern_is_of_floats_that_have_no_bound_yet():
 
 @pytest.mark.parametrize("pattern", ["Electron.*", "b?", "nope*"])
 def test_a_pattern_that_matches_nothing_is_refused(pattern):
-    with pytest.raises(ConfigError, match="no column .* to bound"):
+    with pytest.raises(ConfigError, match=r"no column .* to bound"):
         resolved({"btag": "1%", pattern: "1%"})
 
 
