@@ -7,6 +7,7 @@ the header of a file and what is printed of it.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -206,7 +207,7 @@ class Bounds:
     Parameters
     ----------
     columns
-        What was asked for; after `resolve` every column's bound.
+        What was asked for, also by pattern; after `resolve` every column's bound.
     edges
         Edges of columns that have some.
     """
@@ -254,6 +255,11 @@ class Bounds:
     def resolve(self, collections: Mapping[str, Mapping[str, np.dtype[Any]]]) -> dict[str, Bounds]:
         """Give every column of each collection its bound: asked for, or the default, or ``exact``.
 
+        A name that no column has may be a pattern, such as ``*``, ``Jet.*`` or ``btag*``. It is the bound of all floats
+        that it matches, by their name alone or with the collection's, and that have neither a bound of their own nor a
+        default: it changes nothing of pt, eta, phi and mass, nor of integers. Of several patterns the longest that
+        matches goes first.
+
         Parameters
         ----------
         collections
@@ -262,13 +268,16 @@ class Bounds:
         Raises
         ------
         ConfigError
-            If a bound or edges are asked for a column that is not there, or a bound for one of integers.
+            If a bound or edges are asked for a column that is not there, or a bound for one of integers, or a pattern
+            matches no column.
         """
         there = {
             key for name, dtypes in collections.items() for column in dtypes for key in _keys(name, column)
         }
+        patterns = [key for key in self.columns if key not in there and re.search(r"[*?[]", key)]
+        unused = {key for key in patterns if not fnmatch.filter(there, key)}
         for key in (*self.columns, *self.edges):
-            if key not in there:
+            if key in unused or (key not in there and key not in patterns):
                 what = "to bound" if key in self.columns else "for edges"
                 lists = "; ".join(
                     f"in {name} there are {', '.join(each)}" for name, each in collections.items()
@@ -280,12 +289,19 @@ class Bounds:
             for column, dtype in dtypes.items():
                 plain, own = _keys(name, column)
                 asked = self.columns.get(own, self.columns.get(plain))
+                if asked is None and column not in DEFAULT_BOUNDS and dtype.kind == "f":
+                    asked = self._by_pattern(patterns, (plain, own))
                 bounds[column] = _checked(column, dtype, asked)
                 cuts = self.edges.get(own, self.edges.get(plain))
                 if cuts:
                     edges[column] = cuts
             resolved[name] = Bounds(bounds, edges)
         return resolved
+
+    def _by_pattern(self, patterns: Iterable[str], names: Iterable[str]) -> Bound | None:
+        """Bound of the longest pattern that matches one of a column's names."""
+        matching = [p for p in patterns if any(fnmatch.fnmatchcase(name, p) for name in names)]
+        return self.columns[max(matching, key=lambda p: (len(p), p))] if matching else None
 
     def of(self, column: str) -> tuple[Bound, tuple[float, ...]]:
         """Bound and edges of a column; one without a bound is exact."""

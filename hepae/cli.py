@@ -87,7 +87,8 @@ def main() -> None:
       hepae decompress small.root -o restored.root
 
     Jets are read from TTrees and RNTuples (NanoAOD, PHYSLITE and xAOD, Delphes, flat ntuples, LorentzVectors), HDF5,
-    Parquet, CSV, DarkMachines text and pickled tables.
+    Parquet, CSV, DarkMachines text and pickled tables. Files are named by path, by a pattern in quotes ('data/*.root') or by
+    URL (https://, root://, and whatever else fsspec knows).
     """
 
 
@@ -128,7 +129,7 @@ def generate(output: Path, process: str, events: int, seed: int, force: bool, qu
 
 
 @main.command()
-@click.argument("inputs", nargs=-1, required=True, type=_PATH)
+@click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, type=_PATH, help="The model file, MODEL.safetensors.")
 @click.option("--columns", help="Columns to code.  [default: pt,eta,phi,E]")
 @click.option(
@@ -151,9 +152,11 @@ def generate(output: Path, process: str, events: int, seed: int, force: bool, qu
 @click.option("--learning-rate", type=float, help="Largest step size.  [default: 0.002]")
 @click.option("--fraction", type=float, help="Share of the training jets to use.  [default: 1]")
 @click.option(
-    "--validation", type=_PATH, help="Jets that decide which weights are kept.  [default: 10 % of the input]"
+    "--validation",
+    metavar="INPUT",
+    help="Jets that decide which weights are kept.  [default: 10 % of the input]",
 )
-@click.option("--test", type=_PATH, help="Jets whose loss is logged every epoch.")
+@click.option("--test", metavar="INPUT", help="Jets whose loss is logged every epoch.")
 @click.option("--seed", type=int, help="Of the split, the weights and the order of the jets.  [default: 0]")
 @click.option("--device", help="cpu, cuda, …  [default: auto]")
 @click.option("--runs-dir", type=_PATH, help="Where the run's folder is made.  [default: runs]")
@@ -169,13 +172,13 @@ def generate(output: Path, process: str, events: int, seed: int, force: bool, qu
 @_force
 @_quiet
 def train(
-    inputs: tuple[Path, ...],
+    inputs: tuple[str, ...],
     output: Path,
     config_file: Path | None,
     resume: Path | None,
     preset: str | None,
-    validation: Path | None,
-    test: Path | None,
+    validation: str | None,
+    test: str | None,
     tree: str | None,
     collection: str | None,
     unit: str | None,
@@ -206,7 +209,7 @@ def train(
     else:
         run, config = None, _training_config(given, preset, config_file)
 
-    def read(*paths: Path) -> Any:
+    def read(*paths: str) -> Any:
         return read_jets(paths, tree=tree, collection=collection, unit=unit, columns=config.columns)
 
     with terminal.progress(quiet, "training", "jets") as update:
@@ -263,8 +266,8 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
 
 
 @main.command()
-@click.argument("inputs", nargs=-1, required=True, type=_PATH)
-@click.option("-o", "--output", required=True, type=_PATH, help="The compressed file, OUT.root.")
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, metavar="OUT.root", help="The compressed file.")
 @click.option(
     "-m",
     "--model",
@@ -276,8 +279,8 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
     "bounds",
     multiple=True,
     metavar="COLUMN=BOUND",
-    help="Largest error of a column: 0.1%, 0.001, 1%+1MeV or exact.  [default: pt=0.1%, eta=0.001, phi=0.001, "
-    "mass=1%+1MeV, any other float exact]",
+    help="Largest error of a column: 0.1%, 0.001, 1%+1MeV or exact. A pattern (Jet.*=0.1%, *=0.1%) is of all floats that have "
+    "neither a bound of their own nor a default.  [default: pt=0.1%, eta=0.001, phi=0.001, mass=1%+1MeV, any other float exact]",
 )
 @click.option(
     "--edges",
@@ -311,8 +314,8 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
 @_force
 @_quiet
 def compress(
-    inputs: tuple[Path, ...],
-    output: Path,
+    inputs: tuple[str, ...],
+    output: str,
     model: Path | None,
     bounds: tuple[str, ...],
     edges: tuple[str, ...],
@@ -380,16 +383,16 @@ def _codec(
 
 
 @main.command()
-@click.argument("path", type=_PATH)
+@click.argument("path")
 @click.option(
-    "-o", "--output", required=True, type=_PATH, help="The restored file, OUT.root, or OUT.parquet."
+    "-o", "--output", required=True, metavar="OUT", help="The restored file, OUT.root or OUT.parquet."
 )
 @_storage
 @_compression
 @_force
 @_quiet
 def decompress(
-    path: Path, output: Path, storage: str | None, compression: str, force: bool, quiet: bool
+    path: str, output: str, storage: str | None, compression: str, force: bool, quiet: bool
 ) -> None:
     """Give back the file that was compressed to PATH: same branches, order, units and types."""
     from hepae.codecs import files
@@ -402,10 +405,10 @@ def decompress(
 
 
 @main.command()
-@click.argument("path", type=_PATH)
+@click.argument("path")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @_input_options
-def info(path: Path, as_json: bool, tree: str | None, collection: str | None, unit: str | None) -> None:
+def info(path: str, as_json: bool, tree: str | None, collection: str | None, unit: str | None) -> None:
     """Say what PATH is: a file with jets, a compressed file or a model file."""
     from hepae.description import describe
 
@@ -413,7 +416,7 @@ def info(path: Path, as_json: bool, tree: str | None, collection: str | None, un
     if as_json:
         click.echo(json.dumps(content, indent=2))
         return
-    table = terminal.table(str(path), "", "")
+    table = terminal.table(path, "", "")
     collections = content.pop("collections", {}) if content["kind"] == "jets" else {}
     if content["kind"] == "compressed":
         content["collections"] = [f"{n} ({entry['jets']})" for n, entry in content["collections"].items()]
@@ -438,8 +441,8 @@ def _plain(value: Any) -> str:
 
 
 @main.command()
-@click.argument("original", type=_PATH)
-@click.argument("versions", nargs=-1, required=True, type=_PATH, metavar="COMPRESSED_OR_RESTORED...")
+@click.argument("original")
+@click.argument("versions", nargs=-1, required=True, metavar="COMPRESSED_OR_RESTORED...")
 @click.option("-o", "--output", required=True, type=_PATH, help="Folder for metrics.json and the figures.")
 @click.option(
     "--report", is_flag=True, help="Write the page report.html as well, which needs nothing beside it."
@@ -458,8 +461,8 @@ def _plain(value: Any) -> str:
 @_force
 @_quiet
 def compare(
-    original: Path,
-    versions: tuple[Path, ...],
+    original: str,
+    versions: tuple[str, ...],
     output: Path,
     as_json: bool,
     experiment: Literal["", "ATLAS", "CMS"],
@@ -479,8 +482,9 @@ def compare(
     if as_json:
         click.echo(json.dumps(result.metrics, indent=2))
         return
-    for version, metrics in zip(versions, result.metrics.get("versions", [result.metrics]), strict=True):
-        _print_comparison(f"{version} − {original}", metrics)
+    several = result.metrics.get("versions", [{"file": versions[0], **result.metrics}])
+    for metrics in several:
+        _print_comparison(f"{metrics['file']} − {original}", metrics)
     page = "report.html, " if result.report else ""
     click.echo(f"{output}: {page}metrics.json and {len(result.figures) // 2} figures as PNG and PDF")
 

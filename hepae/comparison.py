@@ -14,6 +14,7 @@ from hepae.bounds import Bound
 from hepae.codecs.compressed import CompressedFile
 from hepae.errors import InputError, OutputError
 from hepae.io.container import is_compressed
+from hepae.io.locations import Location, expand, locate
 from hepae.io.readers import STEP_SIZE, Source, choose_collection, open_source, steps
 from hepae.io.writers import atomic_output
 from hepae.validation.histograms import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import awkward as ak
 
     from hepae.io.layouts import Collection
+    from hepae.io.locations import Url
     from hepae.validation.plotting import Curve, JetEnergyResolution, Style
     from hepae.validation.report import Page, Shown
 
@@ -104,7 +106,7 @@ class Counted:
 class _Version:
     """A collection in a compressed or restored file beside the original, and what is counted of it."""
 
-    def __init__(self, name: str, path: Path, file: CompressedFile | _Jets, collection: str):
+    def __init__(self, name: str, path: Location, file: CompressedFile | _Jets, collection: str):
         self.name, self.path, self.file, self.collection = name, path, file, collection
         self.bounds = _promised(file, collection) if isinstance(file, CompressedFile) else {}
 
@@ -191,8 +193,8 @@ class _Compared:
 
 
 def compare_files(
-    original: str | Path,
-    versions: str | Path | Sequence[str | Path],
+    original: str | Path | Url,
+    versions: str | Path | Url | Sequence[str | Path | Url],
     output: str | Path,
     *,
     style: Style,
@@ -217,7 +219,7 @@ def compare_files(
     original
         The file that was compressed.
     versions
-        The compressed file, or the one restored of it; or several of them.
+        The compressed file, or the one restored of it; or several of them, also by patterns. All may be fsspec URLs.
     output
         Folder for what is written; it is made where there is none.
     style
@@ -245,8 +247,7 @@ def compare_files(
     OutputError
         If there is a comparison in the folder already, or it cannot be written.
     """
-    original, output = Path(original), Path(output)
-    paths = [Path(path) for path in ([versions] if isinstance(versions, (str, Path)) else versions)]
+    original, paths, output = locate(original), expand(versions), Path(output)
     if (output / "metrics.json").exists() and not force:
         raise OutputError(f"{output / 'metrics.json'} exists already; name another folder or add --force")
     with ExitStack() as stack:
@@ -336,7 +337,7 @@ def _promised(file: CompressedFile, collection: str) -> dict[str, Bound]:
 
 def _open(
     stack: ExitStack,
-    path: Path,
+    path: Location,
     tree: str | None,
     collection: str | None,
     unit: str | None,
@@ -346,7 +347,7 @@ def _open(
     return _Jets(source, choose_collection(source, collection), columns)
 
 
-def _version_names(paths: Sequence[Path]) -> list[str]:
+def _version_names(paths: Sequence[Location]) -> list[str]:
     """What versions are called in figures: by their files' names as far as that tells them apart."""
     if len(paths) == 1:
         return ["Restored"]
@@ -410,7 +411,7 @@ def _compare(
     return _Compared(before, versions, [version.counted(before) for version in versions])
 
 
-def _metrics(original: Path, compared: Sequence[_Compared], version: int) -> dict[str, Any]:
+def _metrics(original: Location, compared: Sequence[_Compared], version: int) -> dict[str, Any]:
     """Content of metrics.json for one version: of one collection by column, of several by ``Collection.column``."""
     results = [one.counted[version].residuals for one in compared]
     prefixes = [f"{one.before.collection.name}." if len(compared) > 1 else "" for one in compared]
@@ -446,7 +447,10 @@ def _default_resolution() -> JetEnergyResolution:
 
 
 def _page(
-    original: Path, compared: Sequence[_Compared], sizes: Sequence[dict[str, Any]], figures: Sequence[Shown]
+    original: Location,
+    compared: Sequence[_Compared],
+    sizes: Sequence[dict[str, Any]],
+    figures: Sequence[Shown],
 ) -> Page:
     """Put together what the page tells."""
     from hepae.validation.report import ComparedColumn, ComparedFile, Page
@@ -487,7 +491,7 @@ def _page(
     return Page(sum(of.jets for of in counted), counted[0].events, files, columns, by_version, figures)
 
 
-def _size_and_hash(path: Path) -> tuple[int, str]:
+def _size_and_hash(path: Location) -> tuple[int, str]:
     with path.open("rb") as file:
         return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -11,14 +10,17 @@ from hepae import kinematics
 from hepae.codecs.compressed import CompressedFile
 from hepae.errors import InputError
 from hepae.io import container
+from hepae.io.locations import Location, Url, locate
 from hepae.io.readers import Source, choose_collection, open_source, reading, steps
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hepae.io.layouts import Collection
 
 
 def describe(
-    path: str | Path, *, tree: str | None = None, collection: str | None = None, unit: str | None = None
+    path: str | Path | Url, *, tree: str | None = None, collection: str | None = None, unit: str | None = None
 ) -> dict[str, Any]:
     """Describe a file with jets, a compressed file or a model file.
 
@@ -33,7 +35,7 @@ def describe(
     InputError
         If the file is missing, damaged or none of these.
     """
-    path = Path(path)
+    path = locate(path)
     with reading(path), path.open("rb") as file:
         magic = file.read(16)
     if magic[8:9] == b"{":
@@ -44,7 +46,7 @@ def describe(
         return _jets(source, collection)
 
 
-def _model(path: Path) -> dict[str, Any]:
+def _model(path: Location) -> dict[str, Any]:
     header, tensors = container.unpack_model(container.read_model(path), str(path))
     return {
         "kind": "model",
@@ -60,7 +62,7 @@ def _model(path: Path) -> dict[str, Any]:
     }
 
 
-def _compressed(path: Path) -> dict[str, Any]:
+def _compressed(path: Location) -> dict[str, Any]:
     with CompressedFile(path) as file:
         header = file.header
         keys = (

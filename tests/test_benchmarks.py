@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import hepae
 from hepae.bounds import Bound, Bounds
+from hepae.io.readers import open_source
 
 pytest.importorskip("pysz", reason="the benchmarks compare with SZ3 (extra bench)")
 pytest.importorskip("zfpy", reason="the benchmarks compare with zfp (extra bench)")
@@ -182,3 +183,49 @@ def test_judge_of_four_momenta_finds_failures(script):
     found = hostile.judge_form(before, after)
     assert (found["mass"].bound, found["pt"].bound, found["pt"].edges) == (1, 0, 1)
     assert found["px"].repeated == 1
+
+
+def test_memory_is_measured_for_each_size(script):
+    benchmark = script("benchmark_memory")
+    lines = [line for line in run(benchmark.main, "--size", "3 MB").splitlines() if "20,000" in line]
+    cells = [cell.strip() for cell in lines[0].strip("│").split("│")]
+    assert cells[0] == "0.02 GB"  # one round of the sample is the smallest
+    for peak in (cells[4], cells[7]):
+        assert 100 < float(peak.removesuffix(" MB")) < 1000
+
+
+def test_whole_files_come_back_within_bounds(script, sample, tmp_path):
+    benchmark = script("benchmark_files")
+    small, tight, back = (tmp_path / f"{name}.root" for name in ("small", "tight", "back"))
+    hepae.compress_file(sample, small, hepae.BoundedCodec({"*": "0.1%"}), collection="*")
+    hepae.compress_file(sample, tight, hepae.BoundedCodec({"Jet.pt": "0.01%"}), collection="*")
+    hepae.decompress_file(small, back)
+    with open_source(sample) as original, uproot.open(back) as restored:
+        found = benchmark.check(original, restored, small)
+        assert found.bounded + found.exact == len(original.branches)
+        assert found.violations == 0
+        with uproot.open(sample) as unchanged:
+            assert benchmark.check(original, unchanged, small).violations == 0
+        jets = len(ak.flatten(hepae.read_jets(sample)))
+        assert 0.5 * jets < benchmark.check(original, restored, tight).violations < jets
+
+
+def test_whole_files_beside_lzma(script, sample):
+    row = next(line for line in run(script("benchmark_files").main, sample).splitlines() if "dijets" in line)
+    _, before, lzma, ours, ratio, *_, violations, unread = (
+        cell.strip() for cell in row.strip("│").split("│")
+    )
+    assert float(ours) < 0.7 * float(lzma) < float(before)
+    assert float(ratio) == pytest.approx(float(ours) / float(lzma), abs=1e-3)
+    assert (violations, unread) == ("0", "0")
+
+
+def test_branches_that_pass_through_are_repeated(script, sample, tmp_path):
+    benchmark = script("benchmark_files")
+    with open_source(sample) as source:
+        benchmark.widen(source, tmp_path / "wide.root", 50)
+        with open_source(tmp_path / "wide.root") as wide:
+            assert len(wide.branches) == 50
+    benchmark.uproot_alone(tmp_path / "wide.root", tmp_path / "copy.root")
+    with uproot.open(tmp_path / "wide.root") as one, uproot.open(tmp_path / "copy.root") as other:
+        assert ak.all(one["Events/Jet_pt_again2"].array() == other["Events/Jet_pt_again2"].array())

@@ -118,6 +118,32 @@ def test_a_collection_of_its_own_goes_first():
         Bounds.parse(["Muon.n=1"]).resolve(both)
 
 
+def test_a_pattern_is_of_floats_that_have_no_bound_yet():
+    both = {"Jet": JETS, "Muon": {**FLOATS, "dz": np.dtype("float64"), "dxy": np.dtype("float32")}}
+    found = Bounds.parse(["*=1%", "Muon.*=2%", "d?=0.5", "Muon.dxy=exact"]).resolve(both)
+    for name in ("pt", "eta", "phi", "mass"):
+        assert found["Jet"].columns[name] == found["Muon"].columns[name] == DEFAULT_BOUNDS[name]
+    assert found["Jet"].columns["btag"] == Bound(0.01)
+    assert found["Jet"].columns["n"] == found["Jet"].columns["tight"] == EXACT
+    assert found["Muon"].columns["dz"] == Bound(0.02)  # the longest pattern
+    assert found["Muon"].columns["dxy"] == EXACT
+    asked = Bounds.parse(["pt=1%", "*=exact"]).resolve(both)
+    assert asked["Jet"].columns["pt"] == Bound(0.01)
+    assert asked["Muon"].columns["phi"] == DEFAULT_BOUNDS["phi"]
+
+
+@pytest.mark.parametrize("pattern", ["Electron.*", "b?", "nope*"])
+def test_a_pattern_that_matches_nothing_is_refused(pattern):
+    with pytest.raises(ConfigError, match=r"no column .* to bound"):
+        resolved({"btag": "1%", pattern: "1%"})
+
+
+def test_a_column_that_is_called_like_a_pattern_is_itself():
+    found = resolved({"a[0]": "1%"}, columns={**FLOATS, "a[0]": np.dtype("f4"), "a0": np.dtype("f4")})
+    assert found.columns["a[0]"] == Bound(0.01)
+    assert found.columns["a0"] == EXACT
+
+
 @pytest.mark.parametrize(
     ("bounds", "edges", "words"),
     [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import awkward as ak
@@ -15,12 +14,14 @@ from hepae.codecs.payload import PayloadReader
 from hepae.errors import CodecError, InputError
 from hepae.io import container
 from hepae.io.layouts import Branch, Collection
+from hepae.io.locations import Url, locate
 from hepae.io.ntuples import HEADER_TREE, WrittenTree, open_root
 from hepae.io.sources import STEP_SIZE, memory_size, reading, steps
 from hepae.io.writers import Digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -43,8 +44,8 @@ class CompressedFile:
         If the file is missing, damaged or not a compressed one.
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
+    def __init__(self, path: str | Path | Url):
+        self.path = locate(path)
         with reading(self.path):
             self.file = open_root(self.path)
             self._parts = container.read_parts(self.file, str(self.path))
@@ -413,6 +414,6 @@ def _what_has_to_agree(header: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def open(path: str | Path) -> CompressedFile:
+def open(path: str | Path | Url) -> CompressedFile:
     """Open a compressed file; see `CompressedFile`."""
     return CompressedFile(path)

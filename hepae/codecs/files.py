@@ -22,6 +22,7 @@ from hepae.codecs.payload import PayloadWriter
 from hepae.errors import ConfigError, InputError, OutputError
 from hepae.io import container
 from hepae.io.layouts import Branch
+from hepae.io.locations import expand, locate
 from hepae.io.readers import choose_collections, open_source
 from hepae.io.sources import STEP_SIZE, steps
 from hepae.io.writers import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from hepae.bounds import Bounds
     from hepae.codecs.latent import LatentCodec
     from hepae.io.layouts import Collection
+    from hepae.io.locations import Location, Url
     from hepae.io.sources import Source
     from hepae.io.writers import Writer
 
@@ -83,8 +85,8 @@ class DecompressionSummary:
 
 
 def compress_file(
-    inputs: str | Path | Sequence[str | Path],
-    output: str | Path,
+    inputs: str | Path | Url | Sequence[str | Path | Url],
+    output: str | Path | Url,
     codec: LatentCodec | BoundedCodec,
     *,
     tree: str | None = None,
@@ -108,9 +110,10 @@ def compress_file(
     Parameters
     ----------
     inputs
-        Files with jets, joined in this order; all have the same branches.
+        Files with jets, joined in this order: paths, patterns such as ``data/*.root``, and fsspec URLs. All have the same
+        branches.
     output
-        The compressed file.
+        The compressed file; at a URL it is written here first.
     codec
         What codes the jets: a model's latents, or bounds.
     tree, collection, unit
@@ -143,9 +146,8 @@ def compress_file(
     OutputError
         If the output exists or cannot be written.
     """
-    paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
-    output = Path(output)
-    if any(path.exists() and output.exists() and path.samefile(output) for path in paths):
+    paths, output = expand(inputs), locate(output)
+    if any(_same(path, output) for path in paths):
         raise OutputError(f"{output} is an input as well; name another output")
     with atomic_output(output, force=force) as temporary, ExitStack() as stack:
         sources = [stack.enter_context(open_source(path, tree=tree, unit=unit)) for path in paths]
@@ -237,8 +239,8 @@ def compress_file(
 
 
 def decompress_file(
-    path: str | Path,
-    output: str | Path,
+    path: str | Path | Url,
+    output: str | Path | Url,
     *,
     storage: str | None = None,
     compression: str = COMPRESSION,
@@ -266,8 +268,8 @@ def decompress_file(
     OutputError
         If the output exists or cannot be written.
     """
-    path, output = Path(path), Path(output)
-    if output.exists() and path.exists() and path.samefile(output):
+    path, output = locate(path), locate(output)
+    if _same(path, output):
         raise OutputError(f"{output} is the input as well; name another output")
     with atomic_output(output, force=force) as temporary, ExitStack() as stack:
         source = stack.enter_context(CompressedFile(path))
@@ -293,6 +295,13 @@ def decompress_file(
             check_tree(temporary, tree, source.entries_per_step(step_size))
         events, jets = source.num_entries, source.header["jets"]
     return DecompressionSummary(events, jets, path.stat().st_size, output.stat().st_size)
+
+
+def _same(one: Location, other: Location) -> bool:
+    """Whether two locations are the same file."""
+    if isinstance(one, Path) and isinstance(other, Path):
+        return one.exists() and other.exists() and one.samefile(other)
+    return one == other
 
 
 def _bounds(

@@ -19,9 +19,10 @@ from hepae.io.writers import TreeWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from hepae.io.locations import Location
 
 
 PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -77,7 +78,7 @@ class PayloadReader:
         If the tree is damaged.
     """
 
-    def __init__(self, file: Any, path: Path):
+    def __init__(self, file: Any, path: Location):
         self._tree, self._path = file[PAYLOAD_TREE], path
         names = ("events", "jets", "seed", "crc")
         rows = self._tree.arrays([*names, "collection"], library="np")

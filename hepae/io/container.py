@@ -22,9 +22,9 @@ from hepae.io.layouts import Branch
 from hepae.io.readers import HEADER_TREE, open_root, reading
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from hepae.io.locations import Location
 
 FORMAT_VERSION = 1
 PAYLOAD_TREE = "hepae_payload"
@@ -57,7 +57,7 @@ def unpack_model(data: bytes, where: str) -> tuple[dict[str, Any], dict[str, NDA
     return header, tensors
 
 
-def read_model(path: Path) -> bytes:
+def read_model(path: Location) -> bytes:
     """Bytes of a model file.
 
     Raises
@@ -162,7 +162,7 @@ def payload_row(collection: str, cluster: Any) -> dict[str, ak.Array]:
     }
 
 
-def is_compressed(path: Path) -> bool:
+def is_compressed(path: Location) -> bool:
     """Whether a file is a compressed one; a file that is no ROOT file is none.
 
     Raises

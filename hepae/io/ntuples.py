@@ -15,14 +15,16 @@ import uproot
 
 from hepae.errors import InputError
 from hepae.io.layouts import Branch, find_layout, vector_names
+from hepae.io.locations import Url
 from hepae.io.sources import Field, Source, entries_in, plain_branches, reading, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
 
     import awkward as ak
     from numpy.typing import NDArray
+
+    from hepae.io.locations import Location
 
 HEADER_TREE = "hepae"
 """Tree of a compressed file that tells it from others."""
@@ -33,7 +35,7 @@ _COLLECTIONS = (3, 4)
 _TREES = ("TTree", "TNtuple", "TNtupleD")
 
 
-def open_root(path: Path) -> Any:
+def open_root(path: Location) -> Any:
     """Open a ROOT file with uproot, unless its end is missing; use it inside `reading`.
 
     Raises
@@ -41,7 +43,10 @@ def open_root(path: Path) -> Any:
     InputError
         If the file is shorter than it says itself.
     """
-    file = uproot.open(path)
+    if isinstance(path, Url):
+        file = uproot.open({str(path): None} if path.gives_ranges() else path.download())
+    else:
+        file = uproot.open(path)
     missing = file.file.fEND - path.stat().st_size
     if missing > 0:
         file.close()
@@ -49,7 +54,7 @@ def open_root(path: Path) -> Any:
     return file
 
 
-def open_ntuple(path: Path, *, tree: str | None = None, unit: str | None = None) -> Source:
+def open_ntuple(path: Location, *, tree: str | None = None, unit: str | None = None) -> Source:
     """Open a ROOT file and choose one of its TTrees and RNTuples: by name, else the one with jets.
 
     Raises
@@ -66,7 +71,7 @@ def open_ntuple(path: Path, *, tree: str | None = None, unit: str | None = None)
             raise
 
 
-def _choose(path: Path, file: Any, tree: str | None, unit: str | None) -> Source:
+def _choose(path: Location, file: Any, tree: str | None, unit: str | None) -> Source:
     kinds = file.classnames(recursive=True, cycle=False)
     trees = {name: kind for name, kind in kinds.items() if kind in _TREES or kind.endswith("RNTuple")}
     if HEADER_TREE in trees:
@@ -76,13 +81,13 @@ def _choose(path: Path, file: Any, tree: str | None, unit: str | None) -> Source
     return _with_jets(path, file, trees, unit)
 
 
-def _named(path: Path, trees: Iterable[str], name: str) -> str:
+def _named(path: Location, trees: Iterable[str], name: str) -> str:
     if name not in trees:
         raise InputError(f"no tree {name!r} in {path}: it has {', '.join(trees) or 'no tree'}")
     return name
 
 
-def _with_jets(path: Path, file: Any, trees: dict[str, str], unit: str | None) -> Source:
+def _with_jets(path: Location, file: Any, trees: dict[str, str], unit: str | None) -> Source:
     if not trees:
         raise InputError(f"no tree in {path}: hepae reads jets from TTrees and RNTuples")
     preferred = [name for name in ("Events", "CollectionTree") if name in trees]
@@ -97,12 +102,12 @@ def _with_jets(path: Path, file: Any, trees: dict[str, str], unit: str | None) -
     return with_jets[0]
 
 
-def _source(path: Path, file: Any, trees: dict[str, str], name: str, unit: str | None) -> Source:
+def _source(path: Location, file: Any, trees: dict[str, str], name: str, unit: str | None) -> Source:
     kind = TreeSource if trees[name] in _TREES else TupleSource
     return kind(path, file, trees, name, unit)
 
 
-def tree_source(path: Path, file: Any, name: str) -> Source:
+def tree_source(path: Location, file: Any, name: str) -> Source:
     """One tree of an open file as a source, be it of a compressed file."""
     return _source(path, file, {name: file.classname_of(name)}, name, None)
 
@@ -120,7 +125,7 @@ class _Stored:
 class NtupleSource(Source):
     """A TTree or RNTuple of a ROOT file."""
 
-    def __init__(self, path: Path, file: Any, trees: dict[str, str], name: str, unit: str | None):
+    def __init__(self, path: Location, file: Any, trees: dict[str, str], name: str, unit: str | None):
         self.path, self.unit, self.file = path, unit, file
         self.tree, self.trees, self._kinds = name, tuple(trees), trees
         self._ntuple = file[name]

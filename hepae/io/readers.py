@@ -6,20 +6,22 @@ its arrays for any range of entries. ROOT trees and tables are sources alike.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import awkward as ak
 
 from hepae import kinematics
 from hepae.errors import ConfigError, InputError
+from hepae.io.locations import Url, expand, locate
 from hepae.io.ntuples import HEADER_TREE, open_ntuple, open_root
 from hepae.io.sources import STEP_SIZE, Source, memory_size, reading, steps
 from hepae.io.tables import open_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from hepae.io.layouts import Collection
 
@@ -39,7 +41,7 @@ __all__ = [
 ]
 
 
-def open_source(path: str | Path, *, tree: str | None = None, unit: str | None = None) -> Source:
+def open_source(path: str | Path | Url, *, tree: str | None = None, unit: str | None = None) -> Source:
     """Open a file with jets, recognised by its first bytes.
 
     Raises
@@ -47,17 +49,33 @@ def open_source(path: str | Path, *, tree: str | None = None, unit: str | None =
     InputError
         If the file is missing, damaged or of a kind that is not read.
     """
-    path = Path(path)
+    path = locate(path)
     if unit is not None and unit not in kinematics.GEV:
         raise ConfigError(f"no unit {unit!r}: it is one of {', '.join(kinematics.GEV)}")
     with reading(path), path.open("rb") as file:
         magic = file.read(4)
-    source = open_ntuple(path, tree=tree, unit=unit) if magic == b"root" else open_table(path, unit=unit)
+    if magic == b"root":
+        return open_ntuple(path, tree=tree, unit=unit)
+    source = _open_copied_table(path, unit) if isinstance(path, Url) else open_table(path, unit=unit)
     if source is None:
         raise InputError(
             f"{path} is neither a ROOT file nor a pickle, an HDF5 or Parquet file, CSV with a header or DarkMachines text"
         )
     return source
+
+
+def _open_copied_table(url: Url, unit: str | None) -> Source | None:
+    """Open a table at a URL: what reads tables wants a file of this machine."""
+    with contextlib.ExitStack() as stack:
+        with reading(url):
+            copy = stack.enter_context(url.copy())
+        try:
+            source = open_table(copy, unit=unit)
+        except InputError as error:
+            raise InputError(str(error).replace(str(copy), str(url))) from None
+        if source is not None:
+            source.moved(url)
+        return source
 
 
 def choose_collection(source: Source, name: str | None = None) -> Collection:
@@ -106,7 +124,7 @@ def choose_collections(source: Source, names: str | Sequence[str] | None = None)
 
 
 def iterate_jets(
-    paths: str | Path | Sequence[str | Path],
+    paths: str | Path | Url | Sequence[str | Path | Url],
     *,
     tree: str | None = None,
     collection: str | None = None,
@@ -119,7 +137,7 @@ def iterate_jets(
     Parameters
     ----------
     paths
-        One file or several, read in order.
+        One file or several, read in order: paths, patterns such as ``data/*.root``, and fsspec URLs.
     tree, collection
         Which tree and which jets in it; found by name where there is no choice.
     unit
@@ -139,7 +157,7 @@ def iterate_jets(
     InputError
         If a file is missing or damaged, or has no jets.
     """
-    for path in [paths] if isinstance(paths, (str, Path)) else paths:
+    for path in expand(paths):
         with open_source(path, tree=tree, unit=unit) as source:
             chosen = choose_collection(source, collection)
             wanted = {*columns, *kinematics.UNITS} if columns is not None else set(chosen.column_names)
@@ -149,7 +167,7 @@ def iterate_jets(
 
 
 def read_jets(
-    paths: str | Path | Sequence[str | Path],
+    paths: str | Path | Url | Sequence[str | Path | Url],
     *,
     tree: str | None = None,
     collection: str | None = None,

@@ -14,10 +14,12 @@ import numpy as np
 
 from hepae.errors import ConfigError, HepaeError, InputError
 from hepae.io.layouts import LONG_ARRAY, Branch, Collection, Layout, find_layout, unit_of
+from hepae.io.locations import Url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+
+    from hepae.io.locations import Location
 
 STEP_SIZE = "100 MB"
 
@@ -26,7 +28,7 @@ _LENGTHS_ENTRIES = 1_000
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Location) -> Iterator[None]:
     """Turn whatever a damaged or missing file makes a library raise into one line."""
     try:
         yield
@@ -42,6 +44,8 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, NameError) and _is_ours(error):
             raise
+        if isinstance(error, OSError) and isinstance(path, Url):  # of a server or the network
+            raise InputError(f"cannot read {path}: {reason(error)}") from error
         raise InputError(f"cannot read {path}: it is damaged or incomplete ({reason(error)})") from error
 
 
@@ -61,7 +65,7 @@ def reason(error: Exception) -> str:
 class Source(ABC):
     """An open file with one tree or table chosen, whichever storage it has."""
 
-    path: Path
+    path: Location
     format: str
     tree: str
     trees: tuple[str, ...]
@@ -91,6 +95,10 @@ class Source(ABC):
     def other_trees(self, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Source]:  # noqa: ARG002
         """Every other tree of the file that can be read and is wanted by its name, as a source of its own."""
         yield from ()
+
+    def moved(self, path: Location) -> None:
+        """Say that the file is another one's copy, which goes now."""
+        self.path = path
 
     def close(self) -> None:  # noqa: B027  # a table has nothing to close
         """Close the file."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hepae.io.locations import Location
+
 _TEXT_BYTES = 1 << 16
 """So much of a file has to be text for it to be taken for one."""
 
@@ -148,6 +150,7 @@ class ParquetTable(Table):
         import pyarrow.parquet  # late: it takes a while to import
 
         super().__init__(path, "parquet", unit)
+        self._local = path
         self._file = pyarrow.parquet.ParquetFile(path)
         self.num_entries = self._file.metadata.num_rows
         for name, form in zip(
@@ -163,12 +166,17 @@ class ParquetTable(Table):
     @cached_property
     def _sizes(self) -> dict[str, int]:
         """Compressed bytes by path of a column, read in a process of its own: a damaged footer can end it (pyarrow 26)."""
-        command = [sys.executable, "-P", "-c", _PARQUET_SIZES, str(self.path.resolve())]
+        command = [sys.executable, "-P", "-c", _PARQUET_SIZES, str(self._local.resolve())]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise InputError(f"cannot read {self.path}: its footer is damaged")
         sizes: dict[str, int] = json.loads(done.stdout)
         return sizes
+
+    def moved(self, path: Location) -> None:
+        """Say that the file is another one's copy, which goes now: its sizes are read while it is there."""
+        _ = self._sizes
+        super().moved(path)
 
     def _forms(self, schema: Any) -> list[Any]:
         return [_required(ak.from_arrow_schema(schema).content(name)) for name in schema.names]
@@ -378,7 +386,7 @@ def _required(form: Any) -> Any:
     return form
 
 
-def _without_missing(column: Any, name: str, path: Path) -> ak.Array:
+def _without_missing(column: Any, name: str, path: Location) -> ak.Array:
     """Awkward array of an Arrow column; missing numbers are NaN, as pandas writes and reads them.
 
     Raises

@@ -16,6 +16,7 @@ import numpy as np
 import uproot
 
 from hepae.errors import ConfigError, InputError, OutputError
+from hepae.io.locations import Url, locate
 from hepae.io.ntuples import tuple_fields
 from hepae.io.sources import steps
 
@@ -50,15 +51,21 @@ def parse_compression(text: str) -> Any:
 
 
 @contextlib.contextmanager
-def atomic_output(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+def atomic_output(path: str | Path | Url, *, force: bool = False) -> Iterator[Path]:
     """Give a temporary name beside the output; move it into place when the block ends well, remove it when not.
+
+    What goes to a URL is written on this machine first.
 
     Raises
     ------
     OutputError
         If the output exists (unless ``force``), its folder does not, or the disk is full.
     """
-    path = Path(path)
+    path = locate(path)
+    if isinstance(path, Url):
+        with _output_to(path, force) as temporary:
+            yield temporary
+        return
     if path.exists() and not force:
         raise OutputError(f"{path} exists already; name another output or add --force")
     if not path.parent.is_dir():
@@ -77,6 +84,26 @@ def atomic_output(path: str | Path, *, force: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}; nothing was written") from error
+
+
+@contextlib.contextmanager
+def _output_to(url: Url, force: bool) -> Iterator[Path]:
+    """Give a name on this machine; when the block ends well, what was written there goes to the URL."""
+    try:
+        exists = url.exists()
+    except Exception as error:  # whatever the network makes a file system raise
+        raise OutputError(f"cannot write {url}: {error or type(error).__name__}") from error
+    if exists and not force:
+        raise OutputError(f"{url} exists already; name another output or add --force")
+    with tempfile.TemporaryDirectory(prefix="hepae") as folder:
+        temporary = Path(folder) / url.name
+        yield temporary
+        try:
+            url.put(temporary)
+        except NotImplementedError:
+            raise OutputError(f"cannot write {url}: that is not possible over its protocol") from None
+        except Exception as error:
+            raise OutputError(f"cannot write {url}: {error or type(error).__name__}") from error
 
 
 class Digests:
