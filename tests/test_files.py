@@ -547,3 +547,23 @@ def test_corrections_and_their_latents_belong_together(corrected, sample, codec,
         file._stored = shifted
         with pytest.raises(CodecError, match="latents"):
             file.jets()
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_a_model_of_pt_eta_phi_codes_px_py_pz_too(make_tree, codec, tmp_path, bounded):
+    rng = np.random.default_rng(6)
+    px, py, pz = rng.normal(0, 40, (3, 3000))
+    arrays = {"px": px, "py": py, "pz": pz, "E": np.sqrt(px**2 + py**2 + pz**2 + rng.exponential(80, 3000))}
+    path = make_tree({name: values.astype(np.float32) for name, values in arrays.items()})
+    small, back = tmp_path / "small.root", tmp_path / "back.root"
+    hepae.compress_file(path, small, codec.with_bounds() if bounded else codec)
+    hepae.decompress_file(small, back)
+    restored = _arrays(back)[0]
+    assert [*restored] == ["px", "py", "pz", "E"]
+    original, jets = hepae.read_jets(path), hepae.read_jets(back)
+    expected = codec.decompress(codec.compress(original))
+    if bounded:
+        assert np.max(np.abs(jets.pt / original.pt - 1)) <= 1.0000001e-3
+        assert np.all(np.abs(jets.mass - original.mass) <= 0.010000001 * np.abs(original.mass) + 0.001000001)
+    else:
+        np.testing.assert_allclose(jets.pt, expected.pt, rtol=1e-3)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import numpy as np
 
+from hepae import kinematics
 from hepae.bounds import Bounds
 from hepae.codecs import clusters
 from hepae.codecs.clusters import Cluster, clusters_of
@@ -179,15 +180,19 @@ class Coder:
 
 
 def stands_for(model: LatentCodec, collection: Collection, where: str) -> tuple[str, ...]:
-    """Columns of a file that a model's columns are the place of, such as E for its mass.
+    """Columns of a file that a model's columns are the place of, such as E, or px, py, pz and E, for pt, eta, phi and mass.
 
     Raises
     ------
     CodecError
         If the collection lacks one.
     """
+    names: list[str] = []
+    whole = collection.momentum if len(collection.momentum) == 4 else ()
     try:
-        return tuple(dict.fromkeys(collection.column(name).name for name in model.columns))
+        for name in model.columns:
+            names += whole if whole and name in kinematics.MOMENTUM else [collection.column(name).name]
+        return tuple(dict.fromkeys(names))
     except KeyError as error:
         raise CodecError(
             f"the model codes columns {', '.join(model.columns)}; collection {collection.name!r} of {where} has "
