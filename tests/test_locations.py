@@ -294,3 +294,16 @@ def test_a_missing_file_on_an_xrootd_server_is_one_line(xrootd):
     assert result.stderr.startswith(f"Error: cannot read {address}/none.root: ")
     assert "damaged" not in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_server_that_is_not_there_is_one_line():
+    pytest.importorskip("fsspec_xrootd", reason="the extra xrootd is not installed: no root:// is tried")
+    pytest.importorskip("XRootD", reason="the extra xrootd is not installed: no root:// is tried")
+    with socket.socket() as bound:  # and not listening
+        bound.bind((LOOPBACK, 0))
+        url = f"root://{LOOPBACK}:{bound.getsockname()[1]}//jets.root"
+        command = [sys.executable, "-m", "hepae", "info", url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: cannot read {url}: ")
+    assert done.stderr.count("\n") == 1
