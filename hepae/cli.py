@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -90,6 +91,8 @@ def main() -> None:
     Parquet, CSV, DarkMachines text and pickled tables. Files are named by path, by a pattern in quotes ('data/*.root') or by
     URL (https://, root://, and whatever else fsspec knows).
     """
+    # Of itself xrootd tries for ten minutes to reach a server that refuses it.
+    os.environ.setdefault("XRD_CONNECTIONRETRY", "1")
 
 
 @main.command()

@@ -25,6 +25,7 @@ from hepae.cli import main
 from hepae.errors import InputError, OutputError
 from hepae.io.locations import expand, locate
 from hepae.io.writers import atomic_output
+from hepae.validation import plotting
 
 LOOPBACK = "127.0.0.1"
 
@@ -266,7 +267,8 @@ def test_output_to_a_url_arrives_whole_or_not_at_all(sample):
         assert file.header["bytes"]["file_compressed"] == files.size("/outputs/small.root")
 
 
-def test_a_round_trip_through_an_xrootd_server(xrootd, sample, tmp_path):
+def test_a_round_trip_through_an_xrootd_server(xrootd, sample, tmp_path, monkeypatch):
+    monkeypatch.setattr(plotting, "save", lambda _, path: [path])  # the figures are test_comparison's
     folder, address = xrootd
     for name in ("a.root", "b.root"):
         shutil.copy(sample, folder / name)
@@ -294,3 +296,16 @@ def test_a_missing_file_on_an_xrootd_server_is_one_line(xrootd):
     assert result.stderr.startswith(f"Error: cannot read {address}/none.root: ")
     assert "damaged" not in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_server_that_is_not_there_is_one_line():
+    pytest.importorskip("fsspec_xrootd", reason="the extra xrootd is not installed: no root:// is tried")
+    pytest.importorskip("XRootD", reason="the extra xrootd is not installed: no root:// is tried")
+    with socket.socket() as bound:  # and not listening
+        bound.bind((LOOPBACK, 0))
+        url = f"root://{LOOPBACK}:{bound.getsockname()[1]}//jets.root"
+        command = [sys.executable, "-m", "hepae", "info", url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: cannot read {url}: ")
+    assert done.stderr.count("\n") == 1

@@ -61,6 +61,29 @@ def test_root_reads_latents_and_restored_jets(sample, codec, tmp_path):
             assert found[name] == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 
+@pytest.mark.parametrize("latent", [True, False])
+def test_root_reads_rntuples(sample, codec, tmp_path, latent):
+    small, back = tmp_path / "small.root", tmp_path / "back.root"
+    coder = codec if latent else hepae.BoundedCodec()
+    hepae.compress_file(sample, small, coder, storage="rntuple", step_size=3000)
+    hepae.decompress_file(small, back, step_size=3000)
+    with uproot.open(back) as file:
+        assert file.classname_of("Events") == "ROOT::RNTuple"
+    for path, names in (
+        (small, ["Jet_z0", "GenJet_mass"] if latent else ["GenJet_pt", "GenJet_mass"]),
+        (back, ["Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass", "GenJet_pt"]),
+    ):
+        found = json.loads(_root(SUMS, "Events", path, *names))
+        assert (found["events"], found["nJet"]) == (20_000, 52_385)
+        with uproot.open(sample) as file:
+            counter = "nJet" if names[0].startswith("Jet") else "nGenJet"
+            assert found["jets"] == ak.sum(file["Events"][counter].array())
+        for name in names:
+            with uproot.open(path) as file:
+                expected = float(ak.sum(ak.values_astype(file["Events"][name].array(), np.float64)))
+            assert found[name] == pytest.approx(expected, rel=1e-9, abs=1e-6)
+
+
 MERGE = """
 merger = ROOT.TFileMerger(False)
 merger.OutputFile(sys.argv[1], True)
@@ -123,6 +146,53 @@ def test_bounded_files_of_other_bounds_can_be_joined(sample, tmp_path):
             with hepae.open(part) as single:
                 assert ak.all(file.jets(start, start + 20_000).pt == single.jets().pt)
         assert len(file.jets(19_990, 20_010)) == 20
+
+
+def test_files_of_several_collections_at_other_bounds_can_be_joined(sample, tmp_path):
+    parts = [tmp_path / "a.root", tmp_path / "b.root"]
+    bounds = ({"pt": "0.1%"}, {"GenJet.pt": "1%", "Jet.mass": "exact"})
+    for part, own in zip(parts, bounds, strict=True):
+        hepae.compress_file(sample, part, hepae.BoundedCodec(own), collection=["Jet", "GenJet"])
+    joined, back = tmp_path / "joined.root", tmp_path / "back.root"
+    _root(MERGE, joined, *parts)
+    hepae.decompress_file(joined, back)
+    for collection in ("Jet", "GenJet"):
+        restored = hepae.read_jets(back, collection=collection)
+        with hepae.open(joined) as file:
+            assert ak.all(file.jets(collection=collection).pt == restored.pt)
+        for start, part in zip((0, 20_000), parts, strict=True):
+            with hepae.open(part) as single:
+                expected = single.jets(collection=collection)
+            found = restored[start : start + 20_000]
+            assert ak.all(ak.num(found) == ak.num(expected))
+            assert ak.all(found.pt == expected.pt)
+            assert ak.all(found.mass == expected.mass)
+    original = hepae.read_jets(sample)
+    assert ak.all(hepae.read_jets(back)[20_000:].mass == original.mass)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"collection": ["Jet", "GenJet"]}, {"collection": "Jet"}),
+        ({"collection": "Jet"}, {"collection": "GenJet"}),
+        ({}, {"drop": ["genWeight"]}),
+        ({}, {"latents": True}),
+    ],
+)
+def test_any_other_files_joined_are_refused_in_one_line(sample, codec, tmp_path, one, other):
+    parts = [tmp_path / "a.root", tmp_path / "b.root"]
+    for part, options in zip(parts, (one, other), strict=True):
+        options = dict(options)
+        coder = codec if options.pop("latents", False) else hepae.BoundedCodec()
+        hepae.compress_file(sample, part, coder, **options)
+    joined = tmp_path / "joined.root"
+    _root(MERGE, joined, *parts)
+    for call in (lambda: hepae.open(joined), lambda: hepae.decompress_file(joined, tmp_path / "back.root")):
+        with pytest.raises(InputError, match=r"was joined of files whose .* differ") as raised:
+            call()
+        assert "\n" not in str(raised.value)
+    assert not (tmp_path / "back.root").exists()
 
 
 def test_root_reads_what_was_restored_within_bounds(sample, tmp_path):
