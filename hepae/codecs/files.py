@@ -170,7 +170,8 @@ def compress_file(
             for name, branch in first.branches.items()
             if name in coded or name in counters or wanted(name, keep, drop)
         }
-        writer = open_writer(file, first.tree, _with_new_branches(kept, coders), storage)
+        branches = _with_new_branches(kept, coders)
+        writer = open_writer(file, first.tree, branches, storage, counters=counters)
         ranges = _ranges(sources, entry_start, entry_stop)
         total = sum(end - begin for _, begin, end in ranges)
         done = 0

@@ -219,6 +219,8 @@ class TreeWriter(Writer):
         become one set of counted branches, as in NanoAOD.
     compression
         Of its branches, where it is not that of the file; counters always have the smallest.
+    counters
+        Branches that count what is not in this tree.
 
     Raises
     ------
@@ -226,7 +228,15 @@ class TreeWriter(Writer):
         If a branch is of a type that uproot does not write into a TTree.
     """
 
-    def __init__(self, file: Any, name: str, branches: Iterable[Branch], *, compression: str | None = None):
+    def __init__(
+        self,
+        file: Any,
+        name: str,
+        branches: Iterable[Branch],
+        *,
+        compression: str | None = None,
+        counters: Iterable[str | None] = (),
+    ):
         super().__init__(name, branches)
         impossible = [b.name for b in self.branches.values() if b.dtype is None or (b.jagged and b.shape)]
         if impossible:
@@ -238,7 +248,7 @@ class TreeWriter(Writer):
                 f"tree {name!r} has branches that a TTree cannot hold ({which}): keep them with --format rntuple, or leave "
                 f"them out with {options}{' …' if more > 0 else ''}"
             )
-        counters = {branch: counter for counter, names in self._counted.items() for branch in names}
+        counter_of = {branch: counter for counter, names in self._counted.items() for branch in names}
         types: dict[str, Any] = {}
         for branch in self.branches.values():
             assert branch.dtype is not None
@@ -248,13 +258,14 @@ class TreeWriter(Writer):
                 types[branch.name] = (branch.dtype, branch.shape) if branch.shape else branch.dtype
         self.added = tuple(counter for counter in self._counted if counter not in self.branches)
         self._tree = (  # a tree without branches cannot be written, and needs not be: the header knows its entries
-            file.mktree(name, types, counter_name=lambda branch: counters.get(branch, f"n{branch}"))
+            file.mktree(name, types, counter_name=lambda branch: counter_of.get(branch, f"n{branch}"))
             if types
             else None
         )
         if self._tree is not None:
             usual = file.compression if compression is None else parse_compression(compression)
-            smallest = dict.fromkeys(self._counted, parse_compression(SMALLEST))
+            apart = [counter for counter in counters if counter in self.branches]
+            smallest = dict.fromkeys([*self._counted, *apart], parse_compression(SMALLEST))
             self._tree.compression = {**dict.fromkeys(self.branches, usual), **smallest}
 
     def _write(self, arrays: Mapping[str, ak.Array]) -> None:
@@ -401,6 +412,7 @@ def open_writer(
     storage: str = "ttree",
     *,
     compression: str | None = None,
+    counters: Iterable[str | None] = (),
 ) -> TreeWriter | TupleWriter:
     """Begin a TTree or an RNTuple in an open file of ``uproot.recreate``; parameters as those of `TreeWriter`.
 
@@ -413,8 +425,9 @@ def open_writer(
     """
     if storage not in STORAGES:
         raise ConfigError(f"no format {storage!r}: it is one of {', '.join(STORAGES)}")
-    kind = TreeWriter if storage == "ttree" else TupleWriter
-    return kind(file, name, branches, compression=compression)
+    if storage == "ttree":
+        return TreeWriter(file, name, branches, compression=compression, counters=counters)
+    return TupleWriter(file, name, branches, compression=compression)
 
 
 def _form(branch: Branch) -> Any:

@@ -14,6 +14,7 @@ from coffea.processor import ProcessorABC
 from hepae import comparison
 from hepae.codecs.compressed import CompressedFile
 from hepae.errors import InputError, OutputError
+from hepae.io.locations import locate
 from hepae.io.writers import atomic_output
 from hepae.processors.compression import file_name, files_of
 from hepae.processors.executors import decoding
@@ -129,7 +130,7 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
             collection = after.choose(collection)
             coded = after.coded(collection)
             before = [
-                comparison._open(stack, Path(file), tree, collection, self.unit, coded)
+                comparison._open(stack, locate(file), tree, collection, self.unit, coded)
                 for file, tree in files.items()
             ]
             offsets, total = {}, 0
@@ -160,7 +161,7 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
                 comparison.stored_bytes(after, collection),
             )
             sizes = {
-                "file_original": sum(Path(file).stat().st_size for file in files),
+                "file_original": sum(locate(file).stat().st_size for file in files),
                 "file_compressed": version.stat().st_size,
                 "original": sum(stored[0].values()),
                 "compressed": after.header["bytes"]["compressed"],
@@ -195,7 +196,7 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
         with ExitStack() as stack:
             before = comparison._open(
                 stack,
-                Path(chunk["filename"]),
+                locate(chunk["filename"]),
                 chunk["treename"],
                 dataset.collection,
                 self.unit,
