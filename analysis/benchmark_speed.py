@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import awkward as ak
 import click
 import numpy as np
 import uproot
+from benchmarks.jets import repeated
 from rich.console import Console
 from rich.table import Table
 
@@ -37,20 +37,6 @@ PAIRS = {
     "open(…).jets()": "read LZMA-9",
 }
 """What hepae does, and what it is compared with."""
-
-
-def repeated(path: Path, jets: int, output: Path) -> int:
-    """Write a file's branches again and again until there are this many jets; give how many there are."""
-    with open_source(path) as source:
-        arrays = source.arrays(source.branches, 0, source.num_entries)
-        collection = choose_collection(source)
-        once = int(ak.count(arrays[collection.columns[0].branch]))
-        times = max(1, round(jets / once))
-        with uproot.recreate(output, compression=parse_compression(COMPRESSION)) as file:
-            writer = TreeWriter(file, source.tree, source.branches.values())
-            for _ in range(times):
-                writer.extend(arrays)
-    return once * times
 
 
 def copy_jets(path: Path, output: Path, compression: str, basket: int) -> None:

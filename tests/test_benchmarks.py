@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import awkward as ak
@@ -229,3 +230,22 @@ def test_branches_that_pass_through_are_repeated(script, sample, tmp_path):
     benchmark.uproot_alone(tmp_path / "wide.root", tmp_path / "copy.root")
     with uproot.open(tmp_path / "wide.root") as one, uproot.open(tmp_path / "copy.root") as other:
         assert ak.all(one["Events/Jet_pt_again2"].array() == other["Events/Jet_pt_again2"].array())
+
+
+def test_each_idea_of_the_prediction_saves_bytes(script):
+    found = dict(re.findall(r"│ (\w+)[^│]*│ ([\d.]+)", run(script("benchmark_ideas").main)))
+    sizes = {name: float(size) for name, size in found.items()}
+    assert {*sizes} == {"none", "anchors", "fits", "groups", "all"}
+    assert sizes["all"] < min(sizes[name] for name in ("anchors", "fits", "groups"))
+    assert max(sizes[name] for name in ("anchors", "fits", "groups")) < sizes["none"]
+
+
+def test_analyses_of_a_compressed_file_find_what_those_of_the_original_find(script, sample, tmp_path):
+    jobs = script("benchmark_jobs")
+    hepae.compress_file(sample, tmp_path / "small.root", hepae.BoundedCodec())
+    for processor, allowed in ((jobs.Met(), 0), (jobs.Jets(), 0.01)):
+        _, before = jobs.analyse(sample, processor, 9000)
+        _, after = jobs.analyse(tmp_path / "small.root", processor, 9000)
+        assert before != 0
+        assert (after == before) == (allowed == 0)
+        assert abs(after - before) <= allowed * abs(before)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
+import uproot
 
 from hepae import kinematics
 from hepae.io.readers import choose_collection, open_source
+from hepae.io.writers import COMPRESSION, TreeWriter, parse_compression
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +83,17 @@ def read(path: Path, wanted: tuple[str, ...] | None) -> tuple[Columns, NDArray[n
         single = wanted is not None or types[name] == np.float32
         columns[name] = values.astype(np.float32) if single and values.dtype.kind == "f" else values
     return columns, counts
+
+
+def repeated(path: Path, jets: int, output: Path, compression: str = COMPRESSION) -> int:
+    """Write a file's branches again and again until there are this many jets; give how many there are."""
+    with open_source(path) as source:
+        arrays = source.arrays(source.branches, 0, source.num_entries)
+        collection = choose_collection(source)
+        once = int(ak.count(arrays[collection.columns[0].branch]))
+        times = max(1, round(jets / once))
+        with uproot.recreate(output, compression=parse_compression(compression)) as file:
+            writer = TreeWriter(file, source.tree, source.branches.values())
+            for _ in range(times):
+                writer.extend(arrays)
+    return once * times

@@ -63,29 +63,27 @@ class Coder:
     ----------
     collection
         The jets.
+    coded
+        Columns of the file that are coded.
     model
         Its latents take the place of the columns.
     bounds
         Of the columns that are coded, in GeV: integers that keep them go into the payload, clusters of events at a time.
     payload
         What takes the clusters.
-    where
-        Names the file in errors.
     """
 
     def __init__(
         self,
         collection: Collection,
+        coded: Sequence[str],
         *,
         model: LatentCodec | None,
         bounds: Bounds | None,
         payload: PayloadWriter | None,
-        where: str,
     ):
-        self.collection, self.model, self.bounds = collection, model, bounds
+        self.collection, self.coded, self.model, self.bounds = collection, coded, model, bounds
         self._payload = payload
-        self.coded = collection.column_names if model is None else stands_for(model, collection, where)
-        """Columns of the file that are coded."""
         self.jets = 0
         self.replaced: Counter[str] = Counter()
         """How many values of each column the model cannot say."""
@@ -179,14 +177,18 @@ class Coder:
         return first
 
 
-def stands_for(model: LatentCodec, collection: Collection, where: str) -> tuple[str, ...]:
-    """Columns of a file that a model's columns are the place of, such as E, or px, py, pz and E, for pt, eta, phi and mass.
+def coded_columns(model: LatentCodec | None, collection: Collection, where: str) -> tuple[str, ...]:
+    """Columns of a file that are coded: all of them, or those that a model's stand for, such as E, or px, py, pz and E.
+
+    ``where`` names the file in errors.
 
     Raises
     ------
     CodecError
         If the collection lacks one.
     """
+    if model is None:
+        return collection.column_names
     names: list[str] = []
     whole = collection.momentum if len(collection.momentum) == 4 else ()
     try:

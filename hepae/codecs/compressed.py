@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from hepae.codecs.clusters import Cluster
     from hepae.codecs.latent import LatentCodec
 
-COLLECTION_KEYS = ("name", "columns", "counter", "counted", "unit")
-
 _LOADED: dict[str, LatentCodec] = {}
 """Models that this process has loaded, by checksum: a worker opens many files, and one of them chunk after chunk."""
 _MOST_LOADED = 8
@@ -386,7 +384,7 @@ class _Coded:
     def from_config(cls, config: dict[str, Any]) -> _Coded:
         """Read what `Coder.to_config` gave."""
         return cls(
-            Collection.from_config({key: config[key] for key in COLLECTION_KEYS}),
+            Collection.from_config(config),
             tuple(config["coded"]),
             tuple(config["latents"]),
             bool(config["bounds"]),

@@ -15,7 +15,7 @@ import numpy as np
 import uproot
 
 from hepae.codecs.bounded import BoundedCodec, resolve
-from hepae.codecs.coding import Coder, stands_for
+from hepae.codecs.coding import Coder, coded_columns
 from hepae.codecs.compressed import CompressedFile
 from hepae.codecs.othertrees import copy_other_trees, restore_other_trees, tree_config, wanted
 from hepae.codecs.payload import PayloadWriter
@@ -156,12 +156,12 @@ def compress_file(
         for source in sources[1:]:
             _check_alike(first, source)
         file = stack.enter_context(uproot.recreate(temporary, compression=parse_compression(compression)))
-        bounds = _bounds(codec, chosen, str(first.path))
-        payload = stack.enter_context(PayloadWriter(file)) if bounds else None
         model = None if isinstance(codec, BoundedCodec) else codec
+        columns = {c.name: coded_columns(model, c, str(first.path)) for c in chosen}
+        bounds = _bounds(codec.bounds, chosen, columns, str(first.path))
+        payload = stack.enter_context(PayloadWriter(file)) if bounds else None
         coders = [
-            Coder(c, model=model, bounds=bounds.get(c.name), payload=payload, where=str(first.path))
-            for c in chosen
+            Coder(c, columns[c.name], model=model, bounds=bounds.get(c.name), payload=payload) for c in chosen
         ]
         coded = {name for coder in coders for name in coder.coded_branches}
         counters = {collection.counter for collection in chosen}
@@ -306,21 +306,20 @@ def _same(one: Location, other: Location) -> bool:
 
 
 def _bounds(
-    codec: LatentCodec | BoundedCodec, collections: Sequence[Collection], where: str
+    asked: Bounds | None,
+    collections: Sequence[Collection],
+    columns: Mapping[str, Sequence[str]],
+    where: str,
 ) -> dict[str, Bounds]:
-    """Bounds of the columns that will be coded, by collection; none for latents alone."""
-    if codec.bounds is None:
+    """Bounds of the columns that will be coded, by collection; none where none is asked for."""
+    if asked is None:
         return {}
-    types = {}
-    for collection in collections:
-        names = (
-            collection.column_names
-            if isinstance(codec, BoundedCodec)
-            else stands_for(codec, collection, where)
-        )
-        types[collection.name] = {name: np.dtype(collection.column(name).dtype) for name in names}
+    types = {
+        collection.name: {name: np.dtype(collection.column(name).dtype) for name in columns[collection.name]}
+        for collection in collections
+    }
     try:
-        return resolve(codec.bounds, types)
+        return resolve(asked, types)
     except ConfigError as error:
         raise ConfigError(f"{error} (in {where})") from None
 

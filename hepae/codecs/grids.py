@@ -7,6 +7,7 @@ table look-up and arithmetic on a float's exponent, so that it gives the same bi
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
@@ -36,22 +37,22 @@ _MANTISSA = 52
 _BLOCK = 32_768
 
 
-class Grid:
+class Grid(ABC):
     """Value ↔ position in steps."""
 
     kind: ClassVar[int]
 
+    @abstractmethod
     def forward(self, values: Floats) -> Floats:
         """Values to positions; the inverse is `inverse`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inverse(self, positions: Floats) -> Floats:
         """Positions to values, which may take their place in memory."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, out: Writer) -> None:
         """Write the grid; the inverse is `read`."""
-        raise NotImplementedError
 
     @staticmethod
     def read(kind: int, data: Reader) -> Grid:

@@ -146,15 +146,7 @@ class LatentCodec:
 
     def with_latent_bits(self, bits: int | None) -> LatentCodec:
         """Give the same codec with latents as n-bit integers, or as float32 for None."""
-        return LatentCodec(
-            self.features,
-            self.network,
-            latent_range=self.latent_range,
-            latent_bits=bits,
-            bounds=self.bounds,
-            summary=self.summary,
-            has_encoder=self.has_encoder,
-        )
+        return self._with(bits, self.bounds)
 
     def with_bounds(
         self,
@@ -166,12 +158,16 @@ class LatentCodec:
         Latents become 6-bit integers unless a number of bits was chosen: more say little that the corrections do not
         say in fewer bytes.
         """
+        asked = bounds if isinstance(bounds, Bounds) else Bounds.parse(bounds or {}, edges or {})
+        return self._with(self.integers.bits if self.integers else BOUNDED_BITS, asked)
+
+    def _with(self, latent_bits: int | None, bounds: Bounds | None) -> LatentCodec:
         return LatentCodec(
             self.features,
             self.network,
             latent_range=self.latent_range,
-            latent_bits=self.integers.bits if self.integers else BOUNDED_BITS,
-            bounds=bounds if isinstance(bounds, Bounds) else Bounds.parse(bounds or {}, edges or {}),
+            latent_bits=latent_bits,
+            bounds=bounds,
             summary=self.summary,
             has_encoder=self.has_encoder,
         )

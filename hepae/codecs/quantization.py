@@ -38,6 +38,8 @@ _UNTRUNCATED = 0.001
 """Share of an exact column whose values may have more bits than all others; they are exceptions."""
 _UNSURE = 1e-6
 """Share of a step by which the float64 arithmetic of two machines differs at most, and far more than it ever does."""
+_UNSURE_SHARE = 1e-12
+"""What is added to that of the position itself, where steps are tiny."""
 _CIRCLE = ("phi",)
 _PI = float(np.float32(np.pi))
 """The largest angle that files hold: π as a float32, a little above π."""
@@ -119,7 +121,7 @@ class Quantized:
             return np.zeros(len(values), np.int64), np.zeros(len(values), bool)
         position = np.clip(self.grid.forward(values), -(2.0**51), 2.0**51)
         integers = np.rint(position).astype(np.int64)
-        unsure: Mask = np.abs(np.abs(position - integers) - 0.5) < _UNSURE
+        unsure: Mask = np.abs(np.abs(position - integers) - 0.5) < _UNSURE + _UNSURE_SHARE * np.abs(position)
         return integers + np.searchsorted(self._slots, integers, side="right"), unsure
 
     @property

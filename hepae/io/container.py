@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 PAYLOAD_TREE = "hepae_payload"
-LARGEST_HEADER = 100_000_000
-"""Bytes that a header may have: what claims more is damaged."""
 
 
 def pack_model(header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> bytes:

@@ -8,7 +8,7 @@ prefix, one jet a row or one list of jets an event.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -188,8 +188,9 @@ class Collection:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Collection:
-        """Rebuild a collection from what `to_config` gave."""
-        return cls(**{**config, "columns": tuple(Column(*column) for column in config["columns"])})
+        """Rebuild a collection from what `to_config` gave, whatever else stands beside it."""
+        own = {field.name: config[field.name] for field in fields(cls)}
+        return cls(**{**own, "columns": tuple(Column(*column) for column in config["columns"])})
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from coffea.processor import ProcessorABC
 
+from hepae.bounds import Bounds
+from hepae.codecs.bounded import BoundedCodec
 from hepae.codecs.compressed import CompressedFile
 from hepae.codecs.files import compress_file
 from hepae.codecs.joining import join_files
@@ -24,7 +25,6 @@ from hepae.processors.executors import one_thread
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hepae.codecs.bounded import BoundedCodec
     from hepae.codecs.latent import LatentCodec
 
     Manifest = Mapping[str, set["Part"]]
@@ -75,9 +75,11 @@ class CompressionProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no
     def __init__(self, codec: BoundedCodec | LatentCodec, folder: str | Path, **options: Any):
         self.folder = Path(folder).absolute()
         self.options = options
-        # The processor is unpickled for every chunk; what it carries is unpickled once a process.
-        self._codec = pickle.dumps(codec)
-        self._job = hashlib.sha256(self._codec + json.dumps(options, sort_keys=True).encode()).hexdigest()
+        # The processor travels with every chunk: bytes, of which each process makes the codec once.
+        self._bounds = json.dumps(codec.bounds.to_config() if codec.bounds else None)
+        self._model = b"" if isinstance(codec, BoundedCodec) else codec.to_bytes()
+        job = json.dumps([self._bounds, options], sort_keys=True).encode()
+        self._job = hashlib.sha256(self._model + job).hexdigest()
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def process(self, events: Any) -> dict[str, set[Part]]:
@@ -93,7 +95,7 @@ class CompressionProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no
         what = [chunk[key] for key in ("dataset", "filename", "treename", "fileuuid")]
         digest = hashlib.sha256(json.dumps([*what, start, stop, self._job]).encode()).hexdigest()
         name = f"{file_name(chunk['dataset'])}_{digest[:24]}.root"
-        codec = _unpickled(self._codec)
+        codec = _codec(self._bounds, self._model)
         with one_thread():
             summary = compress_file(
                 chunk["filename"],
@@ -217,8 +219,16 @@ def file_name(dataset: str) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def _unpickled(data: bytes) -> Any:
-    return pickle.loads(data)
+def _codec(bounds: str, model: bytes) -> BoundedCodec | LatentCodec:
+    """Make a codec of its bounds, as JSON, and of the content of its model file, where it has one."""
+    config = json.loads(bounds)
+    asked = None if config is None else Bounds.from_config(config)
+    if not model:
+        return BoundedCodec(asked)
+    from hepae.codecs.latent import LatentCodec  # torch: only where there is a network
+
+    codec = LatentCodec.from_bytes(model)
+    return codec if asked is None else codec.with_bounds(asked)
 
 
 def _in_order(dataset: str, parts: Iterable[Part], files: Mapping[str, str]) -> list[Part]:
