@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,12 +211,13 @@ def files_of(fileset: Fileset, treename: str | None = None) -> dict[str, dict[st
 
 
 def file_name(dataset: str) -> str:
-    """A dataset's name as that of a file.
+    """A dataset's name as that of a file; a checksum keeps those apart that would be written alike.
 
-    >>> file_name("/JetHT/Run2018A")
-    'JetHT_Run2018A'
+    >>> file_name("dijets"), file_name("/JetHT/Run2018A")
+    ('dijets', 'JetHT_Run2018A_ae36a7a2')
     """
-    return re.sub(r"[^\w.+-]+", "_", dataset).strip("_.") or "dataset"
+    name = re.sub(r"[^\w.+-]+", "_", dataset).strip("_.")
+    return name if name == dataset else f"{name}_{zlib.crc32(dataset.encode()):08x}".lstrip("_")
 
 
 @functools.lru_cache(maxsize=4)
