@@ -31,7 +31,7 @@ from rich.table import Table
 import hepae
 from hepae.errors import ConfigError, InputError
 from hepae.processors import files_of
-from hepae.processors.compression import file_name
+from hepae.processors.compression import file_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -292,6 +292,7 @@ def main(
 
 def report(counted: dict[str, Any], shifts: dict[str, Any], output: Path) -> None:
     """Print a table a dataset; write numbers and figure."""
+    names = file_names(counted["original"])
     output.mkdir(parents=True, exist_ok=True)
     for dataset in counted["original"]:
         spectra = {name: found[dataset]["mass"] for name, found in counted.items()}
@@ -325,7 +326,7 @@ def report(counted: dict[str, Any], shifts: dict[str, Any], output: Path) -> Non
                 table.add_row(name, str(flows[name][CUTS[-1]]))
             numbers[name] = row
         Console(width=100).print(table)
-        stem = f"dijet_mass_{file_name(dataset)}"
+        stem = f"dijet_mass_{names[dataset]}"
         (output / f"{stem}.json").write_text(json.dumps(numbers, indent=2) + "\n")
         if not spectra["original"].values().any():
             click.echo(f"{dataset}: no event passes the cuts, so there is no figure")
