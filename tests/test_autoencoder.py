@@ -14,12 +14,25 @@ def _shape(layers):
     return [(layer.in_features, layer.out_features) for layer in layers if isinstance(layer, nn.Linear)]
 
 
+def _kinds(layers):
+    return [nn.Linear if isinstance(layer, nn.Linear) else type(layer) for layer in layers]
+
+
+def test_latents_and_outputs_stay_in_float32_where_the_rest_is_in_bfloat16():
+    network, jets = Autoencoder(4, AutoencoderConfig()), torch.rand(7, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        inner, latents, restored = network.encoder[0](jets), network.encoder(jets), network(jets)
+    assert inner.dtype == torch.bfloat16
+    assert latents.dtype == restored.dtype == torch.float32
+    assert 0 < (latents - network.encoder(jets)).abs().max() < 0.01
+
+
 def test_the_original_network():
     network = Autoencoder(4, AutoencoderConfig.preset("original"))
     assert _shape(network.encoder) == [(4, 512), (512, 256), (256, 128), (128, 3)]
     assert _shape(network.decoder) == [(3, 128), (128, 256), (256, 512), (512, 4)]
-    assert [type(layer) for layer in network.encoder] == [nn.Linear, nn.LeakyReLU] * 4
-    assert [type(layer) for layer in network.decoder] == [*[nn.Linear, nn.LeakyReLU] * 3, nn.Linear]
+    assert _kinds(network.encoder) == [nn.Linear, nn.LeakyReLU] * 4
+    assert _kinds(network.decoder) == [*[nn.Linear, nn.LeakyReLU] * 3, nn.Linear]
     assert network(torch.rand(7, 4)).shape == (7, 4)
     assert network.encoder(torch.rand(7, 4)).shape == (7, 3)
 

@@ -98,6 +98,15 @@ def test_schedules(jets):
     assert 0 < peak < 9
     assert CONFIG.learning_rate * 0.9 < cycle[peak] <= CONFIG.learning_rate
     assert cycle[-1] < 1e-4 * CONFIG.learning_rate
+    steps = [row.learning_rate for row in train(jets, replace(CONFIG, epochs=8, schedule="steps")).history]
+    np.testing.assert_allclose(steps, [CONFIG.learning_rate * 0.2**n for n in range(1, 9)])
+
+
+def test_bfloat16_trains_as_well_and_float32_otherwise(jets):
+    both = [replace(CONFIG, epochs=20, precision=precision) for precision in ("float32", "bfloat16")]
+    first, second = (train(jets, config).history[-1].validation_loss for config in both)
+    assert first != second
+    assert second == pytest.approx(first, rel=0.1)
 
 
 def test_a_training_that_diverges_is_said(jets):
@@ -284,6 +293,7 @@ def test_a_run_is_resumed_only_on_its_own_jets(jets, tmp_path):
         {"learning_rate": -1.0},
         {"optimizer": "sgd9"},
         {"schedule": "x"},
+        {"precision": "float16"},
         {"fraction": 0.0},
         {"validation_fraction": 1.0},
         {"patience": 0},

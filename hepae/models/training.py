@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from hepae.models.autoencoder import Autoencoder
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-SCHEDULES = ("one-cycle", "constant")
+SCHEDULES = ("one-cycle", "steps", "constant")
+PRECISIONS = ("auto", "float32", "bfloat16")
 INFERENCE_BATCH = 4096  # what fits into the cache: a quarter faster than larger ones
 _REPORT_EVERY = 0.2  # seconds
 
@@ -48,7 +49,11 @@ class TrainingConfig:
     optimizer, weight_decay
         ``adam`` or ``adamw``.
     schedule
-        ``one-cycle`` (warm-up, then cosine to zero) or ``constant``.
+        ``one-cycle`` (warm-up, then cosine to zero), ``steps`` (a fifth of it after each eighth of the training, as the
+        original experiment had it) or ``constant``.
+    precision
+        Of the products of matrices: ``float32``, ``bfloat16`` (sums, latents, outputs and weights stay in float32), or
+        ``auto``, which is ``bfloat16`` where the device multiplies it faster.
     patience
         Epochs without a better validation loss after which training stops; None never stops early.
     validation_fraction
@@ -72,6 +77,7 @@ class TrainingConfig:
     optimizer: str = "adam"
     weight_decay: float = 0.0
     schedule: str = "one-cycle"
+    precision: str = "auto"
     patience: int | None = None
     validation_fraction: float = 0.1
     fraction: float = 1.0
@@ -91,6 +97,8 @@ class TrainingConfig:
             f"no optimizer {self.optimizer!r}: it is one of {', '.join(OPTIMIZERS)}": self.optimizer
             in OPTIMIZERS,
             f"no schedule {self.schedule!r}: it is one of {', '.join(SCHEDULES)}": self.schedule in SCHEDULES,
+            f"no precision {self.precision!r}: it is one of {', '.join(PRECISIONS)}": self.precision
+            in PRECISIONS,
             f"epochs and batch size are whole and positive, not {self.epochs} and {self.batch_size}": all(
                 type(number) is int and number > 0 for number in (self.epochs, self.batch_size)
             ),
@@ -171,6 +179,15 @@ class TrainingConfig:
             return torch.empty(0, device=name).device
         except (RuntimeError, AssertionError):
             raise ConfigError(f"no device {self.device!r} on this machine; leave --device at auto") from None
+
+    def in_bfloat16(self, device: torch.device) -> bool:
+        """Whether matrices are multiplied in bfloat16 on this device."""
+        if self.precision != "auto":
+            return self.precision == "bfloat16"
+        if device.type == "cuda":
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        found = torch.cpu.get_capabilities()
+        return device.type == "cpu" and bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 def _as_tuple(config: Mapping[str, Any], name: str) -> dict[str, tuple[Any, ...]]:
@@ -361,12 +378,16 @@ def fit(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     scheduler: torch.optim.lr_scheduler.LRScheduler
+    total_steps = config.epochs * steps
     if config.schedule == "one-cycle":
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=config.epochs * steps
+            optimizer, config.learning_rate, total_steps=total_steps
         )
+    elif config.schedule == "steps":
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, math.ceil(total_steps / 8), gamma=0.2)
     else:
         scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    in_bfloat16 = config.in_bfloat16(device)
 
     history: list[EpochMetrics] = []
     best: dict[str, Any] = {"loss": math.inf, "epoch": -1, "model": model.state_dict()}
@@ -400,7 +421,9 @@ def fit(
         started = time.monotonic()
         model.train()
         for step, batch in enumerate(batches(shuffled, config.batch_size)):
-            loss = functional.mse_loss(model(batch), batch)
+            with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16):
+                restored = model(batch)
+            loss = functional.mse_loss(restored, batch)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
