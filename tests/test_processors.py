@@ -259,6 +259,31 @@ def test_validation_is_compare(fileset, undisturbed, tmp_path, monkeypatch):
     assert resolution == its_resolution
 
 
+def test_bytes_are_those_of_the_compared_collection(make_tree, tmp_path, monkeypatch):
+    monkeypatch.setattr("hepae.validation.plotting.save", lambda _, path: [path])
+    rng = np.random.default_rng(4)
+    arrays, counters = {}, {}
+    for name, mean in (("Jet", 3), ("Muon", 1)):
+        counts = rng.poisson(mean, 300)
+        arrays[f"n{name}"] = counts.astype(np.int32)
+        for column in ("pt", "eta", "phi", "mass"):
+            arrays[f"{name}_{column}"] = ak.unflatten(rng.uniform(1, 2, counts.sum()), counts)
+            counters[f"{name}_{column}"] = f"n{name}"
+    original, small = make_tree(arrays, counters=counters), tmp_path / "small.root"
+    hepae.compress_file(original, small, hepae.BoundedCodec(), collection=["Jet", "Muon"])
+    files = {"both": {"files": {str(original): "Events"}}}
+    job = ValidationProcessor(files, {"both": small}, output=tmp_path / "jobs", collection="Muon")
+    with executor("iterative") as started:
+        run(started, files, job)
+    compare_files(original, small, tmp_path / "compare", style=Style(), collection="Muon")
+    found, expected = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("jobs/both", "compare")
+    )
+    assert found == expected
+    with hepae.open(small) as file:
+        assert found["bytes"]["compressed"] == file.payload_bytes("Muon") < file.payload_bytes("Jet")
+
+
 def test_weights(fileset, undisturbed):
     dataset = "/two/files"
     files = {dataset: fileset[dataset]}

@@ -164,7 +164,7 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
                 "file_original": sum(locate(file).stat().st_size for file in files),
                 "file_compressed": version.stat().st_size,
                 "original": sum(stored[0].values()),
-                "compressed": after.header["bytes"]["compressed"],
+                "compressed": sum(stored[1].values()),
             }
         return _Dataset(
             version,
