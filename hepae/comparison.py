@@ -561,8 +561,8 @@ def _draw_column(
     spectra = {version.name: version.histograms.restored[name] for version in versions}
     figure = plotting.comparison(first.original[name], spectra, style=gallery.style)
     alt = (
-        f"Spectrum of {name} of original and restored jets, the ratio of each bin, and its change over the root of "
-        "its entries."
+        f"Spectrum of {name} of original and restored jets, the ratio of each bin, and its change over its "
+        "statistical error."
     )
     gallery.add(name, figure, name, f"{name}: original and restored", alt)
     # One panel a version, each on its own scale: a small residual beside a large one is a spike.
@@ -646,7 +646,7 @@ def _references(
         return {resolution.name: resolution}
     spectrum = histograms.original["pt"]
     reached = spectrum.values().cumsum()
-    if not reached[-1]:
+    if not reached[-1] > 0:  # of weights that are negative, too
         return {}
     median = spectrum.axes[0].centers[(reached >= reached[-1] / 2).argmax()]
     return {f"{resolution.name}, at {median:.2g} GeV": lambda _: resolution(median)}
@@ -670,7 +670,7 @@ def _draw_events(gallery: _Gallery, versions: Sequence[Counted]) -> None:
             {version: events.pairs[name].restored for version, events in counted.items()},
             style=gallery.style,
         )
-        alt = f"{title} in original and restored events, the ratio of each bin, and its change over the root of its entries."
+        alt = f"{title} in original and restored events, the ratio of each bin, and its change over its statistical error."
         gallery.add(name, figure, "Events", title, alt)
     flows = {version: events.cut_flow for version, events in counted.items()}
     last = first.cut_flow[-1, :].values()

@@ -210,6 +210,50 @@ def test_comparison_draws_the_plain_ratio():
     assert [text.get_text() for text in main.get_legend().get_texts()] == ["Original", "Restored"]
 
 
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_scaling_all_weights_changes_nothing_that_is_compared(jets, factor):
+    weight = np.random.default_rng(8).choice([1.0, 0.5, 2.0, -0.5], len(jets[0]))
+    binning, of_events = Binning.choose(*jets), EventBinning.choose(jets[0])
+
+    def drawn(weight):
+        histograms, events = ComparisonHistograms(binning), EventHistograms(of_events)
+        histograms.fill(*jets, weight)
+        events.fill(*jets, weight)
+        figures = [
+            comparison(histograms.original["pt"], histograms.restored["pt"]),
+            comparison(events.pairs["leading_pt"].original, events.pairs["leading_pt"].restored),
+            cut_flow(events.cut_flow),
+            response(histograms.against["pt", "eta"]),
+        ]
+        panels = [panel for figure in figures for panel in figure.axes[figure is not figures[3] :]]
+        shapes = [patch.get_data().values for panel in panels for patch in panel.patches]
+        return panels, shapes, histograms
+
+    (panels, shapes, histograms), (others, scaled, _) = drawn(weight), drawn(factor * weight)
+    assert len(shapes) == len(scaled) == 9
+    for one, other in zip(shapes, scaled, strict=True):
+        assert np.isfinite(one).sum() > 3
+        assert other == pytest.approx(one, rel=1e-9, abs=1e-9, nan_ok=True)
+    for one, other in zip(panels, others, strict=True):
+        assert other.get_ylim() == pytest.approx(one.get_ylim())
+    # The error of a bin is that of its weights.
+    pt = histograms.original["pt"]
+    values = np.broadcast_arrays(*(ak.flatten(x) for x in ak.broadcast_arrays(weight, jets[0].pt)))
+    squares, _ = np.histogram(values[1], pt.axes[0].edges, weights=np.asarray(values[0]) ** 2)
+    change = histograms.restored["pt"].values() - pt.values()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected = np.where(squares > 0, change / np.sqrt(squares), np.nan)
+    assert shapes[1] == pytest.approx(expected, nan_ok=True)
+
+
+def test_nothing_beyond_the_axis_is_nothing_with_weights_too(compared):
+    histogram = hist.Hist(hist.axis.Regular(10, 0, 1), storage=hist.storage.Weight())
+    histogram.fill(np.random.default_rng(1).random(1000), weight=np.random.default_rng(2).random(1000))
+    assert "beyond" not in texts(comparison(histogram, histogram))
+    histogram.fill([-1.0], weight=[0.25])
+    assert "beyond the axis: 0.25 original, 0.25 restored" in texts(comparison(histogram, histogram))
+
+
 def test_a_ratio_beyond_its_panel_is_marked_there():
     original, restored = np.full(42, 1000.0), np.full(42, 1000.0)
     original[[0, -1]] = restored[[0, -1]] = 0

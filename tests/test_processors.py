@@ -284,23 +284,27 @@ def test_bytes_are_those_of_the_compared_collection(make_tree, tmp_path, monkeyp
         assert found["bytes"]["compressed"] == file.payload_bytes("Muon") < file.payload_bytes("Jet")
 
 
-def test_weights(fileset, undisturbed):
+def test_weights(fileset, undisturbed, validated):
     dataset = "/two/files"
     files = {dataset: fileset[dataset]}
     names = [*files_of(files)[dataset]]
     with executor("iterative") as started:
         found = run(started, files, ValidationProcessor(files, undisturbed[1], weight="genWeight"))[dataset]
+    unweighted = validated[dataset]
     weight = ak.concatenate([uproot.open(name)["Events"]["genWeight"].array() for name in names])
     with hepae.open(undisturbed[1][dataset]) as file:
         original, restored = hepae.read_jets(names), file.jets()
     expected = ComparisonHistograms(found.histograms.binning)
     expected.fill(original, restored, weight)
-    for kind in ("original", "restored", "residual"):
+    for kind in ("original", "restored"):
         for name, histogram in getattr(expected, kind).items():
             other = getattr(found.histograms, kind)[name]
             np.testing.assert_allclose(other.values(flow=True), histogram.values(flow=True), rtol=1e-12)
+            np.testing.assert_allclose(other.variances(), histogram.variances(), rtol=1e-12)
+    for kind in ("residual", "against", "correlation", "largest"):  # what was done to the jets
+        assert getattr(found.histograms, kind) == getattr(unweighted.histograms, kind)
     total = ak.sum(weight * ak.num(original))
-    assert found.histograms.original["pt"].sum(flow=True) == pytest.approx(total)
+    assert found.histograms.original["pt"].sum(flow=True).value == pytest.approx(total)
     assert found.sums.jets == ak.count(original.pt) != total
 
 

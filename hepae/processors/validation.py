@@ -92,8 +92,8 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
     collection, unit
         As for `hepae.read_jets`.
     weight
-        Branch with the weight of each event, such as genWeight, or of each jet. Histograms are filled with it; residuals count every
-        jet once.
+        Branch with the weight of each event, such as genWeight, or of each jet. Spectra are filled with it, and those of events with
+        one of each event alone; residuals, their profiles and matrices count every jet once.
     style
         What is written into the figures' corner.
 

@@ -2,7 +2,10 @@
 
 The binning is chosen once, from a first sample of the jets, so that the histograms of all chunks have the same
 axes: their sum does not depend on how the jets were cut into chunks. All contents are counts or maxima, which add up
-without rounding.
+without rounding; sums of weights do so to the last bits.
+
+Weights are of the spectra alone, which have the sum of their squares for an error. Residuals describe what was done to the jets, and
+count every jet once.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import awkward as ak
 import hist
 import numpy as np
 
-from hepae.errors import ConfigError
+from hepae.errors import ConfigError, InputError
 from hepae.kinematics import MOMENTUM, UNITS, flat_column, momenta
 from hepae.validation.residuals import (
     RELATIVE,
@@ -229,7 +232,9 @@ class ComparisonHistograms:
 
     Attributes
     ----------
-    original, restored, residual
+    original, restored
+        ``hist.Hist`` by column: entries, or sums of their weights, each with its variance.
+    residual
         ``hist.Hist`` by column: entries.
     against
         ``hist.Hist`` by column and "pt" or "eta": entries in bins of the original pt or eta, and of the residual.
@@ -250,8 +255,8 @@ class ComparisonHistograms:
         for name, column in binning.columns.items():
             value = column.value.axis(name, value_label(name))
             residual = column.residual.axis(f"{name}_residual", residual_label(name))
-            self.original[name] = _counts(value)
-            self.restored[name] = _counts(value)
+            self.original[name] = _spectrum(value, "Jets")
+            self.restored[name] = _spectrum(value, "Jets")
             self.residual[name] = _counts(residual)
         profiled = [name for name in PROFILED if name in binning.columns]
         for name in profiled:
@@ -282,31 +287,29 @@ class ComparisonHistograms:
         original, restored
             The same jets, in lists per event or flat.
         weight
-            One weight an event or one a jet; 1 by default. The largest residuals do not depend on it.
+            One weight an event or one a jet; 1 by default. Spectra are filled with it; residuals count every jet once.
 
         Raises
         ------
         InputError
-            If these are not the same jets.
+            If these are not the same jets, or the weights are not theirs or not finite.
         """
         require_same_jets(original, restored)
-        if weight is not None:
-            weight = ak.broadcast_arrays(weight, original["pt"])[0]
-            weight = np.asarray(ak.flatten(weight, axis=None), np.float64)
+        weights = None if weight is None else _weights(weight, original["pt"])
         values, residuals = {}, {}
         for name, column in self.binning.columns.items():
             before, after = flat_column(original, name), flat_column(restored, name)
             residual = column_residual(name, before, after)
             before = _fillable(before, column.value)
-            self.original[name].fill(before, weight=weight)
-            self.restored[name].fill(_fillable(after, column.value), weight=weight)
-            self.residual[name].fill(residual, weight=weight)
+            self.original[name].fill(before, weight=weights)
+            self.restored[name].fill(_fillable(after, column.value), weight=weights)
+            self.residual[name].fill(residual)
             if name in PROFILED:
                 values[name], residuals[name] = before, residual
         for (name, other), histogram in self.against.items():
-            histogram.fill(values[other], residuals[name], weight=weight)
+            histogram.fill(values[other], residuals[name])
         for (name, other), histogram in self.correlation.items():
-            histogram.fill(residuals[name], residuals[other], weight=weight)
+            histogram.fill(residuals[name], residuals[other])
         if self.largest:
             axes = next(iter(self.largest.values())).axes
             phi = flat_column(original, "phi")
@@ -388,7 +391,7 @@ class EventBinning:
 
 @dataclass(frozen=True)
 class EventPair:
-    """A histogram of the original events and one of the restored ones, of the same axis."""
+    """A spectrum of the original events and one of the restored ones, of the same axis."""
 
     original: hist.Hist
     restored: hist.Hist
@@ -420,7 +423,7 @@ class EventHistograms:
             "dijet_mass": binning.dijet_mass.axis("dijet_mass", r"$m_{jj}$ of the two leading jets [GeV]"),
         }
         self.pairs = {
-            name: EventPair(_counts(axis, label="Events"), _counts(axis, label="Events"))
+            name: EventPair(_spectrum(axis, "Events"), _spectrum(axis, "Events"))
             for name, axis in axes.items()
         }
         self.cut_flow = _counts(
@@ -442,24 +445,24 @@ class EventHistograms:
         Raises
         ------
         InputError
-            If these are not the same jets.
+            If these are not the same jets, or the weights are not theirs or not finite.
         """
         require_same_jets(original, restored)
         before, after = _Events.of(original), _Events.of(restored)
-        weight = None if weight is None else np.asarray(weight, np.float64)
+        weights = None if weight is None else _weights(weight, before.counts)
         for name, pair in self.pairs.items():
             for histogram, events in ((pair.original, before), (pair.restored, after)):
                 if name == "multiplicity":
-                    histogram.fill(events.jets_above(self.binning.pt), weight=weight)
+                    histogram.fill(events.jets_above(self.binning.pt), weight=weights)
                 else:
                     values = getattr(events, name)
                     some = ~np.isnan(values)
-                    histogram.fill(values[some], weight=None if weight is None else weight[some])
+                    histogram.fill(values[some], weight=None if weights is None else weights[some])
         view = self.cut_flow.view()
         passing = before.passing(self.binning), after.passing(self.binning)
         for i, (one, other) in enumerate(zip(*passing, strict=True)):
             for j, selected in enumerate((one, other, one & other)):
-                view[i, j] += selected.sum() if weight is None else weight[selected].sum()
+                view[i, j] += selected.sum() if weights is None else weights[selected].sum()
 
     def __add__(self, other: EventHistograms) -> EventHistograms:
         if not isinstance(other, EventHistograms):
@@ -609,8 +612,32 @@ class LatentHistograms:
         return total
 
 
+def _spectrum(axis: Any, label: str) -> hist.Hist:
+    """An empty histogram that knows the error of its contents, with weights too."""
+    return hist.Hist(axis, storage=hist.storage.Weight(), label=label)
+
+
+def _weights(weight: Any, entries: Any) -> FloatArray:
+    """One weight an entry: given as such, or one for each list of them."""
+    try:
+        given = np.asarray(ak.flatten(weight, axis=None), np.float64)
+        flat: FloatArray = np.asarray(
+            ak.flatten(ak.broadcast_arrays(weight, entries)[0], axis=None), np.float64
+        )
+    except (TypeError, ValueError):
+        given = flat = np.empty(0)
+    if len(flat) != ak.count(entries, axis=None):
+        raise InputError(f"weights are one number an event or one a jet, not {ak.type(ak.Array(weight))}")
+    wrong = np.count_nonzero(~np.isfinite(given))
+    if wrong:
+        raise InputError(
+            f"{wrong} of {len(given)} weights are not finite: leave those events out, or the weights"
+        )
+    return flat
+
+
 def _counts(*axes: Any, label: str = "Jets") -> hist.Hist:
-    """An empty histogram. Counts in doubles are exact up to 2⁵³, and take weights."""
+    """An empty histogram. Counts in doubles are exact up to 2⁵³."""
     return hist.Hist(*axes, storage=hist.storage.Double(), label=label)
 
 

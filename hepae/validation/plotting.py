@@ -1,7 +1,7 @@
 """Figures in the field's style: a ``Hist`` goes in, a matplotlib ``Figure`` comes out.
 
 Original and restored jets are the same jets. So their ratio is drawn plainly: errors and pulls as of two independent
-samples would be wrong. What lies beyond an axis is counted on the figure.
+samples would be wrong. What lies beyond an axis is counted on the figure. Scaling all weights changes no ratio.
 
 Nothing is registered with pyplot, so there is nothing to close.
 """
@@ -64,7 +64,7 @@ RATIO_STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Distances from 1 of the ticks of a ratio."""
 
 DIFFERENCE_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-"""Distances from 0 of the ticks of a difference over the root of the entries."""
+"""Distances from 0 of the ticks of a difference over the statistical error."""
 
 PROFILE_ENTRIES = 20
 """Entries that a bin of a profile needs to have quantiles worth drawing."""
@@ -132,14 +132,14 @@ def comparison(
 ) -> Figure:
     """Draw a column of the original and of the restored jets, and below, how they differ.
 
-    The middle panel has the ratio of restored to original, the lowest (restored − original) / √original. The axis is logarithmic where the histogram's is, and the entries' where the spectrum falls steeply. The last panel
-    compares the change of each bin to the statistical error of its content: original and restored are the same jets, so
-    it is no pull.
+    The middle panel has the ratio of restored to original, the lowest the change of each bin over the statistical error of its
+    content: √original, or with weights the root of the sum of their squares. Original and restored are the same jets, so
+    it is no pull. The axis is logarithmic where the histogram's is, and the entries' where the spectrum falls steeply.
 
     Parameters
     ----------
     original, restored
-        Histograms of the same axis; of several restored versions by name.
+        Histograms of the same axis, with Weight storage where they have weights; of several restored versions by name.
     style
         What is written into the corner.
     axes
@@ -158,14 +158,13 @@ def comparison(
         main.set_ylabel(_entries_label(original))
         before = original.values()
         with np.errstate(divide="ignore", invalid="ignore"):
+            error = np.sqrt(original.variances())
             ratios = [np.where(before > 0, after / before, np.nan) for after in contents]
-            differences = [
-                np.where(before > 0, (after - before) / np.sqrt(before), np.nan) for after in contents
-            ]
+            differences = [np.where(error > 0, (after - before) / error, np.nan) for after in contents]
         _draw_deviations(middle, axis.edges, ratios, around=1, steps=RATIO_STEPS)
         _draw_deviations(below, axis.edges, differences, around=0, steps=DIFFERENCE_STEPS)
         middle.set_ylabel("Ratio to\noriginal", fontsize="small", loc="center")
-        below.set_ylabel("Change\n/ √original", fontsize="small", loc="center")
+        below.set_ylabel("Change\n/ stat. error", fontsize="small", loc="center")
         for panel in (main, middle, below):
             _scale_values(panel, axis)
         main.tick_params(labelbottom=False)
@@ -408,7 +407,7 @@ def cut_flow(
                         va="top",
                         fontsize="x-small",
                     )
-        _make_headroom(main, 0, max(before.max(initial=0), 1), headroom=_headroom("cut_flow", versions))
+        _make_headroom(main, 0, before.max(initial=0) or 1, headroom=_headroom("cut_flow", versions))
         below.axhline(0, color="black", linewidth=0.8)
         reach = 1.9 * max(_most(change) for change in changes) or 1.0
         below.set_ylim(-reach, reach)
@@ -1009,7 +1008,7 @@ def _slant(style: Style) -> Literal["normal", "italic"]:
 
 def _beyond_text(histograms: Mapping[str, hist.Hist]) -> str:
     """How many entries no bin shows."""
-    beyond = {name: of.sum(flow=True) - of.sum() for name, of in histograms.items()}
+    beyond = {name: _beyond(of) for name, of in histograms.items()}
     if not any(beyond.values()):
         return ""
     if len(beyond) > 2:
@@ -1019,6 +1018,18 @@ def _beyond_text(histograms: Mapping[str, hist.Hist]) -> str:
     return "beyond the axis: " + ", ".join(
         f"{count} {name}".strip() for name, count in zip(beyond, counts, strict=True)
     )
+
+
+def _beyond(histogram: hist.Hist) -> float:
+    """Entries, or weights, beyond the axes; of weights the difference of two sums would not be 0 where it is."""
+    contents = histogram.values(flow=True).copy()
+    contents[
+        tuple(
+            slice(int(axis.traits.underflow), len(axis) + int(axis.traits.underflow))
+            for axis in histogram.axes
+        )
+    ] = 0
+    return float(contents.sum())
 
 
 def _entries_label(histogram: hist.Hist) -> str:
