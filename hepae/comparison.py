@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from hepae.codecs.compressed import CompressedFile
 from hepae.errors import InputError, OutputError
 from hepae.io.container import is_compressed
 from hepae.io.locations import Location, expand, locate
-from hepae.io.readers import STEP_SIZE, Source, choose_collection, open_source, steps
+from hepae.io.readers import STEP_SIZE, Source, choose_collection, choose_collections, open_source, steps
 from hepae.io.writers import atomic_output
 from hepae.validation.histograms import (
     PROFILED,
@@ -232,7 +233,7 @@ def compare_files(
     tree, unit
         As for `hepae.read_jets`.
     collection
-        Which jets; by default all that the first compressed file coded, or as for `hepae.read_jets`.
+        Which jets, by names or patterns; by default all that the first compressed file coded, or as for `hepae.read_jets`.
     force
         Replace the metrics.json of an earlier comparison.
     step_size
@@ -361,12 +362,13 @@ def _collections(
     source: Source, first: CompressedFile | None, asked: str | Sequence[str] | None
 ) -> list[str]:
     """Names of what is compared: what was asked for, or all that the first compressed file coded."""
-    names: Sequence[str | None] = (
-        [asked] if asked is None or isinstance(asked, str) else list(asked) or [None]
-    )
-    if first is not None:
-        names = list(first.collections) if names == [None] else [first.choose(name) for name in names]
-    return [choose_collection(source, name).name for name in names]
+    if first is None:
+        return [collection.name for collection in choose_collections(source, asked)]
+    names = list(first.collections)
+    if asked:
+        patterns = [asked] if isinstance(asked, str) else asked
+        names = [name for p in patterns for name in fnmatch.filter(first.collections, p) or [first.choose(p)]]
+    return [choose_collection(source, name).name for name in dict.fromkeys(names)]
 
 
 def _jets(file: CompressedFile | Source, collection: str) -> CompressedFile | _Jets:
@@ -482,6 +484,7 @@ def _page(
                     version.name,
                     str(bounds[name]) if name in bounds else None,
                     numbers[name],
+                    jets=numbers.jets,
                     relative=name in RELATIVE,
                 )
                 for name in numbers

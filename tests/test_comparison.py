@@ -13,7 +13,9 @@ from hepae.comparison import compare_files
 from hepae.errors import InputError, OutputError
 from hepae.io.layouts import Branch
 from hepae.io.writers import TreeWriter
+from hepae.validation import plotting
 from hepae.validation.plotting import Style
+from hepae.validation.report import Shown
 
 KEYS = {"unit", "max_abs", "max_rel", "mean", "median", "std", "p68", "p99", "violations", "non_finite"}
 BYTES = {"file_original", "file_compressed", "original", "compressed", "per_jet", "ratio"}
@@ -190,6 +192,46 @@ def test_several_collections(make_tree, tmp_path):
         assert shares[0] > shares[1] > 0
         expected = hepae.residuals(hepae.read_jets(original, collection="Muon"), file.jets(collection="Muon"))
     assert columns["Muon.mass"]["std"] == expected["mass"].std
+
+
+def test_collections_are_counted_once_however_they_are_named(make_tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(plotting, "save", lambda _, path: [path.with_suffix(".png")])
+    arrays, counters = {}, {}
+    for name, jets in (("Jet", 5), ("Muon", 3), ("Tau", 2)):
+        for column in ("pt", "eta", "phi", "mass"):
+            arrays[f"{name}_{column}"] = ak.Array([np.linspace(1, 2, jets)] * 50)
+            counters[f"{name}_{column}"] = f"n{name}"
+        arrays[f"n{name}"] = np.full(50, jets, np.int32)
+    original = make_tree(arrays, counters=counters)
+    worse = make_tree(arrays | {"Muon_pt": 1.5 * arrays["Muon_pt"]}, name="worse.root", counters=counters)
+    hepae.compress_file(original, tmp_path / "small.root", hepae.BoundedCodec(), collection=["Jet", "Muon"])
+    for version in (tmp_path / "small.root", worse):
+        for asked, jets in ((["Jet", "Jet"], 250), (["Jet", "Muon", "J*"], 400), (("Mu*", "Muon"), 150)):
+            result = compare_files(
+                original, version, tmp_path / "out", style=Style(), collection=asked, force=True
+            )
+            assert result.metrics["jets"] == jets
+    with pytest.raises(InputError, match="no collection 'Tau'"):
+        compare_files(
+            original, tmp_path / "small.root", tmp_path / "x", style=Style(), collection=["Jet", "Tau"]
+        )
+
+
+def test_a_verdict_counts_the_jets_of_its_collection(make_tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(plotting, "save", lambda _, path: [path.with_suffix(".png")])
+    monkeypatch.setattr(Shown, "uri", "")
+    monkeypatch.setattr(Shown, "size", (1, 1))
+    arrays, counters = {}, {}
+    for name, jets in (("Jet", 5), ("Muon", 3)):
+        for column in ("pt", "eta", "phi", "mass"):
+            arrays[f"{name}_{column}"] = ak.Array([np.linspace(1, 2, jets)] * 50)
+            counters[f"{name}_{column}"] = f"n{name}"
+        arrays[f"n{name}"] = np.full(50, jets, np.int32)
+    original = make_tree(arrays, counters=counters)
+    worse = make_tree(arrays | {"Muon_pt": 1.5 * arrays["Muon_pt"]}, name="worse.root", counters=counters)
+    hepae.compress_file(worse, tmp_path / "small.root", hepae.BoundedCodec(), collection=["Jet", "Muon"])
+    result = compare_files(original, tmp_path / "small.root", tmp_path / "out", style=Style(), report=True)
+    assert "✗ broken by 150 of 150 jets" in result.report.read_text()
 
 
 def test_as_many_events_with_other_lists_are_refused(make_tree, tmp_path):

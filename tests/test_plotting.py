@@ -246,7 +246,7 @@ def test_scaling_all_weights_changes_nothing_that_is_compared(jets, factor):
     assert shapes[1] == pytest.approx(expected, nan_ok=True)
 
 
-def test_nothing_beyond_the_axis_is_nothing_with_weights_too(compared):
+def test_nothing_beyond_the_axis_is_nothing_with_weights_too():
     histogram = hist.Hist(hist.axis.Regular(10, 0, 1), storage=hist.storage.Weight())
     histogram.fill(np.random.default_rng(1).random(1000), weight=np.random.default_rng(2).random(1000))
     assert "beyond" not in texts(comparison(histogram, histogram))
