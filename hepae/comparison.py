@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import awkward as ak
+
 from hepae import kinematics
 from hepae.bounds import Bound
 from hepae.codecs.compressed import CompressedFile
@@ -32,8 +34,6 @@ from hepae.validation.residuals import RELATIVE, Residuals, ResidualSums, compar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    import awkward as ak
 
     from hepae.io.layouts import Collection
     from hepae.io.locations import Url
@@ -70,6 +70,14 @@ class _Jets:
         )
         branches = [column.branch for column in self.collection.columns if column.name in wanted]
         return self.collection.jets(self.source.arrays(branches, start, stop))
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a column, or E for mass."""
+        try:
+            self.collection.column(name)
+        except KeyError:
+            return False
+        return True
 
     def stored_bytes(self, columns: Sequence[str]) -> dict[str, int]:
         """Bytes by column."""
@@ -148,7 +156,7 @@ class _Version:
 
     def counted(self, before: _Jets) -> Counted:
         """What was found so far."""
-        coded = self.coded or before.collection.column_names
+        coded = self.columns_beside(before)
         return Counted(
             self.name,
             self.sums.result(),
@@ -158,6 +166,12 @@ class _Version:
             self.latent,
             (before.stored_bytes(coded), self.stored_bytes(coded)),
         )
+
+    def columns_beside(self, before: _Jets) -> tuple[str, ...]:
+        """Columns that were coded or, of a restored file, that both have."""
+        if isinstance(self.file, CompressedFile):
+            return self.file.coded(self.collection)
+        return tuple(name for name in before.collection.column_names if self.file.has(name))
 
     def stored_bytes(self, coded: Sequence[str]) -> dict[str, int]:
         """Bytes of the coded columns, by what is known to take them."""
@@ -395,14 +409,16 @@ def _compare(
     coded = [version.coded for version in versions]
     columns = None if None in coded else tuple({column for some in coded if some for column in some})
     before = _Jets(source, collection, columns)
+    for version in versions:
+        _require_same_momentum(before, version)
     stop = min(source.num_entries, BINNING_ENTRIES)
     sample = before.read(0, stop)
-    events = EventBinning.choose(sample) if sample.ndim > 1 else None
+    events = EventBinning.choose(sample) if sample.ndim > 1 and len(collection.momentum) == 4 else None
     for version in versions:
         version.begin(sample, stop, events)
     step = source.entries_per_step(step_size)
     if isinstance(step_size, str):
-        jets_per_entry = len(kinematics.flat_column(sample, "pt")) / stop
+        jets_per_entry = ak.count(sample[sample.fields[0]], axis=None) / stop
         step = min(step, max(1, int(STEP_JETS / max(jets_per_entry, 1e-9))))
     for start, end in steps(source.num_entries, step):
         jets = before.read(start, end)
@@ -411,6 +427,25 @@ def _compare(
         if progress is not None:
             progress(end)
     return _Compared(before, versions, [version.counted(before) for version in versions])
+
+
+def _require_same_momentum(before: _Jets, version: _Version) -> None:
+    """Refuse jets of which one file has a four-momentum and the other has not."""
+    after = (
+        version.file.collections[version.collection]
+        if isinstance(version.file, CompressedFile)
+        else version.file.collection
+    )
+    having = [len(collection.momentum) == 4 for collection in (before.collection, after)]
+    if having[0] != having[1]:
+        paths = (before.source.path, version.path)
+        lacking, has = paths if having[1] else paths[::-1]
+        raise InputError(
+            f"{lacking} has no mass or E, or no momentum, of {after.name}, and {has} has: compare a file with "
+            "what was compressed or restored from it"
+        )
+    if not {*before.collection.column_names} & {*after.column_names} and not having[0]:
+        raise InputError(f"{before.source.path} and {version.path} have no column of {after.name} in common")
 
 
 def _metrics(original: Location, compared: Sequence[_Compared], version: int) -> dict[str, Any]:
@@ -727,7 +762,7 @@ def _draw_bytes(gallery: _Gallery, versions: Sequence[Counted]) -> None:
     bars = {version.name: version.stored for version in versions if version.stored is not None}
     if not jets or not bars:
         return
-    before = next(iter(bars.values()))[0]
+    before = {part: size for sizes, _ in bars.values() for part, size in sizes.items()}
     after = {name: sizes for name, (_, sizes) in bars.items()}
     if len(versions) == 1:
         (sizes,) = after.values()

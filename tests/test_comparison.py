@@ -57,6 +57,12 @@ def compared(sample, files):
     return compare_files(sample, files / "small.root", files / "out", style=Style())
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are drawn, but not written."""
+    monkeypatch.setattr(plotting, "save", lambda _, path: [path.with_suffix(".png")])
+
+
 def _strict(text):
     """JSON as other languages read it: without NaN and Infinity."""
     return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -194,8 +200,8 @@ def test_several_collections(make_tree, tmp_path):
     assert columns["Muon.mass"]["std"] == expected["mass"].std
 
 
-def test_collections_are_counted_once_however_they_are_named(make_tree, tmp_path, monkeypatch):
-    monkeypatch.setattr(plotting, "save", lambda _, path: [path.with_suffix(".png")])
+@pytest.mark.usefixtures("undrawn")
+def test_collections_are_counted_once_however_they_are_named(make_tree, tmp_path):
     arrays, counters = {}, {}
     for name, jets in (("Jet", 5), ("Muon", 3), ("Tau", 2)):
         for column in ("pt", "eta", "phi", "mass"):
@@ -217,8 +223,8 @@ def test_collections_are_counted_once_however_they_are_named(make_tree, tmp_path
         )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_verdict_counts_the_jets_of_its_collection(make_tree, tmp_path, monkeypatch):
-    monkeypatch.setattr(plotting, "save", lambda _, path: [path.with_suffix(".png")])
     monkeypatch.setattr(Shown, "uri", "")
     monkeypatch.setattr(Shown, "size", (1, 1))
     arrays, counters = {}, {}
@@ -246,3 +252,53 @@ def test_as_many_events_with_other_lists_are_refused(make_tree, tmp_path):
     with pytest.raises(InputError, match="in their events"):
         compare_files(first, second, tmp_path / "x", style=Style())
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("before", "after", "compared"),
+    [
+        ("pt eta phi m btag", "pt eta phi m", ["pt", "eta", "phi", "mass", "E"]),
+        ("pt eta phi m", "pt eta phi e btag", ["pt", "eta", "phi", "mass", "E"]),
+        ("pt eta phi btag", "pt eta phi btag", ["pt", "eta", "phi", "btag"]),
+        ("pt eta phi m", "pt eta phi btag", "after.root has no mass or E"),
+        ("pt eta phi btag", "pt eta phi m", "before.root has no mass or E"),
+    ],
+)
+def test_columns_of_both_are_compared(make_tree, tmp_path, before, after, compared):
+    values = dict(
+        zip(("pt", "eta", "phi", "m", "e", "btag"), np.linspace(5, 6, 600).reshape(6, 100), strict=True)
+    )
+    values["e"] = np.sqrt((values["pt"] * np.cosh(values["eta"])) ** 2 + values["m"] ** 2)
+    files = [
+        make_tree({name: values[name] for name in columns.split()}, name=name)
+        for columns, name in ((before, "before.root"), (after, "after.root"))
+    ]
+    if isinstance(compared, str):
+        with pytest.raises(InputError, match=compared):
+            compare_files(*files, tmp_path / "out", style=Style())
+        return
+    metrics = compare_files(*files, tmp_path / "out", style=Style()).metrics
+    assert list(metrics["columns"]) == compared
+    assert all(column["max_abs"] == pytest.approx(0, abs=1e-9) for column in metrics["columns"].values())
+    assert metrics["bytes"]["ratio"] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_all_collections_of_a_file_are_compared(make_tree, tmp_path):
+    """Some have a four-momentum, some a direction, and some no momentum at all."""
+    arrays, counters = {}, {}
+    columns = {"Jet": "pt eta phi mass", "TrigObj": "pt eta phi id", "SV": "chi2 ndof", "Flag": "ok"}
+    for name, own in columns.items():
+        arrays[f"n{name}"] = np.full(50, 3, np.int32)
+        for column in own.split():
+            values = np.linspace(1, 2, 150).astype(np.int32 if column == "id" else np.float32)
+            arrays[f"{name}_{column}"] = ak.unflatten(values, arrays[f"n{name}"])
+            counters[f"{name}_{column}"] = f"n{name}"
+    original = make_tree(arrays, counters=counters)
+    hepae.compress_file(original, tmp_path / "small.root", hepae.BoundedCodec(), collection="*")
+    metrics = compare_files(original, tmp_path / "small.root", tmp_path / "out", style=Style()).metrics
+    expected = [f"{name}.{column}" for name, own in columns.items() for column in own.split()]
+    assert {*metrics["columns"]} == {*expected, "Jet.E"}
+    promised = [column["violations"] for name, column in metrics["columns"].items() if name != "Jet.E"]
+    assert promised == [0] * len(expected)

@@ -273,7 +273,7 @@ class ComparisonHistograms:
         }
         for one, other in combinations(profiled, 2):
             self.correlation[one, other] = _counts(coarse[one], coarse[other])
-        if "eta" in binning.columns:
+        if {"eta", "phi"} <= binning.columns.keys():
             eta = binning.columns["eta"].value.coarse(MAP_BINS[0]).axis("eta", value_label("eta"))
             phi = AxisBinning(MAP_BINS[1], -math.pi, math.pi, "circular").axis("phi", value_label("phi"))
             for name in profiled:
@@ -295,7 +295,7 @@ class ComparisonHistograms:
             If these are not the same jets, or the weights are not theirs or not finite.
         """
         require_same_jets(original, restored)
-        weights = None if weight is None else _weights(weight, original["pt"])
+        weights = None if weight is None else _weights(weight, original[original.fields[0]])
         values, residuals = {}, {}
         for name, column in self.binning.columns.items():
             before, after = flat_column(original, name), flat_column(restored, name)
