@@ -28,6 +28,7 @@ from hepae.validation.histograms import (
     EventHistograms,
     LatentBinning,
     LatentHistograms,
+    literal,
     residual_unit,
 )
 from hepae.validation.residuals import RELATIVE, Residuals, ResidualSums, compared_columns
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 BINNING_ENTRIES = 50_000
 """Entries from which the binning is chosen: a fixed number, so that figures do not depend on the steps of reading."""
+
+ORIGINAL = "Original"
+"""What the original is called in figures, and no version."""
 
 STEP_JETS = 500_000
 """Jets that a step has at most, whatever else the file holds: each takes some hundred bytes while it is compared."""
@@ -367,6 +371,7 @@ def _version_names(paths: Sequence[Location]) -> list[str]:
     if len(paths) == 1:
         return ["Restored"]
     for names in ([path.stem for path in paths], [str(path) for path in paths]):
+        names = ["File Original" if name == ORIGINAL else name for name in names]
         if len({*names}) == len(names):
             return names
     raise InputError("a file is named twice among those to compare; name each once")
@@ -499,7 +504,7 @@ def _page(
         "tree": source.tree,
         "collection": ", ".join(one.before.collection.name for one in compared),
     }
-    files = [ComparedFile("Original", str(original), *_size_and_hash(original), facts)]
+    files = [ComparedFile(ORIGINAL, str(original), *_size_and_hash(original), facts)]
     columns = []
     for i, version in enumerate(compared[0].versions):
         told: dict[str, str] = {}
@@ -596,7 +601,7 @@ def _draw_column(
     from hepae.validation import plotting
 
     first = versions[0].histograms
-    spectra = {version.name: version.histograms.restored[name] for version in versions}
+    spectra = {literal(version.name): version.histograms.restored[name] for version in versions}
     figure = plotting.comparison(first.original[name], spectra, style=gallery.style)
     alt = (
         f"Spectrum of {name} of original and restored jets, the ratio of each bin, and its change over its "
@@ -612,7 +617,7 @@ def _draw_column(
             version.residuals[name],
             bound=_residual_bound(name, bound),
             bound_text=_bound_text(bound),
-            title="" if len(versions) == 1 else version.name,
+            title="" if len(versions) == 1 else literal(version.name),
             style=gallery.style,
             axes=panel,
         )
@@ -620,7 +625,7 @@ def _draw_column(
     gallery.add(f"{name}_residual", panels[0].get_figure(), name, f"{name}: residual", alt)
     for other in ("pt", "eta"):
         profiles = {
-            version.name: version.histograms.against[name, other]
+            literal(version.name): version.histograms.against[name, other]
             for version in versions
             if (name, other) in version.histograms.against
         }
@@ -693,7 +698,7 @@ def _references(
 def _draw_events(gallery: _Gallery, versions: Sequence[Counted]) -> None:
     from hepae.validation import plotting
 
-    counted = {version.name: version.events for version in versions if version.events is not None}
+    counted = {literal(version.name): version.events for version in versions if version.events is not None}
     if not counted:
         return
     first = next(iter(counted.values()))
@@ -759,7 +764,7 @@ def _draw_bytes(gallery: _Gallery, versions: Sequence[Counted]) -> None:
     from hepae.validation import plotting
 
     jets = versions[0].residuals.jets
-    bars = {version.name: version.stored for version in versions if version.stored is not None}
+    bars = {literal(version.name): version.stored for version in versions if version.stored is not None}
     if not jets or not bars:
         return
     before = {part: size for sizes, _ in bars.values() for part, size in sizes.items()}
@@ -768,8 +773,8 @@ def _draw_bytes(gallery: _Gallery, versions: Sequence[Counted]) -> None:
         (sizes,) = after.values()
         after = {"Restored" if sizes.keys() == before.keys() else "Compressed": sizes}
     per_jet = {
-        name: {part: size / jets for part, size in sizes.items()}
-        for name, sizes in {"Original": before, **after}.items()
+        name: {literal(part): size / jets for part, size in sizes.items()}
+        for name, sizes in {ORIGINAL: before, **after}.items()
     }
     alt = "; ".join(f"{name}: {sum(parts.values()):.2f} bytes a jet" for name, parts in per_jet.items())
     figure = plotting.stored_bytes(per_jet, style=gallery.style)

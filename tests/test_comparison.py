@@ -6,6 +6,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from matplotlib.text import Text
 
 import hepae
 from hepae import comparison
@@ -302,3 +303,33 @@ def test_all_collections_of_a_file_are_compared(make_tree, tmp_path):
     assert {*metrics["columns"]} == {*expected, "Jet.E"}
     promised = [column["violations"] for name, column in metrics["columns"].items() if name != "Jet.E"]
     assert promised == [0] * len(expected)
+
+
+def test_names_of_files_and_columns_are_shown_as_they_are(flat, make_tree, tmp_path, monkeypatch):
+    shown = {}
+
+    def read(figure, path):
+        figure.draw_without_rendering()
+        legends = [legend for axes in figure.axes if (legend := axes.get_legend())]
+        texts = {text.get_text() for legend in legends for text in legend.get_texts()}
+        shown[path.name] = texts, {text.get_text() for text in figure.findobj(Text)}
+        return [path]
+
+    monkeypatch.setattr(plotting, "save", read)
+    names = ["Original", "ac$^$x", "_hidden", "a$_{$b\\"]
+    for name in names:
+        (tmp_path / f"{name}.root").write_bytes((flat / "noisy.root").read_bytes())
+    versions = [tmp_path / f"{name}.root" for name in names]
+    compare_files(flat / "original.root", versions, tmp_path / "out", style=Style(), unit="MeV")
+    expected = ["File Original", r"ac\$^\$x", " _hidden", r"a\$_{\$b" + "\\"]
+    assert shown["pt"][0] == {"Original", *expected}
+    assert {*expected} <= shown["pt_residual"][1]
+    assert {"Original", *expected} <= shown["bytes"][1]
+    assert {f"{name}: median" for name in expected} <= shown["pt_against_pt"][0]
+
+    columns = dict.fromkeys(("pt", "eta", "phi", "m", "x$^$", "_y"), np.linspace(1, 2, 100))
+    one = make_tree(columns)
+    other = make_tree(columns | {name: columns[name] + 1e-3 for name in ("x$^$", "_y")}, name="b.root")
+    compare_files(one, other, tmp_path / "columns", style=Style())
+    assert any("x\\$^\\$\n" in text for text in shown["bytes"][1])
+    assert "x\\$^\\$" in shown["x$^$"][1]

@@ -20,6 +20,7 @@ from hepae.validation.histograms import (
     LatentBinning,
     LatentHistograms,
     change_label,
+    literal,
     residual_label,
     residual_unit,
     value_label,
@@ -448,6 +449,8 @@ def test_labels_are_in_the_notation_of_the_field():
     assert change_label("mass") == "Δ$m$ / $m$"
     assert (residual_unit("mass"), residual_unit("phi"), residual_unit("eta")) == ("", "rad", "")
     assert residual_label("a$b") == r"a\$b, restored − original"
+    assert literal("a$^$") == r"a\$^\$"
+    assert value_label("_a") == " _a"
 
 
 def test_histograms_are_hist_objects(filled):

@@ -108,8 +108,19 @@ def residual_unit(column: str) -> str:
     return "" if column in RELATIVE else UNITS.get(column, "")
 
 
+def literal(name: str) -> str:
+    r"""Give a name from a file as figures show it letter for letter: a dollar begins no mathematics.
+
+    matplotlib leaves out of legends what begins with an underscore.
+
+    >>> literal("a$^$x"), literal("_b")
+    ('a\\$^\\$x', ' _b')
+    """
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
+
+
 def _name(column: str) -> str:
-    return f"${SYMBOLS[column]}$" if column in SYMBOLS else column.replace("$", r"\$")
+    return f"${SYMBOLS[column]}$" if column in SYMBOLS else literal(column)
 
 
 @dataclass(frozen=True)
