@@ -413,6 +413,17 @@ def test_many_integers_share_bins():
 
 
 @pytest.mark.parametrize(
+    "values", [[2**60], [-(2**62)], [2**63 - 1], [2**53, 2**53 + 6], [-(2**63), 2**63 - 1]]
+)
+def test_integers_that_doubles_do_not_tell_apart(values):
+    columns = {name: np.ones(len(values)) for name in ("pt", "eta", "phi", "mass")}
+    jets = momenta(columns | {"n": np.array(values, np.int64)})
+    histograms = ComparisonHistograms(Binning.choose(jets, jets))
+    histograms.fill(jets, jets)
+    assert histograms.original["n"].values().sum() == len(values)
+
+
+@pytest.mark.parametrize(
     "bad",
     [
         {"bins": 0, "low": 0.0, "high": 1.0},

@@ -712,10 +712,12 @@ def _linear_binning(values: FloatArray) -> AxisBinning:
 
 
 def _integer_binning(least: float, most: float, most_bins: int = MAX_BINS) -> AxisBinning:
-    """Bins around the integers from least to most, several in a bin where there are too many."""
-    width = math.ceil((most - least + 1) / most_bins)
-    bins = math.ceil((most - least + 1) / width)
-    return AxisBinning(bins, float(least) - 0.5, float(least) - 0.5 + bins * width)
+    """Bins around the integers from least to most, several in a bin where there are too many, or float64 does not tell them apart."""
+    margin = max(0.5, float(np.spacing(max(abs(least), abs(most)))))
+    reach = most - least + 2 * margin
+    width = math.ceil(max(reach / most_bins, 2 * margin))
+    bins = math.ceil(reach / width)
+    return AxisBinning(bins, float(least) - margin, float(least) - margin + bins * width)
 
 
 def _residual_binning(residuals: FloatArray, bound: float | None, *, integers: bool) -> AxisBinning:
