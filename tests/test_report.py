@@ -266,7 +266,7 @@ def test_it_tells_what_was_compared(sample, report):
     ("numbers", "verdict"),
     [
         ({"bound": "0.1%", "violations": 0}, "✓ held by every jet"),
-        ({"bound": "exact", "violations": 0}, "✓ every bit kept"),
+        ({"bound": "exact", "violations": 0}, "✓ every value kept"),
         ({"bound": "0.1%", "violations": 1234}, "✗ broken by 1\u202f234 of 4\u202f567 jets"),
         ({}, "none promised; 68 % within ±0.0001"),
         ({"max_abs": 0.0}, "none promised; all values are the same"),

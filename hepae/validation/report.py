@@ -90,7 +90,7 @@ class ComparedColumn:
         if numbers.violations:
             return Markup("✗ broken by {} of {} jets").format(_count(numbers.violations), _count(self.jets))
         if numbers.violations is not None:
-            return Markup("✓ every bit kept" if self.bound == "exact" else "✓ held by every jet")
+            return Markup("✓ every value kept" if self.bound == "exact" else "✓ held by every jet")
         if numbers.max_abs == 0 and not numbers.non_finite:
             return Markup("none promised; all values are the same")
         unit = "" if self.residual_unit in ("relative", "1") else f" {self.residual_unit}"
