@@ -343,7 +343,7 @@ def choose_binning(
     original: ak.Array, restored: ak.Array, columns: Sequence[str], bounds: Mapping[str, Bound]
 ) -> Binning:
     """Binning that fits the first jets and the bounds."""
-    known = {name: _residual_bound(name, bound) for name, bound in bounds.items()}
+    known = {name: _bound_line(name, bound) for name, bound in bounds.items()}
     reached = {name: bound for name, bound in known.items() if bound is not None}
     return Binning.choose(original, restored, columns, bounds=reached)
 
@@ -615,8 +615,8 @@ def _draw_column(
         plotting.residual(
             version.histograms.residual[name],
             version.residuals[name],
-            bound=_residual_bound(name, bound),
-            bound_text=_bound_text(bound),
+            bound=_bound_line(name, bound),
+            bound_text=_bound_text(name, bound),
             title="" if len(versions) == 1 else literal(version.name),
             style=gallery.style,
             axes=panel,
@@ -652,11 +652,12 @@ def _residual_alt(version: Counted, name: str) -> str:
         for what, value in (("mean", of.mean), ("standard deviation", of.std), ("68 % within", of.p68))
         if value is not None
     )
-    return f"Residual of {name}, {version.name}: {told or 'no finite residual'}"
+    beyond = "" if of.violations is None else f"; {of.violations} beyond the bound {version.bounds[name]}"
+    return f"Residual of {name}, {version.name}: {told or 'no finite residual'}{beyond}"
 
 
-def _residual_bound(name: str, bound: Bound | None) -> float | None:
-    """Bound of a column's residual where it is the same for every jet; of a sum, its relative part."""
+def _bound_line(name: str, bound: Bound | None) -> float | None:
+    """Where a bound is drawn over a column's residual; of a sum the relative part, which jets may pass by the other."""
     if bound is None or bound.exact:
         return None
     if name in RELATIVE:
@@ -664,18 +665,25 @@ def _residual_bound(name: str, bound: Bound | None) -> float | None:
     return None if bound.relative else bound.in_unit("GeV").absolute
 
 
-def _bound_text(bound: Bound | None) -> str:
-    """How a bound is written that is no single number."""
-    if bound is None or not (bound.relative and bound.absolute):
+def _constant_bound(name: str, bound: Bound | None) -> float | None:
+    """Bound of a column's residual where it is the same for every jet."""
+    return None if bound is None or (bound.relative and bound.absolute) else _bound_line(name, bound)
+
+
+def _bound_text(name: str, bound: Bound | None) -> str:
+    """How a bound is written where its line does not say all of it."""
+    if bound is None or _constant_bound(name, bound) is not None:
         return ""
-    return f"{replace(bound, absolute=0.0, unit='')} + {bound.absolute:g} {bound.unit}".strip()
+    if _bound_line(name, bound) is None:
+        return str(bound)
+    return f"{replace(bound, absolute=0.0, unit='')} (+ {f'{bound.absolute:g} {bound.unit}'.strip()})"
 
 
 def _bound_curve(name: str, other: str, bound: Bound | None) -> Curve | None:
     """Bound of a column's residual as a function of pt or eta, where it is one."""
     if bound is not None and not bound.exact and name == other == "pt":
         return lambda pt: bound.allowed(pt) / pt
-    largest = _residual_bound(name, bound)
+    largest = _constant_bound(name, bound)
     return None if largest is None else lambda _: largest
 
 
@@ -742,7 +750,7 @@ def _draw_matrices(gallery: _Gallery, version: Counted, several: bool) -> None:
             plotting.largest(
                 histogram,
                 unit=residual_unit(name),
-                bound=_residual_bound(name, version.bounds.get(name)),
+                bound=_constant_bound(name, version.bounds.get(name)),
                 style=gallery.style,
                 axes=panel,
             )

@@ -333,3 +333,35 @@ def test_names_of_files_and_columns_are_shown_as_they_are(flat, make_tree, tmp_p
     compare_files(one, other, tmp_path / "columns", style=Style())
     assert any("x\\$^\\$\n" in text for text in shown["bytes"][1])
     assert "x\\$^\\$" in shown["x$^$"][1]
+
+
+def test_bounds_are_drawn_where_no_jet_may_pass_them(sample, tmp_path, monkeypatch):
+    drawn = {}
+
+    def read(figure, path):
+        lines = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "--"]
+        legends = [legend for axes in figure.axes if (legend := axes.get_legend())]
+        drawn[path.name] = (
+            lines,
+            {text.get_text() for legend in legends for text in legend.get_texts()},
+            [text.get_text() for text in figure.findobj(Text)],
+        )
+        return [path]
+
+    monkeypatch.setattr(plotting, "save", read)
+    hepae.compress_file(sample, tmp_path / "bounds.root", hepae.BoundedCodec({"pt": "50MeV"}))
+    compare_files(sample, tmp_path / "bounds.root", tmp_path / "out", style=Style())
+    assert {"bound 1% (+ 1 MeV)", "0 beyond the bound"} <= drawn["mass_residual"][1]
+    assert {"bound 50MeV", "0 beyond the bound"} <= drawn["pt_residual"][1]
+    assert {"bound ±0.0010", "0 beyond the bound"} <= drawn["eta_residual"][1]
+    assert not any("beyond the bound" in text for text in drawn["E_residual"][1])
+    with_line = {name for name, (lines, *_) in drawn.items() if lines and "_against_" in name}
+    assert with_line == {
+        "pt_against_pt",
+        "eta_against_pt",
+        "eta_against_eta",
+        "phi_against_pt",
+        "phi_against_eta",
+    }
+    told = [text for text in drawn["largest"][2] if text.startswith("largest: ")]
+    assert sorted("bound" in text for text in told) == [False, False, True, True]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import awkward as ak
 import hist
 import numpy as np
@@ -402,6 +404,40 @@ def test_response_draws_band_bound_and_resolution(compared):
     expected = np.sqrt((3 / jer.get_xdata()) ** 2 + 0.49 / jer.get_xdata() + 0.03**2)
     assert jer.get_ydata() == pytest.approx(expected)
     assert main.get_xscale() == "log"
+
+
+def test_bands_of_several_versions_are_not_filled(compared):
+    histograms, _ = compared
+    versions = {name: histograms.against[name, "pt"] for name in ("pt", "mass")}
+    main, below = response(versions).axes
+    assert not any(patch.get_fill() for patch in main.patches)
+    lines = [(patch.get_edgecolor()[:3], patch.get_linestyle()) for patch in (*main.patches, *below.patches)]
+    assert lines[:3] == [lines[0]] * 3  # median and the two ends of the band
+    assert lines[3:6] == [lines[3]] * 3
+    assert lines[6:] == [lines[0], lines[3]]
+    assert lines[0] != lines[3]
+    one = response(histograms.against["pt", "pt"]).axes
+    assert [patch.get_fill() for patch in one[0].patches] == [False, True]
+    assert one[0].patches[0].get_linestyle() == one[1].patches[0].get_linestyle()
+
+
+def test_what_is_beyond_the_axis_in_several_versions():
+    one, two, three = (spectrum([0, 50, 60, beyond]) for beyond in (5, 7, 7))
+    assert "beyond the axis: 5 original, 7 restored" in texts(comparison(one, {"a": two, "original": three}))
+    assert "beyond the axis: 5 original, 0 to 7 restored" in texts(
+        comparison(one, {"a": two, "b": spectrum([0, 1, 1, 0])})
+    )
+
+
+def test_a_bound_that_differs_from_jet_to_jet(compared):
+    histograms, _ = compared
+    numbers = dataclasses.replace(compared[1]["mass"], violations=0)
+    figure = residual(histograms.residual["mass"], numbers, bound=0.01, bound_text="1% (+ 1 MeV)")
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert legend[-2:] == ["bound 1% (+ 1 MeV)", "0 beyond the bound"]
+    figure = residual(histograms.residual["mass"], numbers, bound_text="5MeV")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()][-2] == "bound 5MeV"
+    assert not [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
 
 
 def test_cut_flow_shows_what_is_lost_and_gained(events):

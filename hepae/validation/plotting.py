@@ -30,7 +30,7 @@ from hepae.errors import ConfigError, OutputError
 from hepae.validation.histograms import change_label, residual_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     import hist
@@ -170,7 +170,7 @@ def comparison(
         main.tick_params(labelbottom=False)
         middle.tick_params(labelbottom=False)
         below.set_xlabel(axis.label)
-        _write_corner(main, style, _beyond_text({"original": original, **_lower(versions)}))
+        _write_corner(main, style, _beyond_text(versions.values(), original=original))
         main.legend(loc="upper right")
         return _figure_of(main)
 
@@ -193,11 +193,11 @@ def residual(
         Residuals.
     stats
         Numbers of all jets to write beside it: mean, σ, the central 68 % (drawn as a
-        band), the 99 % quantile.
+        band), the 99 % quantile, and how many are beyond their bound.
     bound
-        Largest residual that was promised, in the residual's unit.
+        Largest residual that was promised, in the residual's unit, where there is a line to draw.
     bound_text
-        How the bound is written, where it is more than that number.
+        How the bound is written, where it is another than that number.
     title
         What stands above the panel, such as the version's name.
     style
@@ -229,11 +229,15 @@ def residual(
                 linewidth=1.6,
                 label=f"bound {bound_text or '±' + _number(bound)}",
             )
+        elif bound_text:
+            panel.plot([], [], " ", label=f"bound {bound_text}")
+        if stats is not None and stats.violations is not None:
+            panel.plot([], [], " ", label=f"{stats.violations} beyond the bound")
         panel.xaxis.set_major_locator(MaxNLocator(6, symmetric=True))
         panel.set_xlabel(axis.label, labelpad=22)  # below the axis' power of ten
         panel.set_ylabel(_entries_label(histogram))
         panel.set_title(title, loc="right", fontsize="small")
-        _write_corner(panel, style, _beyond_text({"": histogram}))
+        _write_corner(panel, style, _beyond_text([histogram], ""))
         if panel.get_legend_handles_labels()[0]:
             panel.legend(loc="upper right")
         return _figure_of(panel)
@@ -249,7 +253,7 @@ def response(
 ) -> Figure:
     """Draw the median of a column's residual with its central 68 % in bins of another column; below, half that width.
 
-    Bins of less than :data:`PROFILE_ENTRIES` entries are left out.
+    The band is filled for one version; of several, lines bound it. Bins of less than :data:`PROFILE_ENTRIES` entries are left out.
 
     Parameters
     ----------
@@ -271,21 +275,18 @@ def response(
         reach, widths = 0.0, []
         for (name, entries), (color, line) in zip(versions.items(), _looks(versions), strict=True):
             low, middle, high = profile(entries)
-            main.stairs(
-                middle, axis.edges, baseline=None, color=color, linewidth=1.8, label=f"{name}: median"
-            )
+            look = {"color": color, "linestyle": "-" if len(versions) == 1 else line}
+            main.stairs(middle, axis.edges, baseline=None, linewidth=1.8, label=f"{name}: median", **look)
             low, high = (np.where(np.isnan(low + high), np.nan, edge) for edge in (low, high))
-            main.stairs(
-                high,
-                axis.edges,
-                baseline=low,
-                fill=True,
-                color=color,
-                alpha=0.2,
-                label="central 68%" if len(versions) == 1 else None,
-            )
+            if len(versions) == 1:
+                main.stairs(
+                    high, axis.edges, baseline=low, fill=True, color=color, alpha=0.2, label="central 68%"
+                )
+            else:
+                for edge in (low, high):
+                    main.stairs(edge, axis.edges, baseline=None, linewidth=0.9, alpha=0.7, **look)
             width = (high - low) / 2
-            below.stairs(width, axis.edges, baseline=None, color=color, linewidth=1.8, linestyle=line)
+            below.stairs(width, axis.edges, baseline=None, linewidth=1.8, **look)
             widths.append(width)
             reach = max(reach, _most(np.abs([low, high])))
         grid = _grid(axis)
@@ -329,7 +330,7 @@ def response(
         below.set_xlabel(axis.label)
         if below.get_legend_handles_labels()[0]:
             below.legend(loc="upper right", fontsize="x-small", ncols=2)
-        _write_corner(main, style, _beyond_text(_lower(versions)))
+        _write_corner(main, style, _beyond_text(versions.values()))
         main.legend(loc="upper right")
         return _figure_of(main)
 
@@ -772,10 +773,6 @@ def _headroom(kind: str, versions: Mapping[str, Any]) -> float:
     return min(HEADROOM[kind] + 0.08 * max(len(versions) - 2, 0), 0.62)
 
 
-def _lower(versions: Mapping[str, hist.Hist]) -> dict[str, hist.Hist]:
-    return {name[:1].lower() + name[1:] if name == "Restored" else name: of for name, of in versions.items()}
-
-
 def _looks(versions: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return list(islice(cycle(LOOKS), len(versions)))
 
@@ -1006,17 +1003,18 @@ def _slant(style: Style) -> Literal["normal", "italic"]:
     return "normal" if style.experiment == "CMS" else "italic"
 
 
-def _beyond_text(histograms: Mapping[str, hist.Hist]) -> str:
-    """How many entries no bin shows."""
-    beyond = {name: _beyond(of) for name, of in histograms.items()}
-    if not any(beyond.values()):
+def _beyond_text(
+    histograms: Iterable[hist.Hist], what: str = "restored", *, original: hist.Hist | None = None
+) -> str:
+    """How many entries no bin shows, of several versions from the least to the most."""
+    beyond = sorted(_beyond(histogram) for histogram in histograms)
+    counted = [] if original is None else [([_beyond(original)], "original")]
+    counted.append((beyond, what))
+    if not any(counts[-1] for counts, _ in counted):
         return ""
-    if len(beyond) > 2:
-        first, *others = beyond.values()
-        beyond = {"original": first, "restored": f"{min(others):.6g} to {max(others):.6g}"}
-    counts = (count if isinstance(count, str) else f"{count:.6g}" for count in beyond.values())
     return "beyond the axis: " + ", ".join(
-        f"{count} {name}".strip() for name, count in zip(beyond, counts, strict=True)
+        " to ".join(f"{count:.6g}" for count in dict.fromkeys([counts[0], counts[-1]])) + f" {whose}".rstrip()
+        for counts, whose in counted
     )
 
 
