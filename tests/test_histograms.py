@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import pickle
 from itertools import combinations
 
@@ -378,11 +377,6 @@ def test_weights_of_flat_jets(jets, filled):
     for name, values in contents(histograms).items():
         factor = 2 if name.startswith(("original", "restored")) else 1  # residuals are the codec's
         assert np.array_equal(values, factor * contents(filled)[name]), name
-
-
-def test_binning_goes_through_json(filled):
-    config = json.loads(json.dumps(filled.binning.to_config()))
-    assert Binning.from_config(config) == filled.binning
 
 
 def test_binning_of_jets_that_say_little():

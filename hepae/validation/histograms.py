@@ -11,7 +11,7 @@ count every jet once.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -220,20 +220,6 @@ class Binning:
                 AxisBinning(PROFILE_RESIDUAL_BINS, -(end := _residual_end(residual, 4)), end),
             )
         return cls(chosen)
-
-    def to_config(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return {name: asdict(column) for name, column in self.columns.items()}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Binning:
-        """Inverse of :meth:`to_config`."""
-        return cls(
-            {
-                name: ColumnBinning(**{which: AxisBinning(**axis) for which, axis in axes.items()})
-                for name, axes in config.items()
-            }
-        )
 
 
 class ComparisonHistograms:

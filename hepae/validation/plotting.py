@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle, islice
+from itertools import combinations, cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -450,34 +450,19 @@ def correlations(
     """
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     with _atlas_style():
-        grid = _matrix(len(names)) if axes is None else axes
-        for (row, column), panel in np.ndenumerate(grid):
-            below, beside = names[column], names[row]
-            if row == column:
-                _draw_entries(panel, residuals[below], color=BLUE, linewidth=1.4)
-                panel.set_xlabel("")
-                panel.set_ylim(bottom=0)
-                panel.set_yticks([])
-            elif row > column:
-                _draw_image(panel, pairs[below, beside])
-            else:
-                coefficient = correlation_coefficient(
-                    pairs[below, beside] if (below, beside) in pairs else pairs[beside, below]
-                )
-                panel.axis("off")
-                text = "–" if coefficient is None else f"{round(coefficient, 2) + 0.0:.2f}".replace("-", "−")
-                panel.text(0.5, 0.45, text, ha="center", transform=panel.transAxes)
-        ends = {name: residuals[name].axes[0].edges[[0, -1]] for name in names}
         labels = []
-        for name, (_, end) in ends.items():
+        for name in names:
+            end = float(residuals[name].axes[0].edges[-1])
             unit = _unit_text(end, residual_unit(name))
             labels.append((change_label(name) + (f" [{unit}]" if unit else ""), end))
-        for (row, column), panel in np.ndenumerate(grid):
-            if row >= column:
-                panel.set_xlim(*ends[names[column]])
-            if row > column:
-                panel.set_ylim(*ends[names[row]])
-            _label_matrix_panel(panel, row, column, labels)
+        grid = _matrix(len(names)) if axes is None else axes
+        _draw_matrix(grid, [residuals[name] for name in names], labels)
+        for row, column in combinations(range(len(names)), 2):
+            pair = pairs[names[row], names[column]]
+            _draw_image(grid[column, row], pair)
+            coefficient = correlation_coefficient(pair)
+            text = "–" if coefficient is None else f"{round(coefficient, 2) + 0.0:.2f}".replace("-", "−")
+            grid[row, column].text(0.5, 0.45, text, ha="center", transform=grid[row, column].transAxes)
         _write_above(grid[0, 0], style)
         return _root(grid[0, 0])
 
@@ -572,23 +557,12 @@ def latents(
     names = list(dict.fromkeys(name for pair in pairs for name in pair)) or list(single)[:1]
     with _atlas_style():
         grid = _matrix(len(names)) if axes is None else axes
+        _draw_matrix(
+            grid, [single[name] for name in names], [(single[name].axes[0].label, 1.0) for name in names]
+        )
         image = None
-        ranges = {name: single[name].axes[0].edges[[0, -1]] for name in names}
-        for (row, column), panel in np.ndenumerate(grid):
-            below, beside = names[column], names[row]
-            if row < column:
-                panel.axis("off")
-                continue
-            if row == column:
-                _draw_entries(panel, single[below], color=BLUE, linewidth=1.4)
-                panel.set_xlabel("")
-                panel.set_ylim(bottom=0)
-                panel.set_yticks([])
-            else:
-                image = _draw_mean_pt(panel, pairs[below, beside])
-                panel.set_ylim(*ranges[beside])
-            panel.set_xlim(*ranges[below])
-            _label_matrix_panel(panel, row, column, [(single[name].axes[0].label, 1.0) for name in names])
+        for row, column in combinations(range(len(names)), 2):
+            image = _draw_mean_pt(grid[column, row], pairs[names[row], names[column]])
         figure = _root(grid[0, 0])
         if image is not None:
             bar = figure.colorbar(image, ax=list(grid.flat), pad=0.02, shrink=0.7, anchor=(0, 0))
@@ -818,6 +792,26 @@ def _draw_mean_pt(axes: Axes, histogram: hist.Hist) -> Any:
         cmap="viridis",
         rasterized=True,
     )
+
+
+def _draw_matrix(
+    grid: NDArray[Any], single: Sequence[hist.Hist], labels: Sequence[tuple[str, float]]
+) -> None:
+    """Draw histograms on the diagonal of a matrix, with axes for pairs below it and none above."""
+    ends = [histogram.axes[0].edges[[0, -1]] for histogram in single]
+    for (row, column), panel in np.ndenumerate(grid):
+        if row < column:
+            panel.axis("off")
+            continue
+        if row == column:
+            _draw_entries(panel, single[column], color=BLUE, linewidth=1.4)
+            panel.set_xlabel("")
+            panel.set_ylim(bottom=0)
+            panel.set_yticks([])
+        else:
+            panel.set_ylim(*ends[row])
+        panel.set_xlim(*ends[column])
+        _label_matrix_panel(panel, row, column, labels)
 
 
 def _label_matrix_panel(panel: Axes, row: int, column: int, labels: Sequence[tuple[str, float]]) -> None:
