@@ -10,6 +10,7 @@ in each bin. Floats cut to so many bits stand beside them: --truncate 24 takes t
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from rich.table import Table
 import hepae
 from hepae.errors import ConfigError, InputError
 from hepae.processors import files_of
+from hepae.processors.compression import file_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -190,7 +192,8 @@ def migration(original: hist.Hist, other: hist.Hist) -> NDArray[np.float64]:
 
 def draw(spectra: Mapping[str, hist.Hist], shifts: Mapping[str, hist.Hist]) -> Figure:
     """Spectra; below, what migrates between bins; below that, the width of the mass' change."""
-    colours = dict(zip(shifts, ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#8c564b"), strict=False))
+    order = ("tab:red", "tab:blue", "tab:green", "tab:purple", "tab:brown", "tab:orange", "tab:cyan")
+    colours = dict(zip(shifts, itertools.cycle(order)))  # a cycle has no end
     with plt.style.context(
         [
             mplhep.style.ATLAS,
@@ -221,9 +224,8 @@ def draw(spectra: Mapping[str, hist.Hist], shifts: Mapping[str, hist.Hist]) -> F
         top.set_ylim(0.5, 50 * original.values().max())
         top.legend(loc="upper right", ncols=2)
         middle.axhline(0, color="black", linewidth=0.8)
-        reach = max(
-            1.2 * np.nanmax([np.nanmax(np.abs(migration(original, spectra[n]))) for n in colours]), 0.2
-        )
+        moves = np.concatenate([[0.0], *(migration(original, spectra[name]) for name in colours)])
+        reach = max(1.2 * float(np.nanmax(np.abs(moves))), 0.2)
         middle.set(ylim=(-reach, reach), ylabel=r"$\Delta N$ / $\sqrt{N}$")
         bottom.set(yscale="log", ylabel=r"$\Delta m$ / $m$", xlabel=original.axes[0].label)
         bottom.plot([], [], "-", color="0.4", label="width")
@@ -265,6 +267,8 @@ def main(
             name, equals, path = text.partition("=")
             if not equals:
                 raise ConfigError(f"--version takes NAME=FILESET.json, not {text!r}")
+            if name == "original" or name in compressed:
+                raise ConfigError(f"the name {name!r} is taken: give every --version its own")
             compressed[name] = jobs.Fileset().convert(path, None, None)
         counted = {"original": run(fileset, DijetMass(), NanoAODSchema)}
         pairs: dict[str, Any] = {}
@@ -288,6 +292,7 @@ def main(
 
 def report(counted: dict[str, Any], shifts: dict[str, Any], output: Path) -> None:
     """Print a table a dataset; write numbers and figure."""
+    names = file_names(counted["original"])
     output.mkdir(parents=True, exist_ok=True)
     for dataset in counted["original"]:
         spectra = {name: found[dataset]["mass"] for name, found in counted.items()}
@@ -321,8 +326,11 @@ def report(counted: dict[str, Any], shifts: dict[str, Any], output: Path) -> Non
                 table.add_row(name, str(flows[name][CUTS[-1]]))
             numbers[name] = row
         Console(width=100).print(table)
-        stem = "dijet_mass_" + "".join(c if c.isalnum() else "_" for c in dataset)
+        stem = f"dijet_mass_{names[dataset]}"
         (output / f"{stem}.json").write_text(json.dumps(numbers, indent=2) + "\n")
+        if not spectra["original"].values().any():
+            click.echo(f"{dataset}: no event passes the cuts, so there is no figure")
+            continue
         figure = draw(spectra, shifts[dataset])
         for suffix in ("png", "pdf"):
             figure.savefig(output / f"{stem}.{suffix}", dpi=150, bbox_inches="tight")

@@ -34,6 +34,10 @@ class Fileset(click.ParamType):
             self.fail(f"{path} is not JSON ({error})", param, ctx)
         if not isinstance(fileset, dict) or not fileset:
             self.fail(f'{path} is no fileset: {{"DATASET": {{"files": {{"FILE": "TREE"}}}}}}', param, ctx)
+        for name, entry in fileset.items():
+            files = entry.get("files") if isinstance(entry, dict) and "files" in entry else entry
+            if not isinstance(files, (list, dict)) or not all(isinstance(file, str) for file in files):
+                self.fail(f"{path}: the dataset {name!r} lists no files by name", param, ctx)
         return {name: _absolute(entry, path.parent) for name, entry in fileset.items()}
 
 

@@ -71,6 +71,9 @@ def main(
             click.echo(f"{dataset}: {residuals.jets} jets in {residuals.events} events")
             for name in residuals:
                 numbers = residuals[name]
+                if numbers.max_abs is None or numbers.p68 is None:
+                    click.echo(f"  {name}: no jet that can be compared")
+                    continue
                 kept = "" if numbers.violations is None else f", {numbers.violations} beyond their bound"
                 click.echo(
                     f"  {name}: largest change {numbers.max_abs:.4g} {numbers.unit}, 68 % within {numbers.p68:.3g}{kept}"

@@ -94,7 +94,8 @@ def momenta(columns: Mapping[str, ArrayLike | ak.Array]) -> ak.Array:
     Returns
     -------
     ak.Array
-        Records of pt, eta, phi, then mass or E as given (of px, py, pz always mass), then the further columns.
+        Records of pt, eta, phi, then mass or E as given (of px, py, pz always mass), then the further columns. Where px and
+        py are 0, eta is infinite and vector's pz and E are NaN.
 
     Raises
     ------

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import awkward as ak
@@ -309,3 +310,33 @@ def test_a_server_that_is_not_there_is_one_line():
     assert done.returncode == 1
     assert done.stderr.startswith(f"Error: cannot read {url}: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_move_that_fails_keeps_what_was_written(tmp_path, monkeypatch):
+    local = tmp_path / "new"
+    local.write_bytes(b"new")
+    target = locate("memory://moved/out.root")
+    target.filesystem.pipe_file(target.inside, b"old")
+
+    def fail(*_, **__):
+        raise OSError("quota")
+
+    monkeypatch.setattr(target.filesystem, "mv", fail)
+    with pytest.raises(OSError, match="quota"):
+        target.put(local)
+    assert target.filesystem.cat_file(f"{target.inside}.part") == b"new"
+
+
+def test_patterns_in_an_archive(tmp_path, sample):
+    archive = tmp_path / "jets.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(sample, "a.root")
+    (found,) = expand(f"zip://*.root::{archive}")
+    assert str(found) == f"zip://a.root::{archive}"
+    assert len(hepae.read_jets(found)) == len(hepae.read_jets(sample))
+
+
+def test_a_full_disk_under_an_output_by_url_is_one_line():
+    with pytest.raises(OutputError, match=r"cannot write memory:.*: No space"):  # noqa: SIM117
+        with atomic_output("memory://full/x.root"):
+            raise OSError(28, "No space left on device")

@@ -348,3 +348,10 @@ def test_a_model_is_loaded_once_and_runs_with_one_thread(sample, codec, tmp_path
     with one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_datasets_that_would_be_one_file_are_refused(sample, tmp_path):
+    fileset = {name: {"files": {str(sample): "Events"}} for name in ("a/b", "a_b")}
+    with pytest.raises(hepae.InputError, match="a/b and a_b would both be written as a_b"):
+        merge({}, fileset, tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -212,3 +212,16 @@ def test_a_name_that_a_library_lacks_is_damage_and_one_that_we_lack_is_a_fault(t
         exec("missing_name", {"__name__": "uproot.compression"})
     with pytest.raises(NameError), reading(tmp_path):
         exec("missing_name", {"__name__": "hepae.io.readers"})
+
+
+def test_columns_that_are_not_there_are_named(sample):
+    with pytest.raises(InputError, match=r"no column 'nope' in Jet of .*: there are pt, eta"):
+        hepae.read_jets(sample, columns=["nope"])
+
+
+def test_files_of_other_columns_are_not_read_as_one(make_tree):
+    columns = {name: np.ones(3) for name in ("pt", "eta", "phi", "mass")}
+    first = make_tree(columns, name="first.root")
+    second = make_tree({**columns, "btag": np.ones(3)}, name="second.root")
+    with pytest.raises(InputError, match="btag is not in all of them"):
+        hepae.read_jets([first, second])

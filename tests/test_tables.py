@@ -204,3 +204,83 @@ def test_darkmachines_text_that_is_damaged(tmp_path):
     path.write_text("1;p;1;2;3;j,1,2,3,4;\n2;p;1;2;3;j,1,2;\n")
     with pytest.raises(InputError, match="line 2"):
         hepae.read_jets(path)
+
+
+def _padded(scale=1.0):
+    """Up to ten jets an event in an array of fixed length, zeros behind them, and how many there are."""
+    rng = np.random.default_rng(1)
+    counts = rng.integers(1, 5, 400)
+    jets = np.zeros((400, 10), [(name, "f4") for name in ("pt", "eta", "phi", "mass")])
+    for name, values in (
+        ("pt", rng.exponential(50, (400, 10)) + 20),
+        ("mass", rng.exponential(5, (400, 10))),
+    ):
+        jets[name] = np.where(np.arange(10) < counts[:, None], scale * values, 0)
+    return jets, counts
+
+
+def _round_trip(path, tmp_path):
+    hepae.compress_file(path, tmp_path / "small.root", hepae.BoundedCodec())
+    hepae.decompress_file(tmp_path / "small.root", tmp_path / "back.root")
+    original, restored = hepae.read_jets(path), hepae.read_jets(tmp_path / "back.root")
+    assert ak.num(restored).tolist() == ak.num(original).tolist()
+    assert ak.all(abs(restored.pt - original.pt) <= 1.001e-3 * original.pt)
+    with open_source(path) as before, open_source(tmp_path / "back.root") as after:
+        for name in {*before.branches} - {*before.layout.collections["jets"].column_names}:
+            if not before.branches[name].jagged:
+                same = [source.arrays([name], 0, 400)[name].tolist() for source in (before, after)]
+                assert same[0] == same[1]
+
+
+def test_a_column_that_is_called_like_a_counter_and_counts_something_else(tmp_path):
+    jets, counts = _padded()
+    with h5py.File(tmp_path / "padded.h5", "w") as file:
+        file["jets"], file["njets"] = jets, counts
+    _round_trip(tmp_path / "padded.h5", tmp_path)
+
+
+def test_a_counter_that_stops_being_true_is_refused_when_compressing(tmp_path):
+    counts = np.full(3000, 2)
+    jets = ak.unflatten(ak.zip({name: np.ones(6000) for name in ("pt", "eta", "phi", "mass")}), counts)
+    ak.to_parquet(
+        ak.zip({"Jet": jets, "nJet": np.where(np.arange(3000) < 2000, 2, 5)}, depth_limit=1),
+        tmp_path / "late.parquet",
+    )
+    with pytest.raises(InputError, match="'nJet' says other lengths"):
+        hepae.compress_file(tmp_path / "late.parquet", tmp_path / "c.root", hepae.BoundedCodec())
+    assert not (tmp_path / "c.root").exists()
+
+
+def test_zeros_that_fill_up_arrays_do_not_decide_on_the_unit(tmp_path):
+    jets, _ = _padded(scale=1000)
+    with h5py.File(tmp_path / "padded.h5", "w") as file:
+        file["jets"] = jets
+    assert 100 < ak.max(hepae.read_jets(tmp_path / "padded.h5").pt) < 1000
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_five_columns_between_semicolons_are_no_darkmachines_event(tmp_path, index):
+    frame = FRAME if index else FRAME.assign(label=[1, 0, 1])
+    frame.to_csv(tmp_path / "jets.csv", sep=";", index=index)
+    assert hepae.read_jets(tmp_path / "jets.csv").pt.tolist() == ROWS["pt"]
+
+
+def test_columns_of_parquet_that_awkward_does_not_know_are_left_out(tmp_path):
+    FRAME.assign(kind=pd.Categorical(["b", "c", "b"])).to_parquet(tmp_path / "jets.parquet")
+    with open_source(tmp_path / "jets.parquet") as source:
+        assert source.unreadable == ("kind",)
+    assert hepae.read_jets(tmp_path / "jets.parquet").pt.tolist() == ROWS["pt"]
+
+
+def test_float16_becomes_float32_in_parquet_too(tmp_path):
+    FRAME.astype({"pt": "float16"}).to_parquet(tmp_path / "jets.parquet")
+    hepae.compress_file(tmp_path / "jets.parquet", tmp_path / "c.root", hepae.BoundedCodec({"pt": "exact"}))
+    with hepae.open(tmp_path / "c.root") as file:
+        assert file.jets().pt.tolist() == ROWS["pt"]
+
+
+def test_a_short_line_of_events_is_named(tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_text("1;p;1.0;100;0.5;j,90,80,0.1,0.2\n2;p;1.0\n")
+    with pytest.raises(InputError, match="line 2 is shorter than an event"):
+        hepae.read_jets(path)

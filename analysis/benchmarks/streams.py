@@ -6,7 +6,7 @@ import lzma
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pcodec import standalone
+from pcodec import ChunkConfig, standalone
 
 from benchmarks.peers import Chosen
 from benchmarks.quantized import QuantizedJets, pco
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from benchmarks.jets import Jets
+    from benchmarks.jets import Columns, Jets
     from benchmarks.measuring import Store, Stored
     from benchmarks.peers import Setting
 
@@ -52,14 +52,24 @@ def lzma_alone(jets: Jets) -> Store:
 
 
 def pcodec_alone(jets: Jets) -> Store:
-    """Quantised integers by pcodec at its highest level, each column alone."""
+    """Quantised integers by pcodec at its highest level, each column alone; an exact float as its values where these are smaller."""
 
     def store(_: Path) -> Stored:
         quantized = QuantizedJets(jets)
         streams = {name: pco(integers) for name, integers in quantized.integers.items()}
-        size = sum(len(stream) for stream in streams.values())
-        return size, lambda: quantized.restore(
-            {name: standalone.simple_decompress(stream) for name, stream in streams.items()}
-        )
+        values = {
+            name: standalone.simple_compress(column, ChunkConfig(compression_level=12))
+            for name, column in jets.columns.items()
+            if column.dtype.kind == "f" and jets.bound(name).exact
+        }
+        values = {name: stream for name, stream in values.items() if len(stream) < len(streams[name])}
+        size = sum(len(stream) for stream in {**streams, **values}.values())
+
+        def restore() -> Columns:
+            integers = {name: standalone.simple_decompress(stream) for name, stream in streams.items()}
+            floats = {name: standalone.simple_decompress(stream) for name, stream in values.items()}
+            return {**quantized.restore(integers), **floats}
+
+        return size, restore
 
     return store

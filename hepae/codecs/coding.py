@@ -106,7 +106,7 @@ class Coder:
     def encode(self, arrays: Mapping[str, ak.Array]) -> dict[str, ak.Array]:
         """Take in a step of events, and give the arrays of the new branches."""
         lists = {name: arrays[self.collection.column(name).branch] for name in self.coded}
-        counts = self._counts(lists)
+        counts = self._counts(lists, arrays)
         columns = {
             name: np.ascontiguousarray(ak.to_numpy(ak.flatten(array) if counts is not None else array))
             for name, array in lists.items()
@@ -161,19 +161,24 @@ class Coder:
             **promised,
         }
 
-    def _counts(self, lists: Mapping[str, ak.Array]) -> NDArray[np.int64] | None:
-        """Jets an event, of which all columns have as many; None where a row is a jet."""
-        if self.collection.counter is None:
+    def _counts(
+        self, lists: Mapping[str, ak.Array], arrays: Mapping[str, ak.Array]
+    ) -> NDArray[np.int64] | None:
+        """Jets an event, of which all columns have as many and the counter says as many; None where a row is a jet."""
+        counter, name = self.collection.counter, self.collection.name
+        if counter is None:
             return None
         counts: dict[str, NDArray[np.int64]] = {
-            name: ak.to_numpy(ak.num(array)).astype(np.int64) for name, array in lists.items()
+            column: ak.to_numpy(ak.num(array)).astype(np.int64) for column, array in lists.items()
         }
         first = next(iter(counts.values()))
-        for name, found in counts.items():
+        for column, found in counts.items():
             if not np.array_equal(found, first):
-                raise InputError(
-                    f"column {name!r} of {self.collection.name} has another number of jets than the first"
-                )
+                raise InputError(f"column {column!r} of {name} has another number of jets than the first")
+        if counter in arrays and not np.array_equal(ak.to_numpy(arrays[counter]), first):
+            raise InputError(
+                f"{counter!r} says other lengths than the lists of {name} have: its jets could not be restored"
+            )
         return first
 
 

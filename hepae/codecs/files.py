@@ -222,7 +222,7 @@ def compress_file(
         notes = [first.unit_notes[c.name] for c in chosen if c.name in first.unit_notes]
         if first.unreadable:
             notes.append(
-                f"{len(first.unreadable)} branches that uproot cannot read were left out; the header lists them"
+                f"{len(first.unreadable)} branches that cannot be read were left out; the header lists them"
             )
     return CompressionSummary(
         tuple(header["collections"]),

@@ -104,7 +104,8 @@ class _Joined:
         tree = WrittenTree(file, name, fields)
         if name not in self.writers:
             branches = _branches(path, file, name, fields)
-            self.writers[name] = open_writer(self._file, name, branches, tree.storage)
+            counters = [config["counter"] for config in self._headers[0]["collections"].values()]
+            self.writers[name] = open_writer(self._file, name, branches, tree.storage, counters=counters)
         writer, digests = self.writers[name], Digests()
         step = entries_in(STEP_SIZE, tree.uncompressed_bytes, tree.num_entries)
         for start, stop in steps(tree.num_entries, step):

@@ -123,13 +123,13 @@ class Url:
         try:
             with local.open("rb") as source, self.filesystem.open(part, "wb") as target:
                 shutil.copyfileobj(source, target, 1 << 22)
-            if self.exists():
-                self.filesystem.rm(self.inside)
-            self.filesystem.mv(part, self.inside)
         except BaseException:
             with contextlib.suppress(Exception):
                 self.filesystem.rm(part)
             raise
+        if self.exists():
+            self.filesystem.rm(self.inside)
+        self.filesystem.mv(part, self.inside)  # where this fails, the part is all that there is: it stays
 
 
 Location = Path | Url
@@ -199,4 +199,8 @@ def _matching(pattern: Location) -> Sequence[Location]:
         raise InputError(
             f"cannot list {pattern}: {error or type(error).__name__}; name the files one by one"
         ) from None
-    return [Url(filesystem.unstrip_protocol(name), filesystem, name) for name in names]
+    before, inside, behind = str(pattern).rpartition(pattern.inside)
+    return [
+        Url(f"{before}{name}{behind}" if inside else filesystem.unstrip_protocol(name), filesystem, name)
+        for name in names
+    ]

@@ -149,7 +149,7 @@ class NtupleSource(Source):
             (new := better.get(old, old)): replace(b, name=new) for old, b in self.branches.items()
         }
         self._fields = {better.get(name, name): field for name, field in self._fields.items()}
-        self._free_counters()
+        self._free_counters({stored.counter for stored, _ in self._fields.values()})
 
     def _add(self, branch: Branch, stored: _Stored, field: Field) -> None:
         name, number = branch.name, 2
@@ -157,16 +157,6 @@ class NtupleSource(Source):
             name, number = f"{branch.name}_{number}", number + 1
         self.branches[name] = replace(branch, name=name)
         self._fields[name] = stored, field
-
-    def _free_counters(self) -> None:
-        """Where nothing in the file counts the lists of an object, their counter must not be another branch."""
-        real = {stored.counter for stored, _ in self._fields.values()}
-        for name, branch in self.branches.items():
-            if branch.counter in self.branches and branch.counter not in real:
-                free = f"{branch.counter}_"
-                while free in self.branches:
-                    free += "_"
-                self.branches[name] = replace(branch, counter=free)
 
     @abstractmethod
     def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:

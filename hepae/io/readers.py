@@ -155,12 +155,18 @@ def iterate_jets(
     Raises
     ------
     InputError
-        If a file is missing or damaged, or has no jets.
+        If a file is missing or damaged, has no jets, or lacks a column that is wanted.
     """
     for path in expand(paths):
         with open_source(path, tree=tree, unit=unit) as source:
             chosen = choose_collection(source, collection)
-            wanted = {*columns, *kinematics.UNITS} if columns is not None else set(chosen.column_names)
+            wanted = set(chosen.column_names)
+            if columns is not None:
+                wanted = {"mass" if name == "m" else name for name in columns} | {*kinematics.UNITS}
+            if unknown := wanted - {*chosen.column_names, *kinematics.UNITS}:
+                raise InputError(
+                    f"no column {min(unknown)!r} in {chosen.name} of {path}: there are {', '.join(chosen.column_names)}"
+                )
             branches = [column.branch for column in chosen.columns if column.name in wanted]
             for start, stop in steps(source.num_entries, source.entries_per_step(step_size)):
                 yield chosen.jets(source.arrays(branches, start, stop))
@@ -184,4 +190,9 @@ def read_jets(
     chunks = list(iterate_jets(paths, tree=tree, collection=collection, unit=unit, columns=columns))
     if not chunks:
         raise InputError(f"no events in {paths}")
+    every = set.union(*({*chunk.fields} for chunk in chunks))
+    if missing := every - set.intersection(*({*chunk.fields} for chunk in chunks)):
+        raise InputError(
+            f"the files do not have the same columns: {', '.join(sorted(missing))} is not in all of them"
+        )
     return ak.concatenate(chunks) if len(chunks) > 1 else chunks[0]

@@ -17,7 +17,7 @@ from hepae.io.layouts import LONG_ARRAY, Branch, Collection, Layout, find_layout
 from hepae.io.locations import Url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from hepae.io.locations import Location
 
@@ -109,6 +109,15 @@ class Source(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _free_counters(self, real: Container[str | None] = ()) -> None:
+        """Where nothing in the file counts the lists of an object, their counter must not be another branch."""
+        for name, branch in self.branches.items():
+            if branch.counter in self.branches and branch.counter not in real:
+                free = f"{branch.counter}_"
+                while free in self.branches:
+                    free += "_"
+                self.branches[name] = replace(branch, counter=free)
+
     def _find_counters(self) -> None:
         """Find what counts lists by its name and values, in a storage that does not say so itself."""
         lists: dict[str, list[str]] = {}
@@ -166,7 +175,7 @@ class Source(ABC):
                 flat = [ak.to_numpy(ak.flatten(arrays[name], axis=None)) for name in branches]
                 with np.errstate(all="ignore"):
                     pt = np.abs(flat[0]) if len(flat) == 1 else np.hypot(*flat)
-                finite = pt[np.isfinite(pt)]
+                finite = pt[np.isfinite(pt) & (pt > 0)]  # zeros fill up arrays of fixed length
                 medians[collection.name] = float(np.median(finite)) if finite.size else 0.0
         if not medians:
             return "GeV"
@@ -277,3 +286,8 @@ def _plain(
             yield branch, Field(path, i)
     else:
         yield Branch(name, np.dtype(primitive), jagged, counter if jagged else None, shape), Field(path)
+
+
+def native_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Type of the same values that awkward reads and a TTree holds: of this machine's byte order, no float16."""
+    return np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 2 else dtype.newbyteorder("=")

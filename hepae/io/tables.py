@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -16,7 +17,7 @@ import numpy as np
 
 from hepae.errors import InputError
 from hepae.io.layouts import UNNAMED, find_layout
-from hepae.io.sources import Field, Source, entries_in, plain_branches, reading
+from hepae.io.sources import Field, Source, entries_in, native_type, plain_branches, reading
 from hepae.io.unpickling import read_pickle
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def open_table(path: Path, *, unit: str | None = None) -> Source | None:
             return ParquetTable(path, unit=unit)
     text = _text(start)
     first = text.partition("\n")[0].strip() if text else ""
-    if re.fullmatch(rf"[^;]*(;[^;]*){{4}}(;{_DARKMACHINES_OBJECT})*;?", first) and not first.startswith("#"):
+    if re.fullmatch(rf"[^;]*(;[^;]*){{4}}(;{_DARKMACHINES_OBJECT})*;?", first) and not _header(first):
         with reading(path):
             return MemoryTable(path, _read_darkmachines(path), file_format="darkmachines", unit=unit)
     if _is_csv(text):
@@ -127,6 +128,7 @@ class MemoryTable(Table):
         for name, column in self._columns.items():
             self._add(name, column.layout.form)
         self.num_entries = len(next(iter(self._columns.values()), ()))
+        self._free_counters()
         self._find_counters()
 
     def columns(self, names: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
@@ -153,14 +155,17 @@ class ParquetTable(Table):
         self._local = path
         self._file = pyarrow.parquet.ParquetFile(path)
         self.num_entries = self._file.metadata.num_rows
-        for name, form in zip(
-            self._file.schema_arrow.names, self._forms(self._file.schema_arrow), strict=True
-        ):
-            self._add(name, form)
+        for name in self._file.schema_arrow.names:
+            form = self._form(name)
+            if form is None:
+                self.unreadable = (*self.unreadable, name)
+            else:
+                self._add(name, form)
         groups = [self._file.metadata.row_group(i) for i in range(self._file.num_row_groups)]
         self._ends = np.cumsum([0, *(group.num_rows for group in groups)])
         self._memory = sum(group.total_byte_size for group in groups)
         self._last: tuple[int, tuple[str, ...], Any] = (-1, (), None)
+        self._free_counters()
         self._find_counters()
 
     @cached_property
@@ -178,8 +183,15 @@ class ParquetTable(Table):
         _ = self._sizes
         super().moved(path)
 
-    def _forms(self, schema: Any) -> list[Any]:
-        return [_required(ak.from_arrow_schema(schema).content(name)) for name in schema.names]
+    def _form(self, name: str) -> Any:
+        """Awkward form of a column; None where awkward has none: decimals, maps, pandas' categories."""
+        import pyarrow as pa
+
+        with contextlib.suppress(NotImplementedError, ValueError, TypeError):
+            return _required(
+                ak.from_arrow_schema(pa.schema([self._file.schema_arrow.field(name)])).content(name)
+            )
+        return None
 
     def columns(self, names: Iterable[str], entry_start: int, entry_stop: int) -> Mapping[str, ak.Array]:
         """Rows of columns by their name in the file."""
@@ -239,6 +251,7 @@ class Hdf5Table(Table):
         for name, data in found.items():
             self._add_dataset(name, data, labels[name][1], len(found))
         self._keep_one_length()
+        self._free_counters()
         self._find_counters()
 
     def _add_dataset(self, name: str, data: Any, labels: list[str], datasets: int) -> None:
@@ -275,9 +288,9 @@ class Hdf5Table(Table):
         if text:
             form = ak.forms.from_type(ak.types.from_datashape("string", highlevel=False))
         elif isinstance(inner, np.dtype) and inner.kind in "biuf":
-            form = ak.forms.ListOffsetForm("i64", ak.forms.NumpyForm(_plain_dtype(inner).name))
+            form = ak.forms.ListOffsetForm("i64", ak.forms.NumpyForm(native_type(inner).name))
         elif dtype.kind in "biuf":
-            form = ak.forms.NumpyForm(_plain_dtype(dtype).name)
+            form = ak.forms.NumpyForm(native_type(dtype).name)
             for size in reversed(shape[1:] if counter else shape):
                 form = ak.forms.RegularForm(form, size)
             form = ak.forms.ListOffsetForm("i64", form) if counter else form
@@ -324,7 +337,7 @@ class Hdf5Table(Table):
             kind = branch.dtype or np.dtype(np.float64)
             flat = np.concatenate([np.zeros(0, kind), *(value.astype(kind) for value in values)])
             return ak.unflatten(flat, counts)
-        array = ak.Array(np.ascontiguousarray(values, _plain_dtype(values.dtype)))
+        array = ak.Array(np.ascontiguousarray(values, native_type(values.dtype)))
         return ak.from_regular(array, axis=1) if branch.jagged else array
 
     def entries_per_step(self, step_size: str | int) -> int:
@@ -341,11 +354,6 @@ class Hdf5Table(Table):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def _plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Type of the same values that awkward reads and a TTree holds: of this machine's byte order, no float16."""
-    return np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 2 else dtype.newbyteorder("=")
 
 
 def _labels(datasets: Mapping[str, Any], name: str) -> tuple[str, list[str]]:
@@ -379,6 +387,8 @@ def _required(form: Any) -> Any:
     """Give the form without its options: a column that may have missing values need not have any."""
     if form.is_option:
         return _required(form.content)
+    if form.is_numpy:
+        return form.copy(primitive=native_type(np.dtype(form.primitive)).name)
     if form.is_list or form.is_regular:
         return form.copy(content=_required(form.content))
     if form.is_record:
@@ -396,6 +406,8 @@ def _without_missing(column: Any, name: str, path: Location) -> ak.Array:
     """
 
     def fill(layout: Any, **_: object) -> Any:
+        if layout.is_numpy and layout.dtype == np.float16:
+            return layout.copy(data=layout.data.astype(np.float32))
         if not layout.is_option:
             return None
         missing = np.asarray(layout.mask_as_bool(valid_when=False))
@@ -492,11 +504,13 @@ def _read_darkmachines(path: Path) -> dict[str, ak.Array]:
             fields = line.strip().rstrip(";").split(";")
             if fields == [""]:
                 continue
+            if len(fields) < 5:
+                raise InputError(f"cannot read {path}: line {number + 1} is shorter than an event")
             event = len(events)
             events.append(fields[:5])
             for text in fields[5:]:
                 letter, _, numbers = text.partition(",")
-                if numbers.count(",") != 3 or len(fields) < 5:
+                if numbers.count(",") != 3:
                     raise InputError(
                         f"cannot read {path}: line {number + 1} has {text!r} where an object is due"
                     )

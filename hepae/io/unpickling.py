@@ -17,6 +17,7 @@ import awkward as ak
 import numpy as np
 
 from hepae.errors import InputError
+from hepae.io.sources import native_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -292,7 +293,7 @@ def _lists(column: NDArray[Any], size: int) -> NDArray[Any] | ak.Array:
     dtype = (
         np.result_type(*(row.dtype for row in rows if row.size)) if any(row.size for row in rows) else float
     )
-    flat = np.concatenate([row.astype(dtype) for row in rows])
+    flat = np.concatenate([row.astype(native_type(np.dtype(dtype))) for row in rows])
     return ak.unflatten(flat, [len(row) for row in rows])
 
 
@@ -338,13 +339,8 @@ def read_pickle(path: Path) -> dict[str, NDArray[Any] | ak.Array]:
                 f"column {name!r} of {path} is not numeric ({column.dtype}); drop it before pickling"
             )
     return {
-        name: np.ascontiguousarray(column, _native(column.dtype))
+        name: np.ascontiguousarray(column, native_type(column.dtype))
         if isinstance(column, np.ndarray)
         else column
         for name, column in columns.items()
     }
-
-
-def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Type of the same values that awkward reads and a TTree holds: of this machine's byte order, no float16."""
-    return np.dtype(np.float32) if dtype.kind == "f" and dtype.itemsize == 2 else dtype.newbyteorder("=")

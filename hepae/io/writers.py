@@ -9,7 +9,7 @@ import tempfile
 import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import awkward as ak
 import numpy as np
@@ -97,7 +97,12 @@ def _output_to(url: Url, force: bool) -> Iterator[Path]:
         raise OutputError(f"{url} exists already; name another output or add --force")
     with tempfile.TemporaryDirectory(prefix="hepae") as folder:
         temporary = Path(folder) / url.name
-        yield temporary
+        try:
+            yield temporary
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {url}: {error.strerror or error}; nothing was written"
+            ) from error
         try:
             url.put(temporary)
         except NotImplementedError:
@@ -152,6 +157,9 @@ class Writer(ABC):
         Its branches in order.
     """
 
+    makes_counters: ClassVar[bool] = False
+    """Whether the lists' counters are made of the lists, in a type of their own."""
+
     def __init__(self, name: str, branches: Iterable[Branch]):
         self.name = name
         self.branches = {branch.name: branch for branch in branches}
@@ -180,7 +188,8 @@ class Writer(ABC):
             return
         self._check_counters(arrays)
         self._write(arrays)
-        self.digests.update({name: array for name, array in arrays.items() if name not in self._counted})
+        made = self._counted if self.makes_counters else ()
+        self.digests.update({name: array for name, array in arrays.items() if name not in made})
         self.num_entries += length
 
     def _check_counters(self, arrays: Mapping[str, ak.Array]) -> None:
@@ -206,7 +215,7 @@ class Writer(ABC):
 
 
 class TreeWriter(Writer):
-    """A TTree written chunk by chunk.
+    """A TTree written chunk by chunk. uproot makes the counters of its lists itself, as int32.
 
     Parameters
     ----------
@@ -227,6 +236,8 @@ class TreeWriter(Writer):
     OutputError
         If a branch is of a type that uproot does not write into a TTree.
     """
+
+    makes_counters = True
 
     def __init__(
         self,

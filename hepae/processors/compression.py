@@ -158,9 +158,10 @@ def merge(
         If an output exists or cannot be written.
     """
     folder, output = Path(folder), Path(output)
+    files = files_of(fileset, treename)
+    names = file_names(files)
     chosen = {
-        dataset: _in_order(dataset, manifest.get(dataset, set()), files)
-        for dataset, files in files_of(fileset, treename).items()
+        dataset: _in_order(dataset, manifest.get(dataset, set()), found) for dataset, found in files.items()
     }
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -168,7 +169,7 @@ def merge(
         raise OutputError(f"cannot make the folder {output}: {error.strerror}") from None
     written = {}
     for dataset, parts in chosen.items():
-        path = output / f"{file_name(dataset)}.root"
+        path = output / f"{names[dataset]}.root"
         with atomic_output(path, force=force) as temporary:
             join_files([folder / part.name for part in parts], temporary, compression=compression, force=True)
             with CompressedFile(temporary) as file:
@@ -216,6 +217,25 @@ def file_name(dataset: str) -> str:
     'JetHT_Run2018A'
     """
     return re.sub(r"[^\w.+-]+", "_", dataset).strip("_.") or "dataset"
+
+
+def file_names(datasets: Iterable[str]) -> dict[str, str]:
+    """Names of several datasets as those of files.
+
+    Raises
+    ------
+    InputError
+        If two of them would be written as the same file.
+    """
+    found: dict[str, str] = {}
+    for dataset in datasets:
+        for other, name in found.items():
+            if name == file_name(dataset):
+                raise InputError(
+                    f"the datasets {other} and {dataset} would both be written as {name}: rename one"
+                )
+        found[dataset] = file_name(dataset)
+    return found
 
 
 @functools.lru_cache(maxsize=4)
