@@ -275,7 +275,7 @@ def response(
         reach, widths = 0.0, []
         for (name, entries), (color, line) in zip(versions.items(), _looks(versions), strict=True):
             low, middle, high = profile(entries)
-            look = {"color": color, "linestyle": "-" if len(versions) == 1 else line}
+            look: dict[str, Any] = {"color": color, "linestyle": "-" if len(versions) == 1 else line}
             main.stairs(middle, axis.edges, baseline=None, linewidth=1.8, label=f"{name}: median", **look)
             low, high = (np.where(np.isnan(low + high), np.nan, edge) for edge in (low, high))
             if len(versions) == 1:
