@@ -281,6 +281,12 @@ class CompressedFile:
             self._codecs[part] = _LOADED[checksum]
         return self._codecs[part]
 
+    def load_codecs(self) -> None:
+        """Load the codecs of all parts that have a model, and torch with them, before they are needed."""
+        for number, part in enumerate(self._parts):
+            if part.model:
+                self.codec(number)
+
     def close(self) -> None:
         """Close the file."""
         self.file.close()
