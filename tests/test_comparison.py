@@ -10,6 +10,7 @@ from matplotlib.text import Text
 
 import hepae
 from hepae import comparison
+from hepae.bounds import DEFAULT_BOUNDS
 from hepae.comparison import compare_files
 from hepae.errors import InputError, OutputError
 from hepae.io.layouts import Branch
@@ -196,6 +197,7 @@ def test_several_collections(make_tree, tmp_path):
     with hepae.open(tmp_path / "small.root") as file:
         shares = [file.payload_bytes(name) for name in ("Jet", "Muon")]
         assert sum(shares) == pytest.approx(file.header["bytes"]["compressed"], abs=1)
+        assert file.bounds("Muon") == {**DEFAULT_BOUNDS}
         assert shares[0] > shares[1] > 0
         expected = hepae.residuals(hepae.read_jets(original, collection="Muon"), file.jets(collection="Muon"))
     assert columns["Muon.mass"]["std"] == expected["mass"].std

@@ -19,7 +19,8 @@ from coffea.processor import Runner
 import hepae
 from hepae.comparison import compare_files
 from hepae.processors import CompressionProcessor, ValidationProcessor, executor, files_of, merge
-from hepae.processors.executors import one_thread
+from hepae.processors.executors import decoding
+from hepae.validation.gallery import Gallery
 from hepae.validation.histograms import ComparisonHistograms
 from hepae.validation.plotting import Style
 
@@ -242,7 +243,7 @@ def test_validation_is_compare(fileset, undisturbed, tmp_path, monkeypatch):
     """Figures are drawn by one function of what was counted; here is what it is given."""
     drawn = []
     monkeypatch.setattr(
-        "hepae.comparison._draw", lambda _, versions, resolution: drawn.append((versions, resolution))
+        Gallery, "draw", lambda self, versions, _="": drawn.append((versions, self.resolution))
     )
     files = {"one": fileset["one"]}
     with executor("iterative") as started:
@@ -253,7 +254,7 @@ def test_validation_is_compare(fileset, undisturbed, tmp_path, monkeypatch):
     assert metrics[0] == metrics[1]
     assert json.loads(metrics[0])["columns"]["pt"]["violations"] == 0
     (((one,), resolution), ((other,), its_resolution)) = drawn
-    assert same_counts(one, other)
+    assert same_counts(one.counts, other.counts)
     for what in ("name", "residuals", "bounds", "stored"):
         assert getattr(one, what) == getattr(other, what)
     assert resolution == its_resolution
@@ -282,6 +283,7 @@ def test_bytes_are_those_of_the_compared_collection(make_tree, tmp_path, monkeyp
     assert found == expected
     with hepae.open(small) as file:
         assert found["bytes"]["compressed"] == file.payload_bytes("Muon") < file.payload_bytes("Jet")
+        assert file.stored_bytes("Muon") == {"payload": file.payload_bytes("Muon")}
 
 
 def test_weights(fileset, undisturbed, validated):
@@ -345,7 +347,7 @@ def test_a_model_is_loaded_once_and_runs_with_one_thread(sample, codec, tmp_path
     with hepae.open(tmp_path / "a.root") as one, hepae.open(tmp_path / "b.root") as other:
         assert one.codec() is other.codec()
     before = torch.get_num_threads()
-    with one_thread():
+    with hepae.open(tmp_path / "a.root") as file, decoding(file):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
 
@@ -354,4 +356,6 @@ def test_datasets_that_would_be_one_file_are_refused(sample, tmp_path):
     fileset = {name: {"files": {str(sample): "Events"}} for name in ("a/b", "a_b")}
     with pytest.raises(hepae.InputError, match="a/b and a_b would both be written as a_b"):
         merge({}, fileset, tmp_path, tmp_path / "out")
+    with pytest.raises(hepae.InputError, match="a/b and a_b would both be written as a_b"):
+        ValidationProcessor(fileset, dict.fromkeys(fileset, sample), output=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from hepae.bounds import Bound
+
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
@@ -67,6 +69,23 @@ def column_residual(column: str, original: ArrayLike, restored: ArrayLike) -> Fl
     """Residual of each jet in one column, as it is averaged and drawn: relative for pt, E and mass."""
     change = difference(column, original, restored)
     return relative(change, original) if column in RELATIVE else change
+
+
+def residual_bound(column: str, bound: Bound) -> float | None:
+    """Bound of a column's residual in the residual's unit, where it has one.
+
+    Of a relative and an absolute part it is the one that the residual is of, which jets may pass by the other; where the residual
+    is of none of them, and of an exact bound, there is none.
+
+    >>> from hepae.bounds import Bound
+    >>> residual_bound("pt", Bound.parse("1%+1MeV")), residual_bound("pt", Bound.parse("1MeV"))
+    (0.01, None)
+    """
+    if bound.exact:
+        return None
+    if column in RELATIVE:
+        return bound.relative or None
+    return None if bound.relative else bound.in_unit("GeV").absolute
 
 
 def compared_columns(original: ak.Array, restored: ak.Array) -> tuple[str, ...]:
