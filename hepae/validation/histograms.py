@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 Scale = Literal["linear", "log", "circular"]
 
-SAMPLE_JETS = 100_000
-"""Jets from which a binning should be chosen: quantiles are stable, and the first chunk usually has them."""
-
 SYMBOLS = {
     "pt": r"p_\mathrm{T}",
     "eta": r"\eta",
@@ -187,7 +184,7 @@ class Binning:
         *,
         bounds: Mapping[str, float] | None = None,
     ) -> Binning:
-        """Fit the axes to a sample of the jets, the first :data:`SAMPLE_JETS` of them for instance.
+        """Fit the axes to a sample of the jets.
 
         pt, mass and E get logarithmic axes between round numbers, eta a symmetric one, phi the circle; integers
         get bins around integers, any other column equal bins over its central 99.8 %. Residual axes are
