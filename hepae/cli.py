@@ -460,7 +460,14 @@ def _plain(value: Any) -> str:
 @click.option("--label", default="", help="Text behind it, such as Internal or Simulation.")
 @click.option("--com", type=float, help="Centre-of-mass energy in TeV, for the label.")
 @click.option("--lumi", type=float, help="Integrated luminosity in fb⁻¹, for the label.")
-@_input_options
+@_tree
+@click.option(
+    "--collection",
+    multiple=True,
+    metavar="NAME",
+    help="Which jets, also several times or as a pattern ('*').  [default: all that the first compressed file coded]",
+)
+@_unit
 @_force
 @_quiet
 def compare(
