@@ -251,7 +251,8 @@ def _compare(content: bytes, codec: LatentCodec, part: Part | None) -> None:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (outputs,) = session.run(None, {session.get_inputs()[0].name: inputs})
     if part == "encoder":
-        errors = np.abs(outputs - latents) / np.maximum(high - low, np.abs(latents))
+        size = np.maximum(high - low, np.abs(latents))
+        errors = np.abs(outputs - latents) / np.where(size > 0, size, 1)  # a dead latent is 0 for every jet
     else:
         restored = codec.decompress(ak.zip(dict(zip(codec.latent_names, latents.T, strict=True))))
         expected = {name: kinematics.flat_column(restored, name) for name in restored.fields}
@@ -268,8 +269,11 @@ def _some_jets(features: FeatureMap, random: np.random.Generator) -> NDArray[np.
     low, high = (-2.0, 2.0) if features.basis == "standard" else (0.0, 1.0)
     jets = features.inverse(random.uniform(low, high, (64, len(features.columns))))
     usual = np.stack([jets[name] for name in features.columns], axis=1)
-    hostile = np.array([np.nan, np.inf, -np.inf, *SENTINELS, 0.0])
-    return np.concatenate([usual, np.repeat(hostile[:, None], usual.shape[1], axis=1)]).astype(np.float32)
+    replaced = np.repeat(
+        np.array([[np.nan], [np.inf], [-np.inf], *([each] for each in SENTINELS)]), usual.shape[1], axis=1
+    )
+    floor = np.where(_each(features, "logarithmic"), 0.0, _each(features, "fill"))
+    return np.concatenate([usual, replaced, floor[None]]).astype(np.float32)
 
 
 def _restored_errors(
