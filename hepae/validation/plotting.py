@@ -170,7 +170,7 @@ def comparison(
         main.tick_params(labelbottom=False)
         middle.tick_params(labelbottom=False)
         below.set_xlabel(axis.label)
-        _write_corner(main, style, _beyond_text(versions.values(), original=original))
+        write_corner(main, style, _beyond_text(versions.values(), original=original))
         main.legend(loc="upper right")
         return _figure_of(main)
 
@@ -237,7 +237,7 @@ def residual(
         panel.set_xlabel(axis.label, labelpad=22)  # below the axis' power of ten
         panel.set_ylabel(_entries_label(histogram))
         panel.set_title(title, loc="right", fontsize="small")
-        _write_corner(panel, style, _beyond_text([histogram], ""))
+        write_corner(panel, style, _beyond_text([histogram], ""))
         if panel.get_legend_handles_labels()[0]:
             panel.legend(loc="upper right")
         return _figure_of(panel)
@@ -330,7 +330,7 @@ def response(
         below.set_xlabel(axis.label)
         if below.get_legend_handles_labels()[0]:
             below.legend(loc="upper right", fontsize="x-small", ncols=2)
-        _write_corner(main, style, _beyond_text(versions.values()))
+        write_corner(main, style, _beyond_text(versions.values()))
         main.legend(loc="upper right")
         return _figure_of(main)
 
@@ -421,7 +421,7 @@ def cut_flow(
         for panel in (main, below):
             panel.tick_params(axis="x", which="minor", bottom=False, top=False)
         below.set_xticks(range(len(cuts)), cuts, fontsize="small")
-        _write_corner(main, style, "")
+        write_corner(main, style, "")
         main.legend(loc="upper right")
         return _figure_of(main)
 
@@ -609,7 +609,7 @@ def stored_bytes(
         panel.set_ylim(len(files) - 0.4, -0.6 - 1.2)
         panel.set_xlim(0, 1.12 * longest)
         panel.set_xlabel("Bytes a jet")
-        _write_corner(panel, style, "")
+        write_corner(panel, style)
         return _figure_of(panel)
 
 
@@ -652,7 +652,7 @@ def loss(
         panel.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
         panel.set_xlabel("Epoch")
         panel.set_ylabel("Loss (mean squared error)")
-        _write_corner(panel, style, "")
+        write_corner(panel, style)
         return _figure_of(panel)
 
 
@@ -941,7 +941,8 @@ def _draw_stats(axes: Axes, stats: ColumnResiduals) -> None:
         axes.plot([], [], " ", label=f"99%: ±{_number(stats.p99)}")
 
 
-def _write_corner(axes: Axes, style: Style, beyond: str) -> None:
+def write_corner(axes: Axes, style: Style, beyond: str = "") -> None:
+    """Write the style's label into the corner of axes, and below it, small, what lies beyond them."""
     write = mplhep.cms.label if style.experiment == "CMS" else mplhep.atlas.label
     texts = write(
         style.label,
