@@ -63,7 +63,7 @@ def test_presets(preset, hidden, activation):
 
 def test_without_hidden_layers_it_is_linear():
     network = Autoencoder(4, AutoencoderConfig(hidden=(), latent=2))
-    assert [type(layer) for layer in [*network.encoder, *network.decoder]] == [nn.Linear, nn.Linear]
+    assert _kinds([*network.encoder, *network.decoder]) == [nn.Linear, nn.Linear]
 
 
 def test_dropout_only_acts_in_training():
@@ -76,7 +76,7 @@ def test_dropout_only_acts_in_training():
 
 def test_options_become_layers():
     config = AutoencoderConfig(hidden=(8,), latent=2, activation="gelu", batch_norm=True, dropout=0.1)
-    kinds = [type(layer) for layer in Autoencoder(4, config).encoder]
+    kinds = _kinds(Autoencoder(4, config).encoder)
     assert kinds == [nn.Linear, nn.BatchNorm1d, nn.GELU, nn.Dropout, nn.Linear]
 
 

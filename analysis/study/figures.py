@@ -7,7 +7,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogFormatterSciNotation, NullFormatter
 
 from hepae.validation import plotting
 
@@ -56,6 +56,7 @@ def curves(
     (axes,) = plotting.panels(1)
     draw_curves(axes, lines, levels)
     axes.set_xscale(xscale)
+    axes.margins(x=0.04)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     low, high = axes.get_ylim()
@@ -82,7 +83,10 @@ def draw_curves(axes: Axes, lines: Mapping[str, Line], levels: Mapping[str, floa
     for (name, level), dash in zip((levels or {}).items(), cycle(("--", ":", "-.")), strict=False):
         axes.axhline(level, color="black", linestyle=dash, linewidth=1.2, label=name)
     axes.set_yscale("log")
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_ylim()
+    axes.yaxis.set_minor_formatter(
+        NullFormatter() if high > 10 * low else LogFormatterSciNotation(minor_thresholds=(2, 0.5))
+    )
 
 
 def rate_distortion(lines: Mapping[str, Mapping[str, Line]], style: plotting.Style) -> Figure:

@@ -207,7 +207,7 @@ def _network(graph: _Graph, name: str, layers: Any, values: str) -> str:
             if key != "num_batches_tracked"
         ]
         match type(layer).__name__:
-            case "Linear":
+            case "Linear" | "_Float32Linear":
                 values = graph.add("Gemm", values, *weights, transB=1)
             case "BatchNorm1d":
                 values = graph.add("BatchNormalization", values, *weights, epsilon=layer.eps)
@@ -219,6 +219,11 @@ def _network(graph: _Graph, name: str, layers: Any, values: str) -> str:
                 values = graph.add("Tanh", values)
             case "SiLU":
                 values = graph.add("Mul", values, graph.add("Sigmoid", values))
+            case "Snake":  # x + sin²(a x) / a
+                frequency = graph.constant(f"{name}.{i}.frequency", np.float32(layer.FREQUENCY))
+                wave = graph.add("Sin", graph.add("Mul", values, frequency))
+                square = graph.add("Div", graph.add("Mul", wave, wave), frequency)
+                values = graph.add("Add", values, square)
             case "GELU":  # x (1 + erf(x / √2)) / 2
                 root = graph.constant(f"{name}.{i}.root", np.float32(np.sqrt(2)))
                 one = graph.constant(f"{name}.{i}.one", np.float32(1))
