@@ -191,11 +191,12 @@ def train(
 ) -> None:
     """Train an autoencoder on the jets of INPUTS and write it as a model file.
 
-    A run's folder keeps the configuration, the losses of each epoch, TensorBoard events and checkpoints.
+    A run's folder keeps the configuration, the losses of each epoch, TensorBoard events and checkpoints. Inputs may be
+    larger than memory; torchrun --nproc-per-node N -m hepae train ... trains on N processors or GPUs together.
     """
     from hepae.codecs import latent
     from hepae.errors import OutputError
-    from hepae.io.readers import read_jets
+    from hepae.io.readers import iterate_jets
     from hepae.models.training import Run
 
     if output.exists() and not force:
@@ -213,9 +214,10 @@ def train(
         run, config = None, _training_config(given, preset, config_file)
 
     def read(*paths: str) -> Any:
-        return read_jets(paths, tree=tree, collection=collection, unit=unit, columns=config.columns)
+        return iterate_jets(paths, tree=tree, collection=collection, unit=unit, columns=config.columns)
 
-    with terminal.progress(quiet, "training", "jets") as update:
+    first = int(os.environ.get("RANK", "0")) == 0  # of the processes that torchrun starts; it speaks for all
+    with terminal.progress(quiet or not first, "training", "jets") as update:
         result = latent.train(
             read(*inputs),
             config,
@@ -224,6 +226,8 @@ def train(
             resume=run,
             progress=lambda done: update(done.jets, done.total, _loss_text(done)),
         )
+    if not first:
+        return
     result.codec.save(output, force=force)
     if result.run_dir is not None:
         from hepae.validation import plotting
