@@ -197,7 +197,7 @@ def train(
     from hepae.codecs import latent
     from hepae.errors import OutputError
     from hepae.io.readers import iterate_jets
-    from hepae.models.training import Run
+    from hepae.models.training import Run, is_first_process
 
     if output.exists() and not force:
         raise OutputError(f"{output} exists already; name another output or add --force")
@@ -216,8 +216,7 @@ def train(
     def read(*paths: str) -> Any:
         return iterate_jets(paths, tree=tree, collection=collection, unit=unit, columns=config.columns)
 
-    first = int(os.environ.get("RANK", "0")) == 0  # of the processes that torchrun starts; it speaks for all
-    with terminal.progress(quiet or not first, "training", "jets") as update:
+    with terminal.progress(quiet or not is_first_process(), "training", "jets") as update:
         result = latent.train(
             read(*inputs),
             config,
@@ -226,7 +225,7 @@ def train(
             resume=run,
             progress=lambda done: update(done.jets, done.total, _loss_text(done)),
         )
-    if not first:
+    if not is_first_process():
         return
     result.codec.save(output, force=force)
     if result.run_dir is not None:

@@ -460,7 +460,7 @@ def train(
         if len(tables[0]) < 2:
             raise CodecError(f"{total} jets are too few to train on")
 
-        features = FeatureMap.fit(_by_name(tables[0], names), config.basis)
+        features = FeatureMap.fit(_by_name(tables[0], names), config.basis, buffer=buffer)
         replaced = dict.fromkeys(names, 0)
         for block in batches(tables[0], buffer):
             for name, count in features.replaced(_by_name(block, names)).items():

@@ -51,14 +51,11 @@ class Transform:
     floor: float = 0.0
 
     @classmethod
-    def fit(cls, column: str, values: ArrayLike, basis: str) -> Transform:
-        """Fit the transform of a column to its training values, shape (jets,), which may be memory-mapped.
-
-        Of more than 2 million, medians are those of evenly spaced ones.
-        """
+    def fit(cls, column: str, values: ArrayLike, basis: str, *, buffer: int = BUFFER) -> Transform:
+        """Fit the transform of a column to its training values, shape (jets,); the parameters are those of `FeatureMap.fit`."""
         values = np.asarray(values)
-        every = math.ceil(len(values) / BUFFER) or 1
-        numbers = np.concatenate([block[::every] for block in _numbers(values)] or [np.empty(0)])
+        every = math.ceil(len(values) / buffer) or 1
+        numbers = np.concatenate([block[::every] for block in _numbers(values, buffer)] or [np.empty(0)])
         if not numbers.size:
             raise CodecError(
                 f"column {column!r} holds no number in the training jets; leave it out of --columns"
@@ -66,14 +63,14 @@ class Transform:
         logarithmic, floor = basis == "physics" and column in _LOGARITHMIC, 0.0
         fill = float(np.median(numbers))
         if logarithmic:
-            positive = np.concatenate([block[block > 0][::every] for block in _numbers(values)])
+            positive = np.concatenate([block[block > 0][::every] for block in _numbers(values, buffer)])
             if not positive.size:
                 raise CodecError(f"no {column} above zero in the training jets; train with --basis minmax")
             floor = _FLOOR * float(np.median(positive))
             fill = max(fill, floor)
 
         def blocks() -> Iterator[FloatArray]:
-            for block in _numbers(values):
+            for block in _numbers(values, buffer):
                 yield np.log(np.maximum(block, floor)) if logarithmic else block
 
         low, high = min(block.min() for block in blocks()), max(block.max() for block in blocks())
@@ -108,9 +105,9 @@ class Transform:
         return int(np.count_nonzero(~(kept & (values >= self.floor) if self.logarithmic else kept)))
 
 
-def _numbers(values: NDArray[Any]) -> Iterator[FloatArray]:
+def _numbers(values: NDArray[Any], buffer: int) -> Iterator[FloatArray]:
     """What is a number among the values, in blocks that fit into memory."""
-    for batch in batches(values, BUFFER):
+    for batch in batches(values, buffer):
         block = np.asarray(batch, np.float64)
         if (block := block[_is_number(block)]).size:
             yield block
@@ -128,15 +125,19 @@ class FeatureMap:
     transforms: tuple[Transform, ...]
 
     @classmethod
-    def fit(cls, columns: Mapping[str, ArrayLike], basis: str = "physics") -> FeatureMap:
+    def fit(
+        cls, columns: Mapping[str, ArrayLike], basis: str = "physics", *, buffer: int = BUFFER
+    ) -> FeatureMap:
         """Fit a basis to training jets.
 
         Parameters
         ----------
         columns
-            Values by column name, each of shape (jets,), in GeV and radians.
+            Values by column name, each of shape (jets,), in GeV and radians; they may be memory-mapped.
         basis
             One of `BASES`.
+        buffer
+            Values that are in memory at a time; of more, medians are those of evenly spaced ones.
 
         Raises
         ------
@@ -147,7 +148,8 @@ class FeatureMap:
         """
         if basis not in BASES:
             raise ConfigError(f"no basis {basis!r}: it is one of {', '.join(BASES)}")
-        return cls(basis, tuple(Transform.fit(name, values, basis) for name, values in columns.items()))
+        fitted = (Transform.fit(name, values, basis, buffer=buffer) for name, values in columns.items())
+        return cls(basis, tuple(fitted))
 
     @property
     def columns(self) -> tuple[str, ...]:

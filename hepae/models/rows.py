@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import weakref
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -72,7 +73,8 @@ class Rows:
             if self._file is None:
                 if self._folder is not None:
                     self._folder.mkdir(parents=True, exist_ok=True)
-                self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed with its last array
+                self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed with this object
+                weakref.finalize(self, self._file.close)
             for part in self._held:
                 self._file.write(part.data)
             self._file.flush()

@@ -44,7 +44,7 @@ INFERENCE_BATCH = 4096  # what fits into the cache: a quarter faster than larger
 _BFLOAT16_PAYS = 2**24
 """Products of a batch forwards from which bfloat16 is faster: below, turning numbers into it takes longer than it saves."""
 _RESIDUALS = 10_000
-"""Validation jets whose residuals are recorded each epoch."""
+"""About how many validation jets have their residuals recorded each epoch."""
 _REPORT_EVERY = 0.2  # seconds
 _TIMEOUT = dt.timedelta(minutes=10)
 """How long a process waits for the others, whose reading of the jets may take longer than its own."""
@@ -382,6 +382,11 @@ def process_group(device: torch.device) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
+def is_first_process() -> bool:
+    """Whether this is the one that speaks for all that torchrun started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) < 2 or int(os.environ.get("RANK", "0")) == 0
+
+
 def rank_and_world() -> tuple[int, int]:
     """Give the number of this process among those that train together, and how many they are: 0 and 1 where it is alone."""
     if distributed.is_available() and distributed.is_initialized():
@@ -394,24 +399,24 @@ def mean_squared_error(model: Autoencoder, features: torch.Tensor) -> float:
     return _squared_error(model, features)[0] / features.numel() if len(features) else math.nan
 
 
-def _squared_error(model: Autoencoder, features: torch.Tensor) -> tuple[float, torch.Tensor]:
-    """Sum over jets and columns of (restored − original)², and what the first jets were restored to."""
+def _squared_error(model: Autoencoder, features: torch.Tensor) -> tuple[float, torch.Tensor, torch.Tensor]:
+    """Sum over jets and columns of (restored − original)², and some jets from all over, original and restored."""
     model.eval()
     device = next(model.parameters()).device
-    total, first, kept = torch.zeros((), dtype=torch.float64, device=device), [features[:0]], 0
+    total, some = torch.zeros((), dtype=torch.float64, device=device), [(features[:0], features[:0])]
+    every = math.ceil(len(features) / _RESIDUALS) or 1
     with torch.inference_mode():
-        for cpu_batch in batches(features, INFERENCE_BATCH):
-            batch = cpu_batch.to(device)
-            restored = model(batch)
-            total += functional.mse_loss(restored, batch, reduction="sum").double()
-            if kept < _RESIDUALS:
-                first.append(restored.cpu())
-                kept += len(restored)
-    return float(total), torch.cat(first)[:_RESIDUALS]
+        for batch in batches(features, INFERENCE_BATCH):
+            original = batch.to(device)
+            restored = model(original)
+            total += functional.mse_loss(restored, original, reduction="sum").double()
+            some.append((batch[::every], restored[::every].cpu()))
+    before, after = zip(*some, strict=True)
+    return float(total), torch.cat(before), torch.cat(after)
 
 
 def _residuals(
-    columns: FeatureMap, restored: torch.Tensor, original: torch.Tensor
+    columns: FeatureMap, original: torch.Tensor, restored: torch.Tensor
 ) -> dict[str, NDArray[np.floating[Any]]]:
     """Residuals of jets by column, of features before and after; what is not finite is left out."""
     before, after = columns.inverse(original.numpy()), columns.inverse(restored.numpy())
@@ -561,14 +566,13 @@ def fit(
                     )
                 )
         seconds = time.monotonic() - started
-        mine = validation.tensor_split(world)[rank]
-        error, restored = _squared_error(model, mine)
+        error, *some = _squared_error(model, validation.tensor_split(world)[rank])
         tested = 0.0 if test is None else _squared_error(model, test.tensor_split(world)[rank])[0]
         sums = torch.tensor([float(total) / world, error, tested], dtype=torch.float64, device=device)
         if world > 1:
             distributed.all_reduce(sums)
         losses = sums.tolist()
-        found = {} if columns is None else _residuals(columns, restored, mine[: len(restored)])
+        found = {} if columns is None else _residuals(columns, *some)
         history.append(
             EpochMetrics(
                 epoch,
