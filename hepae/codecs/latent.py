@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import zlib
@@ -473,19 +474,21 @@ def train(
             inputs.append(torch.from_numpy(rows.array()))
         torch.manual_seed(config.seed)
         network = Autoencoder(len(names), config.network)
-        run = resume or (Run.create(config) if rank_and_world()[0] == 0 else None)
-        history = fit(
-            network,
-            inputs[0],
-            inputs[1],
-            None if test is None else inputs[2],
-            config,
-            run=run,
-            progress=progress,
-            fingerprint=_fingerprint(inputs),
-            columns=features,
-            buffer=buffer,
-        )
+        first = rank_and_world()[0] == 0
+        run = resume or (Run.create(config) if first else None)
+        with run.locked() if run and first else contextlib.nullcontext():
+            history = fit(
+                network,
+                inputs[0],
+                inputs[1],
+                None if test is None else inputs[2],
+                config,
+                run=run,
+                progress=progress,
+                fingerprint=_fingerprint(inputs),
+                columns=features,
+                buffer=buffer,
+            )
     best = min(history, key=lambda row: row.validation_loss)
     losses = {name: value for name, value in asdict(best).items() if name not in ("jets_per_s", "p68")}
     options = {

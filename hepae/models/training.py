@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import datetime as dt
+import fcntl
 import hashlib
 import io
 import json
@@ -293,6 +294,26 @@ class Run:
             raise InputError(f"{path} is no run to resume: it has no config.toml")
         return cls(path), replace(TrainingConfig.from_toml(path / "config.toml"), runs_dir=path.parent)
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from going on with the run; what is killed holds nothing back.
+
+        Raises
+        ------
+        InputError
+            If another one trains it.
+        """
+        with (self.path / "config.toml").open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"the run {self.path} still goes on in another process; end it first"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+            yield
+
     def log(self, history: list[EpochMetrics], residuals: Mapping[str, NDArray[np.floating[Any]]]) -> None:
         """Record the epochs so far: all of them in ``metrics.csv``, the last one and its residuals for TensorBoard."""
         text = io.StringIO()
@@ -306,8 +327,9 @@ class Run:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:  # the extra is not installed: metrics.csv has the same numbers
                 return
+            resumed = any(self.path.glob("events.*"))
             self._board = SummaryWriter(str(self.path), purge_step=epoch)
-            if epoch == 0:
+            if not resumed:
                 config = (self.path / "config.toml").read_text()
                 self._board.add_text("configuration", f"```toml\n{config}```", 0)
         for name, value in history[-1].numbers().items():
