@@ -199,6 +199,7 @@ with contextlib.suppress(ImportError):
     import torch.utils.tensorboard  # once, not in every child
 sample, folder, out = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
 jets = hepae.read_jets(sample)[:3000]
+torch.optim.Adam([torch.zeros(1, requires_grad=True)])
 network = hepae.AutoencoderConfig(hidden=(16, 8), dropout=0.1)
 config = TrainingConfig(epochs=10, network=network, batch_size=64, runs_dir=folder)
 
