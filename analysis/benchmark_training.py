@@ -1,64 +1,191 @@
-"""Training speed: hepae's loop, and the same network fed by a per-sample DataLoader, in one run.
+"""Training speed and loss: hepae's loop beside what one writes without it, in one run.
 
-    python analysis/benchmark_training.py
+    OMP_NUM_THREADS=2 python analysis/benchmark_training.py [JETS.root]
 
-Prints jets/s and the ratio. The ratio is what to compare between machines and days: both are measured in turns on the
-same jets, so a busy machine slows both.
+The default network, 4-512-256-128-3-128-256-512-4, in: a plain torch loop that slices a shuffled tensor (float32, Adam
+with its default options), hepae in float32, as it is by default (bfloat16 where the processor has it), with large
+batches, through a shuffle buffer smaller than the data, and a plain loop in bfloat16 under torch.compile. Then a network
+of AE_3D_200's size: hepae beside a DataLoader that collects sample by sample, the better one of none and two workers.
+All are measured in turns on the same jets, so a busy machine slows all; the ratios are what to compare. At the end the
+loss of the plain loop and of hepae after the same epochs with the same schedule.
 """
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import time
+from typing import TYPE_CHECKING
 
 import click
 import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
+import hepae
+from hepae.kinematics import flat_column
 from hepae.models.autoencoder import Autoencoder, AutoencoderConfig
-from hepae.models.training import TrainingConfig, fit
+from hepae.models.features import FeatureMap
+from hepae.models.rows import Rows, batches
+from hepae.models.training import EpochMetrics, TrainingConfig, fit
+from hepae.samples import sample_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+DEFAULT, SMALL = AutoencoderConfig(), AutoencoderConfig.preset("AE_3D_200")
 
 
-def hepae_jets_per_s(features: torch.Tensor, batch_size: int) -> float:
-    """Speed of an epoch of `hepae.models.training.fit`."""
-    model = Autoencoder(features.shape[1], AutoencoderConfig())
-    config = TrainingConfig(epochs=1, batch_size=batch_size, device="cpu")
-    return fit(model, features, features[:1], None, config)[0].jets_per_s
+def with_hepae(
+    features: torch.Tensor,
+    network: AutoencoderConfig,
+    batch_size: int,
+    *,
+    precision: str = "auto",
+    parts: int = 1,
+) -> Callable[[], float]:
+    """Give an epoch of `hepae.models.training.fit`, which says its jets/s; the buffer holds one of so many parts."""
+    config = TrainingConfig(
+        epochs=1, batch_size=batch_size, network=network, precision=precision, device="cpu"
+    )
+    model = Autoencoder(features.shape[1], network)
+    buffer = len(features) // parts
+    if parts > 1:
+        rows = Rows(features.shape[1], "float32", buffer=buffer)
+        rows.append(features.numpy())
+        features = torch.from_numpy(rows.array())
+    return lambda: fit(model, features, features[:1], None, config, buffer=buffer)[0].jets_per_s
 
 
-def dataloader_jets_per_s(features: torch.Tensor, batch_size: int) -> float:
-    """Speed of an epoch of the loop that tutorials show: a DataLoader that collects sample by sample."""
-    model = Autoencoder(features.shape[1], AutoencoderConfig())
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    started = time.monotonic()
-    for (batch,) in DataLoader(TensorDataset(features), batch_size=batch_size, shuffle=True):
-        optimizer.zero_grad()
-        functional.mse_loss(model(batch), batch).backward()
-        optimizer.step()
-    return len(features) / (time.monotonic() - started)
+def by_hand(
+    features: torch.Tensor,
+    network: AutoencoderConfig,
+    feed: Callable[[], Iterable[torch.Tensor]],
+    *,
+    compiled: bool = False,
+) -> Callable[[], float]:
+    """Give an epoch of a plain loop over the batches of ``feed``, which says its jets/s."""
+    model = Autoencoder(features.shape[1], network)
+    optimizer = torch.optim.Adam(model.parameters())
+    forward = torch.compile(model) if compiled else model
+
+    def epoch() -> float:
+        model.train()
+        started = time.monotonic()
+        for batch in feed():
+            with torch.autocast("cpu", torch.bfloat16, enabled=compiled):
+                restored = forward(batch)
+            optimizer.zero_grad()
+            functional.mse_loss(restored, batch).backward()
+            optimizer.step()
+        return len(features) / (time.monotonic() - started)
+
+    return epoch
+
+
+def sliced(features: torch.Tensor, batch_size: int) -> Iterable[torch.Tensor]:
+    """Batches of a shuffled tensor, the short last one left out: torch.compile would compile anew for it."""
+    shuffled = features[torch.randperm(len(features))]
+    return batches(shuffled[: len(features) // batch_size * batch_size], batch_size)
+
+
+def collected(features: torch.Tensor, batch_size: int, workers: int) -> Iterable[torch.Tensor]:
+    """Batches of a DataLoader that collects them sample by sample."""
+    loader = DataLoader(TensorDataset(features), batch_size=batch_size, shuffle=True, num_workers=workers)
+    return (batch for (batch,) in loader)
+
+
+def in_turns(loops: dict[str, Callable[[], float]], repeats: int) -> dict[str, float]:
+    """Median jets/s of each loop; the first turn warms up."""
+    turns = [{name: loop() for name, loop in loops.items()} for _ in range(repeats + 1)][1:]
+    return {name: statistics.median(turn[name] for turn in turns) for name in loops}
+
+
+def show(title: str, speeds: dict[str, float], reference: str) -> None:
+    click.echo(title)
+    for name, speed in speeds.items():
+        click.echo(f"  {name:44s}{speed:12,.0f} jets/s  {speed / speeds[reference]:6.2f} ×")
+
+
+def loss_by_hand(train: torch.Tensor, validation: torch.Tensor, epochs: int) -> float:
+    """Validation loss of the plain loop, with the schedule that hepae has."""
+    config = TrainingConfig()
+    torch.manual_seed(config.seed)
+    model = Autoencoder(train.shape[1], DEFAULT)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    steps = epochs * (len(train) // config.batch_size)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
+    for _ in range(epochs):
+        for batch in sliced(train, config.batch_size):
+            optimizer.zero_grad()
+            functional.mse_loss(model(batch), batch).backward()
+            optimizer.step()
+            scheduler.step()
+    with torch.inference_mode():
+        return float(functional.mse_loss(model(validation), validation))
+
+
+def loss_with_hepae(train: torch.Tensor, validation: torch.Tensor, epochs: int) -> EpochMetrics:
+    """Last epoch of hepae's loop."""
+    config = TrainingConfig(epochs=epochs, device="cpu")
+    torch.manual_seed(config.seed)
+    return fit(Autoencoder(train.shape[1], DEFAULT), train, validation, None, config)[-1]
 
 
 @click.command()
-@click.option("--jets", default=100_000, show_default=True, help="Jets an epoch.")
-@click.option("--batch-size", default=1024, show_default=True, help="Jets a step.")
+@click.argument("jets", required=False)
+@click.option("--count", default=100_000, show_default=True, help="Jets an epoch, where speed is measured.")
 @click.option("--repeats", default=5, show_default=True, help="Epochs of each, in turns; the median counts.")
-def main(jets: int, batch_size: int, repeats: int) -> None:
-    """Measure both loops on random features with the default network, 4-512-256-128-3-128-256-512-4."""
-    features = torch.rand(jets, 4, generator=torch.Generator().manual_seed(0))
-    loops = {"hepae": hepae_jets_per_s, "per-sample DataLoader": dataloader_jets_per_s}
-    speeds: dict[str, list[float]] = {name: [] for name in loops}
-    for repeat in range(repeats + 1):
-        for name, loop in loops.items():
-            speed = loop(features, batch_size)
-            if repeat:  # the first turn warms up
-                speeds[name].append(speed)
-    medians = {name: statistics.median(values) for name, values in speeds.items()}
-    click.echo(
-        f"default network, batches of {batch_size}, {torch.get_num_threads()} threads, {jets} jets, {repeats} epochs"
-    )
-    for name, speed in medians.items():
-        click.echo(f"{name:24s}{speed:10,.0f} jets/s  {speed / medians['per-sample DataLoader']:6.2f} ×")
+@click.option(
+    "--epochs", default=20, show_default=True, help="Epochs after which losses are compared; 0 for none."
+)
+def main(jets: str | None, count: int, repeats: int, epochs: int) -> None:
+    """Measure all loops on random features, and losses on the features of JETS, by default the bundled sample."""
+    features = torch.rand(count, 4, generator=torch.Generator().manual_seed(0))
+    loops = {
+        "plain loop, float32": by_hand(features, DEFAULT, lambda: sliced(features, 1024)),
+        "hepae, float32": with_hepae(features, DEFAULT, 1024, precision="float32"),
+        "hepae": with_hepae(features, DEFAULT, 1024),
+        "hepae, batches of 8192": with_hepae(features, DEFAULT, 8192),
+        "hepae, a buffer of a tenth of the jets": with_hepae(features, DEFAULT, 1024, parts=10),
+    }
+    if shutil.which("c++") or shutil.which("g++"):
+        loops["plain loop, bfloat16, torch.compile"] = by_hand(
+            features, DEFAULT, lambda: sliced(features, 1024), compiled=True
+        )
+    else:
+        click.echo("torch.compile is left out: there is no C++ compiler")
+    threads = f"{torch.get_num_threads()} threads"
+    bfloat16 = "bfloat16" if TrainingConfig().in_bfloat16(torch.device("cpu")) else "float32"
+    title = f"default network, batches of 1024, {threads}, {count} jets; hepae's default here is {bfloat16}"
+    show(title, in_turns(loops, repeats), "plain loop, float32")
+
+    loops = {
+        f"DataLoader, {workers} workers": by_hand(
+            features, SMALL, lambda workers=workers: collected(features, 256, workers)
+        )
+        for workers in (0, 2)
+    }
+    loops["plain loop, float32"] = by_hand(features, SMALL, lambda: sliced(features, 256))
+    for size in (256, 1024, 8192):
+        loops[f"hepae, batches of {size}"] = with_hepae(features, SMALL, size)
+    speeds = in_turns(loops, repeats)
+    best = max((name for name in speeds if name.startswith("DataLoader")), key=lambda name: speeds[name])
+    show(f"AE_3D_200, batches of 256, {threads}; × of the better DataLoader", speeds, best)
+
+    if epochs:
+        records = hepae.read_jets(jets or sample_path())
+        columns = {name: flat_column(records, name) for name in ("pt", "eta", "phi", "mass")}
+        real = torch.from_numpy(FeatureMap.fit(columns).forward(columns))
+        real = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(1))]
+        train, validation = real[len(real) // 10 :], real[: len(real) // 10]
+        plain, own = loss_by_hand(train, validation, epochs), loss_with_hepae(train, validation, epochs)
+        click.echo(
+            f"validation loss after {epochs} epochs of {len(train)} jets of {jets or 'the bundled sample'}"
+        )
+        click.echo(
+            f"  plain loop, float32 {plain:.3e}, hepae {own.validation_loss:.3e}: {own.validation_loss / plain:.2f} ×"
+        )
 
 
 if __name__ == "__main__":

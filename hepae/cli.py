@@ -191,12 +191,13 @@ def train(
 ) -> None:
     """Train an autoencoder on the jets of INPUTS and write it as a model file.
 
-    A run's folder keeps the configuration, the losses of each epoch, TensorBoard events and checkpoints.
+    A run's folder keeps the configuration, the losses of each epoch, TensorBoard events and checkpoints. Inputs may be
+    larger than memory; torchrun --nproc-per-node N -m hepae train ... trains on N processors or GPUs together.
     """
     from hepae.codecs import latent
     from hepae.errors import OutputError
-    from hepae.io.readers import read_jets
-    from hepae.models.training import Run
+    from hepae.io.readers import iterate_jets
+    from hepae.models.training import Run, is_first_process
 
     if output.exists() and not force:
         raise OutputError(f"{output} exists already; name another output or add --force")
@@ -213,9 +214,9 @@ def train(
         run, config = None, _training_config(given, preset, config_file)
 
     def read(*paths: str) -> Any:
-        return read_jets(paths, tree=tree, collection=collection, unit=unit, columns=config.columns)
+        return iterate_jets(paths, tree=tree, collection=collection, unit=unit, columns=config.columns)
 
-    with terminal.progress(quiet, "training", "jets") as update:
+    with terminal.progress(quiet or not is_first_process(), "training", "jets") as update:
         result = latent.train(
             read(*inputs),
             config,
@@ -224,6 +225,8 @@ def train(
             resume=run,
             progress=lambda done: update(done.jets, done.total, _loss_text(done)),
         )
+    if not is_first_process():
+        return
     result.codec.save(output, force=force)
     if result.run_dir is not None:
         from hepae.validation import plotting

@@ -3,10 +3,8 @@ from __future__ import annotations
 import csv
 import os
 import pickle
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -169,52 +167,96 @@ def test_tensorboard_has_the_same_losses(jets, tmp_path):
     result = train(jets, replace(CONFIG, runs_dir=tmp_path))
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(result.run_dir)).Reload()
+    events = EventAccumulator(str(result.run_dir), size_guidance={"histograms": 0}).Reload()
     logged = [scalar.value for scalar in events.Scalars("validation_loss")]
     np.testing.assert_allclose(logged, [row.validation_loss for row in result.history], rtol=1e-6)
     assert [scalar.step for scalar in events.Scalars("train_loss")] == [0, 1, 2, 3]
+    (config,) = events.Tensors("configuration/text_summary")
+    assert b"batch_size = 256" in config.tensor_proto.string_val[0]
+    for name in ("pt", "eta", "phi", "mass"):
+        logged = [scalar.value for scalar in events.Scalars(f"{name}_p68")]
+        np.testing.assert_allclose(logged, [row.p68[name] for row in result.history], rtol=1e-6)
+        histograms = [event.histogram_value for event in events.Histograms(f"residual/{name}")]
+        assert len(histograms) == 4
+        assert all(histogram.num == histograms[0].num > 500 for histogram in histograms)
 
 
-SCRIPT = """
-import pathlib, sys, hepae
+def test_residuals_of_validation_jets_are_recorded(jets):
+    """They are what `hepae.residuals` says of the same jets, for a codec of the same weights."""
+    result = train(jets[:2000], CONFIG, validation=jets[2000:])
+    (last,) = (row for row in result.history if row.epoch == result.codec.summary["best"]["epoch"])
+    restored = result.codec.decompress(result.codec.compress(jets[2000:]))
+    expected = hepae.residuals(jets[2000:], restored)
+    for name in ("pt", "eta", "phi"):
+        assert last.p68[name] == pytest.approx(expected[name].p68, rel=0.01)
+
+
+DRIVER = """
+import contextlib, os, pathlib, signal, sys, hepae
 from hepae.codecs.latent import train
 from hepae.models.training import Run, TrainingConfig
-sample, folder, what = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
+with contextlib.suppress(ImportError):
+    import torch.utils.tensorboard  # once, not in every child
+sample, folder, out = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
 jets = hepae.read_jets(sample)[:3000]
+torch.optim.Adam([torch.zeros(1, requires_grad=True)])
 network = hepae.AutoencoderConfig(hidden=(16, 8), dropout=0.1)
-if what == "new":
-    train(jets, TrainingConfig(epochs=30, network=network, batch_size=64, runs_dir=folder)).codec.save(sys.argv[4])
-else:
-    run, config = Run.resume(folder)
-    train(jets, config, resume=run).codec.save(sys.argv[4])
+config = TrainingConfig(epochs=10, network=network, batch_size=64, runs_dir=folder)
+
+def work(moment):
+    "Begin or go on, and die before the n-th file of the run gets its name, or after so many seconds."
+    if isinstance(moment, int):
+        left = iter(range(moment - 1))
+        def kill(event, arguments):
+            if event == "os.rename" and folder in pathlib.Path(arguments[1]).parents and next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(kill)
+    elif moment:
+        signal.setitimer(signal.ITIMER_REAL, moment)  # whose signal ends a process as SIGKILL does
+    runs = [path.parent for path in folder.glob("*/config.toml")]
+    resumed, same = Run.resume(runs[0]) if runs else (None, config)
+    train(jets, same, resume=resumed).codec.save(out)
+
+for moment in eval(sys.argv[4]):
+    child = os.fork()
+    if child == 0:
+        work(moment)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == {int: signal.SIGKILL, float: signal.SIGALRM}[type(moment)], moment
+work(None)
 """
+BEGINNING = (1, 2, 3, 4)  # before config.toml, best.pt, metrics.csv and last.pt of the first epoch
+GOING_ON = (0.01, 1, 2, 3, 0.15, 4, 5, 1, 6)
 
 
-def _start(*arguments):
+def _drive(*arguments):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, *map(str, arguments)], env=environment)
+    done = subprocess.run([sys.executable, "-c", DRIVER, *map(str, arguments)], env=environment, check=False)
+    assert done.returncode == 0
 
 
-def _epochs(folder):
-    return sum(len(path.read_text().splitlines()) - 1 for path in folder.glob("*/metrics.csv"))
-
-
-def test_a_killed_run_ends_in_the_weights_of_an_unbroken_one(sample, tmp_path):
-    killed = _start(sample, tmp_path / "killed", "new", tmp_path / "never")
-    deadline = time.monotonic() + 60
-    while _epochs(tmp_path / "killed") < 2 and time.monotonic() < deadline:
-        time.sleep(0.005)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
-    assert 2 <= _epochs(tmp_path / "killed") < 30
-    (run,) = (tmp_path / "killed").iterdir()
-    both = [
-        _start(sample, run, "resume", tmp_path / "resumed"),
-        _start(sample, tmp_path / "unbroken", "new", tmp_path / "expected"),
-    ]
-    assert [process.wait() for process in both] == [0, 0]
+def test_a_run_killed_at_any_moment_ends_in_the_weights_of_an_unbroken_one(sample, tmp_path):
+    _drive(sample, tmp_path / "killed", tmp_path / "resumed", repr((*BEGINNING, *GOING_ON)))
+    _drive(sample, tmp_path / "unbroken", tmp_path / "expected", "()")
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "expected").read_bytes()
-    assert _epochs(tmp_path / "killed") == _epochs(tmp_path / "unbroken") == 30
+    empty, run = sorted((tmp_path / "killed").iterdir(), key=lambda path: len([*path.iterdir()]))
+    with pytest.raises(InputError, match="no run to resume"):
+        Run.resume(empty)
+    (unbroken,) = (tmp_path / "unbroken").iterdir()
+    columns = []
+    for folder in (run, unbroken):
+        with (folder / "metrics.csv").open() as file:
+            columns.append([{**row, "jets_per_s": ""} for row in csv.DictReader(file)])
+    assert columns[0] == columns[1]
+    assert [int(row["epoch"]) for row in columns[0]] == [*range(10)]
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run), size_guidance={"histograms": 0}).Reload()
+    assert len(events.Tensors("configuration/text_summary")) == 1
+    for name in ("train_loss", "pt_p68"):
+        assert [scalar.step for scalar in events.Scalars(name)] == [*range(10)]
+    assert [histogram.step for histogram in events.Histograms("residual/mass")] == [*range(10)]
 
 
 def test_a_finished_run_resumes_to_the_same_codec(jets, tmp_path):
@@ -223,6 +265,14 @@ def test_a_finished_run_resumes_to_the_same_codec(jets, tmp_path):
     again = train(jets, config, resume=run)
     assert again.codec.to_bytes() == result.codec.to_bytes()
     assert again.history == result.history
+
+
+def test_a_run_that_goes_on_is_not_resumed(jets, tmp_path):
+    result = train(jets, replace(CONFIG, epochs=1, runs_dir=tmp_path))
+    run, config = Run.resume(result.run_dir)
+    with run.locked(), pytest.raises(InputError, match="still goes on"):
+        train(jets, config, resume=run)
+    assert len(train(jets, config, resume=run).history) == 1
 
 
 def test_a_run_stopped_by_patience_resumes_to_the_same_codec(jets, tmp_path):
@@ -275,8 +325,9 @@ def test_a_run_whose_configuration_was_changed_is_refused(jets, tmp_path):
 def test_a_run_is_resumed_only_on_its_own_jets(jets, tmp_path):
     result = train(jets, replace(CONFIG, runs_dir=tmp_path))
     run, config = Run.resume(result.run_dir)
-    with pytest.raises(InputError, match="other jets"):
-        train(jets[:2000], config, resume=run)
+    for others in ({}, {"validation": jets[:100]}, {"test": jets[:100]}):
+        with pytest.raises(InputError, match="--validation and --test"):
+            train(jets if others else jets[:2000], config, resume=run, **others)
     with pytest.raises(InputError, match="no run to resume"):
         Run.resume(tmp_path)
     (result.run_dir / "last.pt").write_bytes(b"damaged")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import zlib
@@ -23,7 +24,17 @@ from hepae.io import container
 from hepae.io.writers import atomic_output
 from hepae.models.autoencoder import Autoencoder, AutoencoderConfig
 from hepae.models.features import FeatureMap, basis_columns
-from hepae.models.training import INFERENCE_BATCH, EpochMetrics, Progress, Run, TrainingConfig, batches, fit
+from hepae.models.rows import BUFFER, Rows, batches
+from hepae.models.training import (
+    INFERENCE_BATCH,
+    EpochMetrics,
+    Progress,
+    Run,
+    TrainingConfig,
+    fit,
+    process_group,
+    rank_and_world,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -382,22 +393,30 @@ class TrainingResult:
 
 
 def train(
-    jets: ak.Array,
+    jets: ak.Array | Iterable[ak.Array],
     config: TrainingConfig | None = None,
     *,
-    validation: ak.Array | None = None,
-    test: ak.Array | None = None,
+    validation: ak.Array | Iterable[ak.Array] | None = None,
+    test: ak.Array | Iterable[ak.Array] | None = None,
     resume: Run | None = None,
     progress: Callable[[Progress], None] | None = None,
+    buffer: int = BUFFER,
 ) -> TrainingResult:
     """Train an autoencoder on jets.
 
     Features are fitted on the training jets alone, after the validation jets were set aside.
 
+    Jets in steps, as of ``hepae.iterate_jets(...)``, may be more than memory holds: of more than ``buffer`` the features
+    are kept in a temporary file, in ``runs_dir`` if there is one, and every epoch reads them in blocks in random order
+    through a buffer that is shuffled.
+
+    Started several times by torchrun, the processes train one model together: each reads all jets and takes its share of
+    every batch, and the first one keeps the record.
+
     Parameters
     ----------
     jets
-        Training jets in GeV, flat or one list per event.
+        Training jets in GeV, flat or one list per event; one array, or several that are read in order.
     config
         How to train.
     validation
@@ -408,55 +427,108 @@ def train(
         A run that was stopped, to go on with.
     progress
         Called a few times a second.
+    buffer
+        Jets that are in memory and shuffled among each other at a time.
 
     Raises
     ------
     CodecError
         If the jets lack a column, or are too few to split.
+    InputError
+        If the run to resume was trained on other jets.
     """
     config = config or TrainingConfig()
-    config.torch_device()  # a device that is not there is said before a run's folder is made
-    names = basis_columns(config.columns, config.basis)
-    columns = _columns(jets, names)
-    total = len(columns[names[0]])
-    order = np.random.default_rng(config.seed).permutation(total)
-    if validation is None:
-        cut = max(1, round(total * config.validation_fraction))
-        held_out = {name: values[order[:cut]] for name, values in columns.items()}
-        order = order[cut:]
-    else:
-        held_out = _columns(validation, names)
-    order = order[: max(1, round(len(order) * config.fraction))] if len(order) else order
-    if len(order) < 2:
-        raise CodecError(f"{total} jets are too few to train on")
-    columns = {name: values[order] for name, values in columns.items()}
+    with process_group(
+        config.torch_device()
+    ):  # a device that is not there is said before a run's folder is made
+        names = basis_columns(config.columns, config.basis)
+        new_rows = partial(Rows, len(names), buffer=buffer, folder=config.runs_dir)
+        training, held_out = new_rows(np.float64), new_rows(np.float64)
+        total, rng = 0, np.random.default_rng(config.seed)
+        for block in batches(_table(jets, names, new_rows), buffer):
+            total += len(block)
+            order = rng.permutation(len(block))
+            if validation is None:
+                cut = max(1, round(len(block) * config.validation_fraction))
+                held_out.append(block[order[:cut]])
+                order = order[cut:]
+            training.append(block[order[: max(1, round(len(order) * config.fraction))]])
+        tables = [
+            training.array(),
+            held_out.array() if validation is None else _table(validation, names, new_rows),
+            *([] if test is None else [_table(test, names, new_rows)]),
+        ]
+        if len(tables[0]) < 2:
+            raise CodecError(f"{total} jets are too few to train on")
 
-    features = FeatureMap.fit(columns, config.basis)
-    matrix = features.forward(columns)
-    torch.manual_seed(config.seed)
-    network = Autoencoder(len(names), config.network)
-    run = resume or Run.create(config)
-    history = fit(
-        network,
-        torch.from_numpy(matrix),
-        torch.from_numpy(features.forward(held_out)),
-        None if test is None else torch.from_numpy(features.forward(_columns(test, names))),
-        config,
-        run=run,
-        progress=progress,
-        fingerprint=hashlib.sha256(matrix.tobytes()).hexdigest(),
-    )
+        features = FeatureMap.fit(_by_name(tables[0], names), config.basis, buffer=buffer)
+        replaced = dict.fromkeys(names, 0)
+        for block in batches(tables[0], buffer):
+            for name, count in features.replaced(_by_name(block, names)).items():
+                replaced[name] += count
+        inputs = []
+        while tables:  # each goes, and its file, when its features are there
+            rows = new_rows(np.float32)
+            for block in batches(tables.pop(0), buffer):
+                rows.append(features.forward(_by_name(block, names)))
+            inputs.append(torch.from_numpy(rows.array()))
+        torch.manual_seed(config.seed)
+        network = Autoencoder(len(names), config.network)
+        first = rank_and_world()[0] == 0
+        run = resume or (Run.create(config) if first else None)
+        with run.locked() if run and first else contextlib.nullcontext():
+            history = fit(
+                network,
+                inputs[0],
+                inputs[1],
+                None if test is None else inputs[2],
+                config,
+                run=run,
+                progress=progress,
+                fingerprint=_fingerprint(inputs),
+                columns=features,
+                buffer=buffer,
+            )
     best = min(history, key=lambda row: row.validation_loss)
-    losses = {name: value for name, value in asdict(best).items() if name != "jets_per_s"}
+    losses = {name: value for name, value in asdict(best).items() if name not in ("jets_per_s", "p68")}
     options = {
         name: value for name, value in config.to_config().items() if name not in ("network", "runs_dir")
     }
-    summary = {"jets": len(order), "best": losses, "config": options, "replaced": features.replaced(columns)}
+    summary = {"jets": len(inputs[0]), "best": losses, "config": options, "replaced": replaced}
     whole = LatentCodec(features, network, latent_range=((), ()))
-    latents = whole._run(network.encoder, torch.from_numpy(matrix), config.network.latent)
-    latent_range = tuple(latents.min(axis=0).tolist()), tuple(latents.max(axis=0).tolist())
+    ends = []
+    for part in batches(inputs[0], buffer):
+        latents = whole._run(network.encoder, part, config.network.latent)
+        ends.append((latents.min(axis=0), latents.max(axis=0)))
+    low, high = (
+        pick(column, axis=0) for pick, column in zip((np.min, np.max), zip(*ends, strict=True), strict=True)
+    )
+    latent_range = tuple(low.tolist()), tuple(high.tolist())
     codec = LatentCodec(features, network, latent_range=latent_range, summary=summary)
     return TrainingResult(codec, history, run.path if run else None)
+
+
+def _table(
+    jets: ak.Array | Iterable[ak.Array], names: tuple[str, ...], new_rows: Callable[..., Rows]
+) -> NDArray[np.float64]:
+    """Columns of jets in one array or several, shape (jets, columns)."""
+    rows = new_rows(np.float64)
+    for step in [jets] if isinstance(jets, ak.Array) else jets:
+        rows.append(np.stack([*_columns(step, names).values()], axis=1))
+    return rows.array()
+
+
+def _by_name(table: NDArray[np.float64], names: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
+    return dict(zip(names, table.T, strict=True))
+
+
+def _fingerprint(tensors: Iterable[torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(str(tuple(tensor.shape)).encode())
+        for block in batches(tensor, INFERENCE_BATCH):
+            digest.update(block.numpy().data)
+    return digest.hexdigest()
 
 
 def _columns(jets: ak.Array, names: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:

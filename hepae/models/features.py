@@ -7,6 +7,7 @@ jets have a mass above zero (are timelike) by construction and small jets count 
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ import numpy as np
 
 from hepae import kinematics
 from hepae.errors import CodecError, ConfigError
+from hepae.models.rows import BUFFER, batches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -49,10 +51,11 @@ class Transform:
     floor: float = 0.0
 
     @classmethod
-    def fit(cls, column: str, values: ArrayLike, basis: str) -> Transform:
-        """Fit the transform of a column to its training values, shape (jets,)."""
-        numbers: FloatArray = np.asarray(values, np.float64)
-        numbers = numbers[_is_number(numbers)]
+    def fit(cls, column: str, values: ArrayLike, basis: str, *, buffer: int = BUFFER) -> Transform:
+        """Fit the transform of a column to its training values, shape (jets,); the parameters are those of `FeatureMap.fit`."""
+        values = np.asarray(values)
+        every = math.ceil(len(values) / buffer) or 1
+        numbers = np.concatenate([block[::every] for block in _numbers(values, buffer)] or [np.empty(0)])
         if not numbers.size:
             raise CodecError(
                 f"column {column!r} holds no number in the training jets; leave it out of --columns"
@@ -60,18 +63,24 @@ class Transform:
         logarithmic, floor = basis == "physics" and column in _LOGARITHMIC, 0.0
         fill = float(np.median(numbers))
         if logarithmic:
-            positive = numbers[numbers > 0]
+            positive = np.concatenate([block[block > 0][::every] for block in _numbers(values, buffer)])
             if not positive.size:
                 raise CodecError(f"no {column} above zero in the training jets; train with --basis minmax")
             floor = _FLOOR * float(np.median(positive))
             fill = max(fill, floor)
-            numbers = np.log(np.maximum(numbers, floor))
+
+        def blocks() -> Iterator[FloatArray]:
+            for block in _numbers(values, buffer):
+                yield np.log(np.maximum(block, floor)) if logarithmic else block
+
+        low, high = min(block.min() for block in blocks()), max(block.max() for block in blocks())
+        offset, scale = float(low), float(high - low)
         if basis == "standard":
-            offset, scale = float(numbers.mean()), float(numbers.std())
-        else:
-            offset, scale = float(numbers.min()), float(numbers.max() - numbers.min())
+            count = sum(block.size for block in blocks())
+            offset = float(sum(block.sum() for block in blocks()) / count)
+            scale = math.sqrt(sum(((block - offset) ** 2).sum() for block in blocks()) / count)
         # Equal numbers can have a standard deviation that is tiny and not zero, and tiny numbers one that is zero.
-        return cls(column, logarithmic, offset, scale if scale and np.ptp(numbers) else 1.0, fill, floor)
+        return cls(column, logarithmic, offset, scale if scale and high > low else 1.0, fill, floor)
 
     def forward(self, values: ArrayLike) -> FloatArray:
         """Values in GeV and radians to features; the inverse is `inverse`."""
@@ -96,6 +105,14 @@ class Transform:
         return int(np.count_nonzero(~(kept & (values >= self.floor) if self.logarithmic else kept)))
 
 
+def _numbers(values: NDArray[Any], buffer: int) -> Iterator[FloatArray]:
+    """What is a number among the values, in blocks that fit into memory."""
+    for batch in batches(values, buffer):
+        block = np.asarray(batch, np.float64)
+        if (block := block[_is_number(block)]).size:
+            yield block
+
+
 def _is_number(values: FloatArray) -> NDArray[np.bool_]:
     return np.isfinite(values) & ~np.isin(values, SENTINELS)
 
@@ -108,15 +125,19 @@ class FeatureMap:
     transforms: tuple[Transform, ...]
 
     @classmethod
-    def fit(cls, columns: Mapping[str, ArrayLike], basis: str = "physics") -> FeatureMap:
+    def fit(
+        cls, columns: Mapping[str, ArrayLike], basis: str = "physics", *, buffer: int = BUFFER
+    ) -> FeatureMap:
         """Fit a basis to training jets.
 
         Parameters
         ----------
         columns
-            Values by column name, each of shape (jets,), in GeV and radians.
+            Values by column name, each of shape (jets,), in GeV and radians; they may be memory-mapped.
         basis
             One of `BASES`.
+        buffer
+            Values that are in memory at a time; of more, medians are those of evenly spaced ones.
 
         Raises
         ------
@@ -127,7 +148,8 @@ class FeatureMap:
         """
         if basis not in BASES:
             raise ConfigError(f"no basis {basis!r}: it is one of {', '.join(BASES)}")
-        return cls(basis, tuple(Transform.fit(name, values, basis) for name, values in columns.items()))
+        fitted = (Transform.fit(name, values, basis, buffer=buffer) for name, values in columns.items())
+        return cls(basis, tuple(fitted))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
+import fcntl
+import hashlib
 import io
 import json
 import math
+import os
 import time
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import count, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tomli_w
 import torch
+from torch import distributed
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 from hepae.errors import CodecError, ConfigError, InputError, OutputError
 from hepae.models.autoencoder import AutoencoderConfig
+from hepae.models.rows import BUFFER, batches, shuffled
+from hepae.validation.residuals import CENTRAL, column_residual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from numpy.typing import NDArray
+
     from hepae.models.autoencoder import Autoencoder
+    from hepae.models.features import FeatureMap
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 SCHEDULES = ("one-cycle", "steps", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 INFERENCE_BATCH = 4096  # what fits into the cache: a quarter faster than larger ones
+_BFLOAT16_PAYS = 2**24
+"""Products of a batch forwards from which bfloat16 is faster: below, turning numbers into it takes longer than it saves."""
+_RESIDUALS = 10_000
+"""About how many validation jets have their residuals recorded each epoch."""
 _REPORT_EVERY = 0.2  # seconds
+_TIMEOUT = dt.timedelta(minutes=10)
+"""How long a process waits for the others, whose reading of the jets may take longer than its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +72,7 @@ class TrainingConfig:
         original experiment had it) or ``constant``.
     precision
         Of the products of matrices: ``float32``, ``bfloat16`` (sums, latents, outputs and weights stay in float32), or
-        ``auto``, which is ``bfloat16`` where the device multiplies it faster.
+        ``auto``, which is ``bfloat16`` where the device multiplies it faster and a step has enough to multiply.
     patience
         Epochs without a better validation loss after which training stops; None never stops early.
     validation_fraction
@@ -175,6 +194,8 @@ class TrainingConfig:
             If torch does not know it, or the machine does not have it.
         """
         name = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        if name == "cuda" and "LOCAL_RANK" in os.environ:  # torchrun: a GPU for each process
+            name = f"cuda:{os.environ['LOCAL_RANK']}"
         try:
             return torch.empty(0, device=name).device
         except (RuntimeError, AssertionError):
@@ -184,6 +205,9 @@ class TrainingConfig:
         """Whether matrices are multiplied in bfloat16 on this device."""
         if self.precision != "auto":
             return self.precision == "bfloat16"
+        widths = [len(self.columns), *self.network.hidden, self.network.latent]
+        if self.batch_size * 2 * sum(a * b for a, b in pairwise(widths)) < _BFLOAT16_PAYS:
+            return False
         if device.type == "cuda":
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
         found = torch.cpu.get_capabilities()
@@ -196,7 +220,11 @@ def _as_tuple(config: Mapping[str, Any], name: str) -> dict[str, tuple[Any, ...]
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What is known of an epoch: mean squared errors of the features, the step size at its end, and the speed."""
+    """What is known of an epoch: mean squared errors of the features, the step size at its end, and the speed.
+
+    ``p68`` is of the residuals of validation jets, by column: half the width of their central 68 %, relative for pt,
+    mass and E.
+    """
 
     epoch: int
     train_loss: float
@@ -204,6 +232,12 @@ class EpochMetrics:
     test_loss: float | None
     learning_rate: float
     jets_per_s: float
+    p68: dict[str, float] = field(default_factory=dict)
+
+    def numbers(self) -> dict[str, float | None]:
+        """All numbers by name, as metrics.csv and TensorBoard have them."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "p68"}
+        return {**own, **{f"{name}_p68": value for name, value in self.p68.items()}}
 
 
 @dataclass(frozen=True)
@@ -236,16 +270,16 @@ class Run:
         name = dt.datetime.now(tz=dt.UTC).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
         try:
             config.runs_dir.mkdir(parents=True, exist_ok=True)
-            path = config.runs_dir / name
-            for attempt in range(2, 1000):
-                if not path.exists():
+            for attempt in count(1):
+                path = config.runs_dir / (name if attempt == 1 else f"{name}_{attempt}")
+                with contextlib.suppress(FileExistsError):
+                    path.mkdir()
                     break
-                path = config.runs_dir / f"{name}_{attempt}"
-            path.mkdir()
-            (path / "config.toml").write_text(tomli_w.dumps(config.to_config()))
         except OSError as error:
             raise OutputError(f"cannot make a run folder in {config.runs_dir}: {error.strerror}") from None
-        return cls(path)
+        run = cls(path)
+        run._replace("config.toml", tomli_w.dumps(config.to_config()).encode())
+        return run
 
     @classmethod
     def resume(cls, path: Path) -> tuple[Run, TrainingConfig]:
@@ -260,24 +294,51 @@ class Run:
             raise InputError(f"{path} is no run to resume: it has no config.toml")
         return cls(path), replace(TrainingConfig.from_toml(path / "config.toml"), runs_dir=path.parent)
 
-    def log(self, history: list[EpochMetrics]) -> None:
-        """Record the epochs so far: all of them in ``metrics.csv``, the last one for TensorBoard."""
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from going on with the run; what is killed holds nothing back.
+
+        Raises
+        ------
+        InputError
+            If another one trains it.
+        """
+        with (self.path / "config.toml").open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"the run {self.path} still goes on in another process; end it first"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+            yield
+
+    def log(self, history: list[EpochMetrics], residuals: Mapping[str, NDArray[np.floating[Any]]]) -> None:
+        """Record the epochs so far: all of them in ``metrics.csv``, the last one and its residuals for TensorBoard."""
         text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow([f.name for f in fields(EpochMetrics)])
-        writer.writerows(
-            ["" if value is None else value for value in asdict(row).values()] for row in history
-        )
+        writer = csv.DictWriter(text, [*history[-1].numbers()])
+        writer.writeheader()
+        writer.writerows(row.numbers() for row in history)
         self._replace("metrics.csv", text.getvalue().encode())
+        epoch = history[-1].epoch
         if self._board is None:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:  # the extra is not installed: metrics.csv has the same numbers
                 return
-            self._board = SummaryWriter(str(self.path), purge_step=history[-1].epoch)
-        for name, value in asdict(history[-1]).items():
+            resumed = any(self.path.glob("events.*"))
+            self._board = SummaryWriter(str(self.path), purge_step=epoch)
+            if not resumed:
+                config = (self.path / "config.toml").read_text()
+                self._board.add_text("configuration", f"```toml\n{config}```", 0)
+        for name, value in history[-1].numbers().items():
             if name != "epoch" and value is not None:
-                self._board.add_scalar(name, value, history[-1].epoch)
+                self._board.add_scalar(name, value, epoch)
+        for name, values in residuals.items():
+            if values.size:
+                self._board.add_histogram(f"residual/{name}", values, epoch)
+        self._board.flush()  # now: an epoch that a resumed run does not repeat must not be lost with the process
 
     def save(self, name: str, state: dict[str, Any]) -> None:
         """Write a checkpoint whole or not at all; the inverse is `load`."""
@@ -311,21 +372,86 @@ class Run:
             raise OutputError(f"cannot write {self.path / name}: {error.strerror}") from None
 
 
-def batches(features: torch.Tensor, size: int) -> Iterator[torch.Tensor]:
-    """Consecutive slices of a tensor of shape (jets, columns), the last one shorter where it does not fit."""
-    for start in range(0, len(features), size):
-        yield features[start : start + size]
+@contextlib.contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Train together with the other processes that torchrun started; without torchrun this does nothing.
+
+    Raises
+    ------
+    ConfigError
+        If the processes do not find each other.
+    CodecError
+        If another one stopped.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    try:
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"the processes of this training do not find each other ({error}); start them with torchrun, or unset WORLD_SIZE"
+        ) from None
+    try:
+        yield
+    except RuntimeError as error:
+        if "gloo" in str(error).lower() or isinstance(error, distributed.DistError):
+            raise CodecError("another process of this training stopped; its error says why") from error
+        raise
+    finally:
+        distributed.destroy_process_group()
+
+
+def is_first_process() -> bool:
+    """Whether this is the one that speaks for all that torchrun started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) < 2 or int(os.environ.get("RANK", "0")) == 0
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Give the number of this process among those that train together, and how many they are: 0 and 1 where it is alone."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 def mean_squared_error(model: Autoencoder, features: torch.Tensor) -> float:
     """Mean over jets and columns of (restored − original)² of features, shape (jets, columns)."""
+    return _squared_error(model, features)[0] / features.numel() if len(features) else math.nan
+
+
+def _squared_error(model: Autoencoder, features: torch.Tensor) -> tuple[float, torch.Tensor, torch.Tensor]:
+    """Sum over jets and columns of (restored − original)², and some jets from all over, original and restored."""
     model.eval()
+    device = next(model.parameters()).device
+    total, some = torch.zeros((), dtype=torch.float64, device=device), [(features[:0], features[:0])]
+    every = math.ceil(len(features) / _RESIDUALS) or 1
     with torch.inference_mode():
-        sums = [
-            functional.mse_loss(model(batch), batch, reduction="sum").double()
-            for batch in batches(features, INFERENCE_BATCH)
-        ]
-    return float(torch.stack(sums).sum() / features.numel()) if sums else math.nan
+        for batch in batches(features, INFERENCE_BATCH):
+            original = batch.to(device)
+            restored = model(original)
+            total += functional.mse_loss(restored, original, reduction="sum").double()
+            some.append((batch[::every], restored[::every].cpu()))
+    before, after = zip(*some, strict=True)
+    return float(total), torch.cat(before), torch.cat(after)
+
+
+def _residuals(
+    columns: FeatureMap, original: torch.Tensor, restored: torch.Tensor
+) -> dict[str, NDArray[np.floating[Any]]]:
+    """Residuals of jets by column, of features before and after; what is not finite is left out."""
+    before, after = columns.inverse(original.numpy()), columns.inverse(restored.numpy())
+    found = {name: column_residual(name, before[name], after[name]) for name in columns.columns}
+    return {name: values[np.isfinite(values)] for name, values in found.items()}
+
+
+def _p68(values: NDArray[np.floating[Any]]) -> float:
+    """Half the width of the central 68 %: σ for a Gaussian."""
+    if not values.size:
+        return math.nan
+    low, high = np.quantile(values, [(1 - CENTRAL) / 2, (1 + CENTRAL) / 2])
+    return float(high - low) / 2
 
 
 def fit(
@@ -338,24 +464,32 @@ def fit(
     run: Run | None = None,
     progress: Callable[[Progress], None] | None = None,
     fingerprint: str = "",
+    columns: FeatureMap | None = None,
+    buffer: int = BUFFER,
 ) -> list[EpochMetrics]:
     """Train a model; it ends with the weights of the best validation loss.
+
+    Inside a `process_group`, all processes train it together, on the same features: each takes its share of every batch.
 
     Parameters
     ----------
     model
         Changed in place, and moved to the configuration's device.
     train, validation, test
-        Features of shape (jets, columns), float32.
+        Features of shape (jets, columns), float32, on the CPU; they may be memory-mapped.
     config
         How to train.
     run
-        Where to record it. A run that was stopped goes on after its last complete epoch, and ends in the weights
+        Where to record it; the first process alone does. A run that was stopped goes on after its last complete epoch, and ends in the weights
         of an unbroken one.
     progress
         Called a few times a second.
     fingerprint
         Says what was trained on, so that a run is not resumed on other jets.
+    columns
+        What the features mean: then residuals of validation jets are recorded as well.
+    buffer
+        Jets that are shuffled among each other, and in memory at a time.
 
     Returns
     -------
@@ -371,8 +505,9 @@ def fit(
     """
     device = config.torch_device()
     model.to(device)
-    train, validation = train.to(device), validation.to(device)
-    test = None if test is None else test.to(device)
+    rank, world = rank_and_world()
+    if world > 1 and model.config.batch_norm:
+        raise ConfigError("batch norm is over the jets of one process; train it without torchrun")
     steps = math.ceil(len(train) / config.batch_size)
     optimizer = OPTIMIZERS[config.optimizer](
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -396,7 +531,8 @@ def fit(
         try:
             if last["fingerprint"] != fingerprint:
                 raise InputError(
-                    f"the run {run.path} was trained on other jets; resume it with the inputs it began with"
+                    f"the run {run.path} was trained on other jets; resume it with the inputs, --validation and --test "
+                    "that it began with"
                 )
             model.load_state_dict(last["model"])
             optimizer.load_state_dict(last["optimizer"])
@@ -405,6 +541,10 @@ def fit(
             best = run.load("best.pt") or best
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise InputError(f"the checkpoints in {run.path} do not fit its run; train anew") from None
+    if world > 1:
+        _check_agreement(f"{fingerprint} {len(history)} {best['epoch']}", device)
+    recorded, progress = (run, progress) if rank == 0 else (None, None)
+    network = DistributedDataParallel(model) if world > 1 else model
 
     reported = time.monotonic()
     for epoch in range(len(history), config.epochs):
@@ -412,46 +552,68 @@ def fit(
             break
         if history and not math.isfinite(history[-1].validation_loss):
             break  # weights that are no numbers stay so
-        # Everything random is drawn from the seed and the epoch, so a resumed run needs no state of generators.
-        torch.manual_seed(config.seed * 1_000_003 + epoch)
-        shuffled = train[torch.randperm(len(train)).to(device)]
-        if model.config.batch_norm and len(train) % config.batch_size == 1:
-            shuffled = shuffled[1:]  # batch norm cannot take a batch of one jet
-        total = torch.zeros((), device=device)
+        # Everything random is drawn from the seed and the epoch, so a resumed run needs no state of generators. The
+        # order of the jets is the same in all processes, dropout is not.
+        seed = config.seed * 1_000_003 + epoch
+        order = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed + (rank << 53))
+        total, seen = torch.zeros((), device=device), 0
         started = time.monotonic()
         model.train()
-        for step, batch in enumerate(batches(shuffled, config.batch_size)):
+        pieces = shuffled(train, config.batch_size, order, buffer=buffer)
+        for batch in (batch for piece in pieces for batch in batches(piece.to(device), config.batch_size)):
+            if model.config.batch_norm and len(batch) == 1:
+                continue  # batch norm cannot take a batch of one jet
+            # Of a batch with fewer jets than processes some take a jet of others', with weight 0.
+            own = batch.tensor_split(world)[rank]
+            share = own if len(own) else batch[:1]
             with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16):
-                restored = model(batch)
-            loss = functional.mse_loss(restored, batch)
+                restored = network(share)
+            loss = functional.mse_loss(restored, share)
+            if world > 1:  # the mean of the processes' gradients is then that of the batch
+                loss = loss * (world * len(own) / len(batch))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             scheduler.step()
             total += loss.detach() * len(batch)
+            seen += len(batch)
             if progress is not None and time.monotonic() - reported > _REPORT_EVERY:
                 reported = time.monotonic()
-                seen = epoch * len(train) + min((step + 1) * config.batch_size, len(train))
-                progress(Progress(seen, config.epochs * len(train), history[-1] if history else None))
+                progress(
+                    Progress(
+                        epoch * len(train) + seen,
+                        config.epochs * len(train),
+                        history[-1] if history else None,
+                    )
+                )
         seconds = time.monotonic() - started
+        error, *some = _squared_error(model, validation.tensor_split(world)[rank])
+        tested = 0.0 if test is None else _squared_error(model, test.tensor_split(world)[rank])[0]
+        sums = torch.tensor([float(total) / world, error, tested], dtype=torch.float64, device=device)
+        if world > 1:
+            distributed.all_reduce(sums)
+        losses = sums.tolist()
+        found = {} if columns is None else _residuals(columns, *some)
         history.append(
             EpochMetrics(
                 epoch,
-                float(total) / len(shuffled),
-                mean_squared_error(model, validation),
-                None if test is None else mean_squared_error(model, test),
+                losses[0] / max(seen, 1),
+                losses[1] / validation.numel() if len(validation) else math.nan,
+                losses[2] / test.numel() if test is not None and len(test) else None,
                 float(scheduler.get_last_lr()[0]),
                 round(len(train) / max(seconds, 1e-9)),
+                {name: _p68(values) for name, values in found.items()},
             )
         )
         if history[-1].validation_loss < best["loss"]:
             weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
             best = {"loss": history[-1].validation_loss, "epoch": epoch, "model": weights}
-            if run is not None:
-                run.save("best.pt", best)
-        if run is not None:
-            run.log(history)
-            run.save(
+            if recorded is not None:
+                recorded.save("best.pt", best)
+        if recorded is not None:
+            recorded.log(history, found)
+            recorded.save(
                 "last.pt",
                 {
                     "model": model.state_dict(),
@@ -463,10 +625,27 @@ def fit(
             )
         if progress is not None:
             progress(Progress((epoch + 1) * len(train), config.epochs * len(train), history[-1]))
-    if run is not None:
-        run.close()
+    if recorded is not None:
+        recorded.close()
     if best["epoch"] < 0:
         raise CodecError("no epoch has a finite validation loss; lower --learning-rate or validate on jets")
     model.load_state_dict(best["model"])
     model.to("cpu").eval()
     return history
+
+
+def _check_agreement(state: str, device: torch.device) -> None:
+    """Check that all processes begin at the same place with the same jets: else they would wait for each other forever.
+
+    Raises
+    ------
+    InputError
+        If they do not.
+    """
+    digest = int.from_bytes(hashlib.sha256(state.encode()).digest()[:7])
+    ends = torch.tensor([digest, -digest], device=device)
+    distributed.all_reduce(ends, distributed.ReduceOp.MAX)
+    if ends[0] != -ends[1]:
+        raise InputError(
+            "the processes of this training do not read the same jets or run folder; give all the same files"
+        )
