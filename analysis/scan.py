@@ -12,8 +12,8 @@ from __future__ import annotations
 import csv
 import itertools
 import random
+import statistics
 import tomllib
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from hepae.errors import ConfigError
 from hepae.io.writers import atomic_output
 
 RANGE = ".."
+LOSSES = ("train_loss", "validation_loss", "test_loss")
 
 
 def choices(text: str) -> tuple[str, list[Any] | tuple[float, float]]:
@@ -80,7 +81,7 @@ def configuration(base: hepae.TrainingConfig, point: dict[str, Any]) -> hepae.Tr
         *tables, last = name.split(".")
         for key in tables:
             table = table.setdefault(key, {})
-        table[last] = value
+        table[last] = [value] if last == "hidden" and isinstance(value, int) else value
     return hepae.TrainingConfig.from_config(options)
 
 
@@ -133,7 +134,10 @@ def main(
         rows = [
             {
                 **named[name],
-                **asdict(min(result.history, key=lambda epoch: epoch.validation_loss)),
+                **{kind: result.codec.summary["best"][kind] for kind in LOSSES},
+                "best_epoch": result.codec.summary["best"]["epoch"] + 1,
+                "epochs": len(result.history),
+                "jets_per_s": round(statistics.median(row.jets_per_s for row in result.history)),
                 "parameters": sum(tensor.numel() for tensor in result.codec.network.parameters()),
                 "run": result.run_dir,
             }
@@ -144,7 +148,7 @@ def main(
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-    shown = [*named[next(iter(named))], "validation_loss", "test_loss", "epoch", "parameters"]
+    shown = [*named[next(iter(named))], "validation_loss", "test_loss", "best_epoch", "parameters"]
     table = terminal.table(f"{len(rows)} configurations", *shown)
     for row in rows:
         table.add_row(

@@ -45,7 +45,7 @@ def train_all(
     Parameters
     ----------
     configurations
-        What to train, by names that are folders, too.
+        What to train, by names that are folders, too; the longest first fills the processes best.
     inputs
         The jets.
     runs

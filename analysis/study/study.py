@@ -1,0 +1,70 @@
+"""What every part of the study has: the jets, and where tables and figures go."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import click
+
+import hepae
+from hepae.io.writers import atomic_output
+from hepae.validation import plotting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from study.trainings import Inputs
+
+
+@dataclass(frozen=True)
+class Study:
+    """Jets, the folder of tables and figures, and what figures say."""
+
+    inputs: Inputs
+    output: Path
+    style: plotting.Style
+    resolution: plotting.JetEnergyResolution
+
+    @cached_property
+    def train(self) -> ak.Array:
+        """Training jets, flat."""
+        return _flat(hepae.read_jets(self.inputs.train))
+
+    @cached_property
+    def test(self) -> ak.Array:
+        """Test jets, flat."""
+        return _flat(hepae.read_jets(self.inputs.test))
+
+    def write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write a table as CSV; numbers with four digits."""
+        with (
+            atomic_output(self.output / f"{name}.csv", force=True) as temporary,
+            temporary.open("w", newline="") as file,
+        ):
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            for row in rows:
+                rounded = {
+                    k: f"{value:.4g}" if isinstance(value, float) else value for k, value in row.items()
+                }
+                writer.writerow(rounded)
+        click.echo(self.output / f"{name}.csv")
+
+    def draw(self, name: str, figure: Figure) -> None:
+        """Save a figure as PNG."""
+        for path in plotting.save(figure, self.output / name):
+            if path.suffix == ".png":
+                click.echo(path)
+            else:
+                path.unlink()
+
+
+def _flat(jets: ak.Array) -> ak.Array:
+    return ak.flatten(jets) if jets.ndim > 1 else jets

@@ -1,0 +1,183 @@
+"""The study of trigger jets, and the scan, in small on the bundled sample."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+from matplotlib.image import imread
+
+import hepae
+from hepae import kinematics
+from hepae.errors import ConfigError
+from hepae.models.training import TrainingConfig
+
+ANALYSIS = Path(__file__).parent.parent / "analysis"
+THREADS = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Import a script or module of ``analysis`` by its name."""
+    monkeypatch.syspath_prepend(ANALYSIS)
+    return importlib.import_module
+
+
+@pytest.fixture(scope="module")
+def files(sample, tmp_path_factory):
+    """A few hundred events of the sample to train on, and others to test with."""
+    folder = tmp_path_factory.mktemp("jets")
+    with uproot.open(sample) as file:
+        columns = file["Events"].arrays(["Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass"], entry_stop=600)
+    jets = ak.zip({name.removeprefix("Jet_"): columns[name] for name in columns.fields})
+    for name, part in (("train", jets[:400]), ("test", jets[400:])):
+        with uproot.recreate(folder / f"{name}.root") as file:
+            file.mktree("Events", {"Jet": jets.type.content}).extend({"Jet": part})
+    return folder / "train.root", folder / "test.root"
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_study(files, tmp_path):
+    """All of it, with trainings of one epoch; a second time nothing is trained and the tables are the same."""
+    train, test = files
+    command = [
+        sys.executable,
+        ANALYSIS / "trigger_jet_study.py",
+        "--train",
+        train,
+        "--test",
+        test,
+        "--at-most",
+        "1",
+    ]
+    command += ["--processes", "1", "--label", "PYTHIA", "--runs", tmp_path / "runs", "-o", tmp_path / "out"]
+    for _ in range(2):
+        subprocess.run([*map(str, command)], check=True, env=THREADS, capture_output=True)
+        runs = sorted(path.parent.name for path in (tmp_path / "runs").glob("*/*/last.pt"))
+    assert len(runs) == len({path.name for path in (tmp_path / "runs").iterdir()})  # one run each
+
+    out = tmp_path / "out"
+    for path in out.glob("*.png"):
+        assert np.ptp(imread(path)[..., :3]) > 0.5
+    names = {path.stem for path in out.glob("*.png")}
+    eight = {f"trigger_{which}_{c}" for which in ("train", "test") for c in ("mass", "pt", "phi", "eta")}
+    assert eight | {f"{name}_residual" for name in eight} <= names
+    assert {"loss_against_fraction", "trigger_rate_distortion", "trigger_pt_response"} <= names
+
+    fractions = rows(out / "trigger_fractions.csv")
+    assert [float(row["fraction"]) for row in fractions] == [0.1, 0.2, 0.4, 0.8, 1.0]
+    assert int(fractions[0]["jets"]) == pytest.approx(int(fractions[-1]["jets"]) / 10, abs=1)
+    assert all(float(row["test_loss_std"]) > 0 for row in fractions)
+    pca = [float(row["PCA"]) for row in rows(out / "trigger_latents.csv")]
+    assert pca == sorted(pca, reverse=True)
+    assert pca[-1] < 1e-12  # four components of four columns lose nothing
+
+    table = rows(out / "trigger_rate_distortion.csv")
+    bounds = [row for row in table if row["way"] == "bounds"]
+    sizes = [float(row["bytes_per_jet"]) for row in bounds]
+    assert sizes == sorted(sizes, reverse=True)
+    for row in bounds:
+        assert float(row["pt_p99"]) <= float(row["setting"].split()[1].rstrip("%")) / 100
+    for row in rows(out / "trigger_equal_bytes.csv"):
+        assert float(row["bytes_per_jet"]) <= float(row["budget"])
+        better = [other for other in row["better_in_every_column"].split("; ") if other]
+        assert row["way"] not in better
+
+
+def test_losses_in_units_of_the_original(script, files):
+    """A restored mass that is off by a hundredth of its range, in one of four columns."""
+    study = script("study.study").Study(script("study.trainings").Inputs(*files), None, None, None)
+    mass = kinematics.flat_column(study.train, "mass")
+    shifted = ak.with_field(study.test, study.test.mass + 0.01 * np.ptp(mass), "mass")
+    loss = script("study.losses").minmax_loss(study, shifted, ("mass", "pt", "phi", "eta"))
+    assert loss == pytest.approx(0.01**2 / 4)
+    turned = ak.with_field(study.test, study.test.phi + 2 * np.pi, "phi")
+    assert script("study.losses").minmax_loss(study, turned, ("mass", "pt", "phi", "eta")) < 1e-12
+
+
+def test_pca_loses_what_lies_outside_its_components(script):
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(1000, 3)) * (3.0, 1.0, 0.1) + 7.0
+    pca = script("study.rates").PCA.fit(features, 2)
+    assert pca.loss(features) == pytest.approx(np.var(features, axis=0).min() / 3, rel=0.05)
+    np.testing.assert_allclose(pca.components @ pca.components.T, np.eye(2), atol=1e-12)
+
+
+def test_integers_of_a_range_lie_half_a_step_away_at_most(script):
+    values = np.random.default_rng(1).uniform(-3, 5, (1000, 2))
+    grid = script("study.rates").Grid.fit(values, 6)
+    restored = grid.inverse(grid.forward(values))
+    assert np.abs(restored - values).max() <= 0.5 * np.ptp(values, axis=0).max() / 63 * (1 + 1e-9)
+    np.testing.assert_allclose(
+        grid.inverse(grid.forward(values + 100)), np.broadcast_to(values.max(axis=0), (1000, 2))
+    )
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ANALYSIS / "configurations").glob("*.toml")), ids=lambda path: path.stem
+)
+def test_configurations_are_read(path):
+    assert TrainingConfig.from_toml(path).epochs >= 100
+
+
+def test_the_original_recipe_splits_the_jets_as_it_did():
+    config = TrainingConfig.from_toml(ANALYSIS / "configurations" / "original.toml")
+    assert 111_778 - round(111_778 * config.validation_fraction) == config.batch_size == 90_000
+
+
+def test_a_scan(files, tmp_path):
+    train, test = files
+    base = tmp_path / "base.toml"
+    base.write_text("epochs = 2\nbatch_size = 64\n[network]\nhidden = [8]\n")
+    output = tmp_path / "scan.csv"
+    command = [sys.executable, ANALYSIS / "scan.py", train, "--test", test, "-o", output, "--config", base]
+    command += ["--vary", "learning_rate=1e-3,1e-2", "--vary", "network.activation=tanh,gelu"]
+    command += ["--vary", "network.hidden=8-4,16", "--runs", tmp_path / "runs", "--processes", "2"]
+    subprocess.run([*map(str, command)], check=True, env=THREADS, capture_output=True)
+    table = rows(output)
+    assert len(table) == 8
+    losses = [float(row["validation_loss"]) for row in table]
+    assert losses == sorted(losses)
+    best = TrainingConfig.from_toml(Path(table[0]["run"]) / "config.toml")
+    assert (best.learning_rate, best.network.activation) == (
+        float(table[0]["learning_rate"]),
+        table[0]["network.activation"],
+    )
+    assert {row["network.hidden"] for row in table} == {"[8, 4]", "16"}
+
+
+def test_a_random_scan_draws_from_ranges(script):
+    scan = script("scan")
+    varied = dict(scan.choices(text) for text in ("learning_rate=1e-4..1e-2", "network.activation=tanh,gelu"))
+    found = scan.points(varied, 200, 0)
+    rates = np.array([point["learning_rate"] for point in found])
+    assert rates.min() >= 1e-4
+    assert rates.max() <= 1e-2
+    assert 0.35 < np.mean(rates < 1e-3) < 0.65  # even on a logarithmic scale
+    assert {point["network.activation"] for point in found} == {"tanh", "gelu"}
+    assert found == scan.points(varied, 200, 0)
+    config = scan.configuration(hepae.TrainingConfig(), found[0])
+    assert config.network.activation == found[0]["network.activation"]
+
+
+@pytest.mark.parametrize("text", ["learning_rate", "learning_rate=", "learning_rate=2..1", "basis=a..b"])
+def test_what_cannot_be_varied_is_said(script, text):
+    with pytest.raises(ConfigError):
+        script("scan").choices(text)
+
+
+def test_a_range_needs_a_number_of_draws(script):
+    with pytest.raises(ConfigError, match="--random"):
+        script("scan").points({"learning_rate": (1e-4, 1e-2)}, None, 0)
