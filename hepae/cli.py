@@ -149,7 +149,7 @@ def generate(output: Path, process: str, events: int, seed: int, force: bool, qu
     help="Widths of the encoder, mirrored by the decoder.  [default: 512-256-128]",
 )
 @click.option("--latent", type=int, help="Latents a jet.  [default: 3]")
-@click.option("--activation", help="leaky_relu, relu, tanh, gelu or silu.  [default: leaky_relu]")
+@click.option("--activation", help="leaky_relu, relu, tanh, gelu, silu or snake.  [default: leaky_relu]")
 @click.option("--epochs", type=int, help="Passes over the jets.  [default: 50]")
 @click.option("--batch-size", type=int, help="Jets a step.  [default: 1024]")
 @click.option("--learning-rate", type=float, help="Largest step size.  [default: 0.002]")
@@ -411,6 +411,33 @@ def decompress(
 
 
 @main.command()
+@click.argument("model", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="The ONNX file, MODEL.onnx.")
+@click.option(
+    "--part",
+    type=click.Choice(["encoder", "decoder"]),
+    help="Jets to latents, or latents to jets.  [default: one after the other]",
+)
+@_force
+def export(model: Path, output: Path, part: Literal["encoder", "decoder"] | None, force: bool) -> None:
+    """Write MODEL's network as ONNX, which runs without Python (extra: pip install 'hepae[onnx]').
+
+    Scaling is in the graph: jets are float32 [N, columns] in GeV and radians, in the order that is printed; latents are float32
+    [N, latent]. Latents as integers (--latent-bits) and bounds are no part of it. The file is checked against the model.
+    """
+    from hepae import kinematics
+    from hepae.codecs.export import export as write
+    from hepae.codecs.latent import load_codec
+
+    codec = load_codec(model)
+    write(codec, output, part=part, force=force)
+    columns = [f"{name} {kinematics.UNITS.get(name, '')}".strip() for name in codec.columns]
+    ends = {"encoder": "jets → latents", "decoder": "latents → jets", None: "jets → restored"}[part]
+    click.echo(f"{output}: {ends}, {output.stat().st_size / 1e6:.2f} MB")
+    click.echo(f"columns: {', '.join(columns)}; latents: {', '.join(codec.latent_names)}")
+
+
+@main.command()
 @click.argument("path")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @_input_options
@@ -463,7 +490,14 @@ def _plain(value: Any) -> str:
 @click.option("--label", default="", help="Text behind it, such as Internal or Simulation.")
 @click.option("--com", type=float, help="Centre-of-mass energy in TeV, for the label.")
 @click.option("--lumi", type=float, help="Integrated luminosity in fb⁻¹, for the label.")
-@_input_options
+@_tree
+@click.option(
+    "--collection",
+    multiple=True,
+    metavar="NAME",
+    help="Which jets, also several times or as a pattern ('*').  [default: all that the first compressed file coded]",
+)
+@_unit
 @_force
 @_quiet
 def compare(

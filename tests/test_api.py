@@ -56,7 +56,16 @@ def test_starting_imports_nothing_heavy():
 
 
 def test_the_commands():
-    assert [*main.commands] == ["sample", "generate", "train", "compress", "decompress", "info", "compare"]
+    assert [*main.commands] == [
+        "sample",
+        "generate",
+        "train",
+        "compress",
+        "decompress",
+        "export",
+        "info",
+        "compare",
+    ]
 
 
 def test_every_command_is_in_the_readme():

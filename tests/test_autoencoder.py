@@ -63,7 +63,7 @@ def test_presets(preset, hidden, activation):
 
 def test_without_hidden_layers_it_is_linear():
     network = Autoencoder(4, AutoencoderConfig(hidden=(), latent=2))
-    assert [type(layer) for layer in [*network.encoder, *network.decoder]] == [nn.Linear, nn.Linear]
+    assert _kinds([*network.encoder, *network.decoder]) == [nn.Linear, nn.Linear]
 
 
 def test_dropout_only_acts_in_training():
@@ -76,7 +76,7 @@ def test_dropout_only_acts_in_training():
 
 def test_options_become_layers():
     config = AutoencoderConfig(hidden=(8,), latent=2, activation="gelu", batch_norm=True, dropout=0.1)
-    kinds = [type(layer) for layer in Autoencoder(4, config).encoder]
+    kinds = _kinds(Autoencoder(4, config).encoder)
     assert kinds == [nn.Linear, nn.BatchNorm1d, nn.GELU, nn.Dropout, nn.Linear]
 
 
@@ -107,3 +107,18 @@ def test_options_that_make_no_sense_are_refused(options):
 def test_unknown_presets_are_refused(name):
     with pytest.raises(ConfigError, match="original, AE_3D_200, AE_3D_100, connections-N"):
         AutoencoderConfig.preset(name)
+
+
+def test_a_standardized_start_sees_features_of_any_scale_alike():
+    scale, shift = torch.tensor([0.01, 1.0, 30.0]), torch.tensor([0.5, -2.0, 100.0])
+    standard = torch.randn(1000, 3)
+    standard = (standard - standard.mean(dim=0)) / standard.std(dim=0)
+    torch.manual_seed(1)
+    plain = Autoencoder(3, AutoencoderConfig(hidden=(16,)))
+    torch.manual_seed(1)
+    network = Autoencoder(3, AutoencoderConfig(hidden=(16,)))
+    features = standard * scale + shift
+    network.start_standardized(features.mean(dim=0), features.std(dim=0))
+    torch.testing.assert_close(network.encoder(features), plain.encoder(standard), atol=1e-4, rtol=1e-4)
+    expected = (plain(standard) - plain.decoder[-1].bias) * scale + shift
+    torch.testing.assert_close(network(features), expected, atol=1e-2, rtol=1e-4)

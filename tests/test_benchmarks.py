@@ -249,3 +249,23 @@ def test_analyses_of_a_compressed_file_find_what_those_of_the_original_find(scri
         assert before != 0
         assert (after == before) == (allowed == 0)
         assert abs(after - before) <= allowed * abs(before)
+
+
+def test_inference_compares_the_same_numbers(script, codec):
+    benchmark = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed") and script(
+        "benchmark_inference"
+    )
+    calls = benchmark.operations(codec, 5000)
+    for part, names in (("encoder", codec.latent_names), ("decoder", codec.columns)):
+        ours, theirs = calls[part]["torch"](), calls[part]["onnxruntime"]()
+        assert theirs.shape == (5000, len(names))
+        for name, column in zip(names, theirs.T, strict=True):
+            np.testing.assert_allclose(column, ak.to_numpy(ours[name]), rtol=1e-4, atol=1e-4)
+
+
+def test_inference_prints_a_ratio_of_each_part(script, codec, tmp_path):
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    codec.save(tmp_path / "m.safetensors")
+    output = run(script("benchmark_inference").main, tmp_path / "m.safetensors", "--jets", 5000, "--turns", 1)
+    assert re.search(r"16-8-3, 5000 jets", output)
+    assert len(re.findall(r"^(?:encoder|decoder) .*jets/s .*jets/s .* × \(", output, re.MULTILINE)) == 2

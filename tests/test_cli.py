@@ -58,6 +58,10 @@ def test_compare_prints_its_metrics(monkeypatch):
     run("compress", "jets.root", "-m", "model.safetensors", "-o", "small.root")
     result = run("compare", "jets.root", "small.root", "-o", "out", "--json", "--quiet")
     assert json.loads(result.stdout) == json.loads(Path("out/metrics.json").read_text())
+    again = run(
+        "compare", "jets.root", "small.root", "-o", "twice", "--json", "--quiet", *["--collection", "Jet"] * 2
+    )
+    assert again.stdout == result.stdout
 
 
 @pytest.mark.usefixtures("work")

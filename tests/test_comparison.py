@@ -6,14 +6,18 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from matplotlib.text import Text
 
 import hepae
 from hepae import comparison
+from hepae.bounds import DEFAULT_BOUNDS
 from hepae.comparison import compare_files
 from hepae.errors import InputError, OutputError
 from hepae.io.layouts import Branch
 from hepae.io.writers import TreeWriter
+from hepae.validation import plotting
 from hepae.validation.plotting import Style
+from hepae.validation.report import Shown
 
 KEYS = {"unit", "max_abs", "max_rel", "mean", "median", "std", "p68", "p99", "violations", "non_finite"}
 BYTES = {"file_original", "file_compressed", "original", "compressed", "per_jet", "ratio"}
@@ -53,6 +57,12 @@ def flat(tmp_path_factory):
 @pytest.fixture(scope="module")
 def compared(sample, files):
     return compare_files(sample, files / "small.root", files / "out", style=Style())
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are drawn, but not written."""
+    monkeypatch.setattr(plotting, "save", lambda _, path: [path.with_suffix(".png")])
 
 
 def _strict(text):
@@ -187,9 +197,50 @@ def test_several_collections(make_tree, tmp_path):
     with hepae.open(tmp_path / "small.root") as file:
         shares = [file.payload_bytes(name) for name in ("Jet", "Muon")]
         assert sum(shares) == pytest.approx(file.header["bytes"]["compressed"], abs=1)
+        assert file.bounds("Muon") == {**DEFAULT_BOUNDS}
         assert shares[0] > shares[1] > 0
         expected = hepae.residuals(hepae.read_jets(original, collection="Muon"), file.jets(collection="Muon"))
     assert columns["Muon.mass"]["std"] == expected["mass"].std
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_collections_are_counted_once_however_they_are_named(make_tree, tmp_path):
+    arrays, counters = {}, {}
+    for name, jets in (("Jet", 5), ("Muon", 3), ("Tau", 2)):
+        for column in ("pt", "eta", "phi", "mass"):
+            arrays[f"{name}_{column}"] = ak.Array([np.linspace(1, 2, jets)] * 50)
+            counters[f"{name}_{column}"] = f"n{name}"
+        arrays[f"n{name}"] = np.full(50, jets, np.int32)
+    original = make_tree(arrays, counters=counters)
+    worse = make_tree(arrays | {"Muon_pt": 1.5 * arrays["Muon_pt"]}, name="worse.root", counters=counters)
+    hepae.compress_file(original, tmp_path / "small.root", hepae.BoundedCodec(), collection=["Jet", "Muon"])
+    for version in (tmp_path / "small.root", worse):
+        for asked, jets in ((["Jet", "Jet"], 250), (["Jet", "Muon", "J*"], 400), (("Mu*", "Muon"), 150)):
+            result = compare_files(
+                original, version, tmp_path / "out", style=Style(), collection=asked, force=True
+            )
+            assert result.metrics["jets"] == jets
+    with pytest.raises(InputError, match="no collection 'Tau'"):
+        compare_files(
+            original, tmp_path / "small.root", tmp_path / "x", style=Style(), collection=["Jet", "Tau"]
+        )
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_verdict_counts_the_jets_of_its_collection(make_tree, tmp_path, monkeypatch):
+    monkeypatch.setattr(Shown, "uri", "")
+    monkeypatch.setattr(Shown, "size", (1, 1))
+    arrays, counters = {}, {}
+    for name, jets in (("Jet", 5), ("Muon", 3)):
+        for column in ("pt", "eta", "phi", "mass"):
+            arrays[f"{name}_{column}"] = ak.Array([np.linspace(1, 2, jets)] * 50)
+            counters[f"{name}_{column}"] = f"n{name}"
+        arrays[f"n{name}"] = np.full(50, jets, np.int32)
+    original = make_tree(arrays, counters=counters)
+    worse = make_tree(arrays | {"Muon_pt": 1.5 * arrays["Muon_pt"]}, name="worse.root", counters=counters)
+    hepae.compress_file(worse, tmp_path / "small.root", hepae.BoundedCodec(), collection=["Jet", "Muon"])
+    result = compare_files(original, tmp_path / "small.root", tmp_path / "out", style=Style(), report=True)
+    assert "✗ broken by 150 of 150 jets" in result.report.read_text()
 
 
 def test_as_many_events_with_other_lists_are_refused(make_tree, tmp_path):
@@ -204,3 +255,115 @@ def test_as_many_events_with_other_lists_are_refused(make_tree, tmp_path):
     with pytest.raises(InputError, match="in their events"):
         compare_files(first, second, tmp_path / "x", style=Style())
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("before", "after", "compared"),
+    [
+        ("pt eta phi m btag", "pt eta phi m", ["pt", "eta", "phi", "mass", "E"]),
+        ("pt eta phi m", "pt eta phi e btag", ["pt", "eta", "phi", "mass", "E"]),
+        ("pt eta phi btag", "pt eta phi btag", ["pt", "eta", "phi", "btag"]),
+        ("pt eta phi m", "pt eta phi btag", "after.root has no mass or E"),
+        ("pt eta phi btag", "pt eta phi m", "before.root has no mass or E"),
+    ],
+)
+def test_columns_of_both_are_compared(make_tree, tmp_path, before, after, compared):
+    values = dict(
+        zip(("pt", "eta", "phi", "m", "e", "btag"), np.linspace(5, 6, 600).reshape(6, 100), strict=True)
+    )
+    values["e"] = np.sqrt((values["pt"] * np.cosh(values["eta"])) ** 2 + values["m"] ** 2)
+    files = [
+        make_tree({name: values[name] for name in columns.split()}, name=name)
+        for columns, name in ((before, "before.root"), (after, "after.root"))
+    ]
+    if isinstance(compared, str):
+        with pytest.raises(InputError, match=compared):
+            compare_files(*files, tmp_path / "out", style=Style())
+        return
+    metrics = compare_files(*files, tmp_path / "out", style=Style()).metrics
+    assert list(metrics["columns"]) == compared
+    assert all(column["max_abs"] == pytest.approx(0, abs=1e-9) for column in metrics["columns"].values())
+    assert metrics["bytes"]["ratio"] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_all_collections_of_a_file_are_compared(make_tree, tmp_path):
+    """Some have a four-momentum, some a direction, and some no momentum at all."""
+    arrays, counters = {}, {}
+    columns = {"Jet": "pt eta phi mass", "TrigObj": "pt eta phi id", "SV": "chi2 ndof", "Flag": "ok"}
+    for name, own in columns.items():
+        arrays[f"n{name}"] = np.full(50, 3, np.int32)
+        for column in own.split():
+            values = np.linspace(1, 2, 150).astype(np.int32 if column == "id" else np.float32)
+            arrays[f"{name}_{column}"] = ak.unflatten(values, arrays[f"n{name}"])
+            counters[f"{name}_{column}"] = f"n{name}"
+    original = make_tree(arrays, counters=counters)
+    hepae.compress_file(original, tmp_path / "small.root", hepae.BoundedCodec(), collection="*")
+    metrics = compare_files(original, tmp_path / "small.root", tmp_path / "out", style=Style()).metrics
+    expected = [f"{name}.{column}" for name, own in columns.items() for column in own.split()]
+    assert {*metrics["columns"]} == {*expected, "Jet.E"}
+    promised = [column["violations"] for name, column in metrics["columns"].items() if name != "Jet.E"]
+    assert promised == [0] * len(expected)
+
+
+def test_names_of_files_and_columns_are_shown_as_they_are(flat, make_tree, tmp_path, monkeypatch):
+    shown = {}
+
+    def read(figure, path):
+        figure.draw_without_rendering()
+        legends = [legend for axes in figure.axes if (legend := axes.get_legend())]
+        texts = {text.get_text() for legend in legends for text in legend.get_texts()}
+        shown[path.name] = texts, {text.get_text() for text in figure.findobj(Text)}
+        return [path]
+
+    monkeypatch.setattr(plotting, "save", read)
+    names = ["Original", "ac$^$x", "_hidden", "a$_{$b\\"]
+    for name in names:
+        (tmp_path / f"{name}.root").write_bytes((flat / "noisy.root").read_bytes())
+    versions = [tmp_path / f"{name}.root" for name in names]
+    compare_files(flat / "original.root", versions, tmp_path / "out", style=Style(), unit="MeV")
+    expected = ["File Original", r"ac\$^\$x", " _hidden", r"a\$_{\$b" + "\\"]
+    assert shown["pt"][0] == {"Original", *expected}
+    assert {*expected} <= shown["pt_residual"][1]
+    assert {"Original", *expected} <= shown["bytes"][1]
+    assert {f"{name}: median" for name in expected} <= shown["pt_against_pt"][0]
+
+    columns = dict.fromkeys(("pt", "eta", "phi", "m", "x$^$", "_y"), np.linspace(1, 2, 100))
+    one = make_tree(columns)
+    other = make_tree(columns | {name: columns[name] + 1e-3 for name in ("x$^$", "_y")}, name="b.root")
+    compare_files(one, other, tmp_path / "columns", style=Style())
+    assert any("x\\$^\\$\n" in text for text in shown["bytes"][1])
+    assert "x\\$^\\$" in shown["x$^$"][1]
+
+
+def test_bounds_are_drawn_where_no_jet_may_pass_them(sample, tmp_path, monkeypatch):
+    drawn = {}
+
+    def read(figure, path):
+        lines = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "--"]
+        legends = [legend for axes in figure.axes if (legend := axes.get_legend())]
+        drawn[path.name] = (
+            lines,
+            {text.get_text() for legend in legends for text in legend.get_texts()},
+            [text.get_text() for text in figure.findobj(Text)],
+        )
+        return [path]
+
+    monkeypatch.setattr(plotting, "save", read)
+    hepae.compress_file(sample, tmp_path / "bounds.root", hepae.BoundedCodec({"pt": "50MeV"}))
+    compare_files(sample, tmp_path / "bounds.root", tmp_path / "out", style=Style())
+    assert {"bound 1% (+ 1 MeV)", "0 beyond the bound"} <= drawn["mass_residual"][1]
+    assert {"bound 50MeV", "0 beyond the bound"} <= drawn["pt_residual"][1]
+    assert {"bound ±0.0010", "0 beyond the bound"} <= drawn["eta_residual"][1]
+    assert not any("beyond the bound" in text for text in drawn["E_residual"][1])
+    with_line = {name for name, (lines, *_) in drawn.items() if lines and "_against_" in name}
+    assert with_line == {
+        "pt_against_pt",
+        "eta_against_pt",
+        "eta_against_eta",
+        "phi_against_pt",
+        "phi_against_eta",
+    }
+    told = [text for text in drawn["largest"][2] if text.startswith("largest: ")]
+    assert sorted("bound" in text for text in told) == [False, False, True, True]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import awkward as ak
 import hist
 import numpy as np
@@ -210,6 +212,50 @@ def test_comparison_draws_the_plain_ratio():
     assert [text.get_text() for text in main.get_legend().get_texts()] == ["Original", "Restored"]
 
 
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_scaling_all_weights_changes_nothing_that_is_compared(jets, factor):
+    weight = np.random.default_rng(8).choice([1.0, 0.5, 2.0, -0.5], len(jets[0]))
+    binning, of_events = Binning.choose(*jets), EventBinning.choose(jets[0])
+
+    def drawn(weight):
+        histograms, events = ComparisonHistograms(binning), EventHistograms(of_events)
+        histograms.fill(*jets, weight)
+        events.fill(*jets, weight)
+        figures = [
+            comparison(histograms.original["pt"], histograms.restored["pt"]),
+            comparison(events.pairs["leading_pt"].original, events.pairs["leading_pt"].restored),
+            cut_flow(events.cut_flow),
+            response(histograms.against["pt", "eta"]),
+        ]
+        panels = [panel for figure in figures for panel in figure.axes[figure is not figures[3] :]]
+        shapes = [patch.get_data().values for panel in panels for patch in panel.patches]
+        return panels, shapes, histograms
+
+    (panels, shapes, histograms), (others, scaled, _) = drawn(weight), drawn(factor * weight)
+    assert len(shapes) == len(scaled) == 9
+    for one, other in zip(shapes, scaled, strict=True):
+        assert np.isfinite(one).sum() > 3
+        assert other == pytest.approx(one, rel=1e-9, abs=1e-9, nan_ok=True)
+    for one, other in zip(panels, others, strict=True):
+        assert other.get_ylim() == pytest.approx(one.get_ylim())
+    # The error of a bin is that of its weights.
+    pt = histograms.original["pt"]
+    values = np.broadcast_arrays(*(ak.flatten(x) for x in ak.broadcast_arrays(weight, jets[0].pt)))
+    squares, _ = np.histogram(values[1], pt.axes[0].edges, weights=np.asarray(values[0]) ** 2)
+    change = histograms.restored["pt"].values() - pt.values()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected = np.where(squares > 0, change / np.sqrt(squares), np.nan)
+    assert shapes[1] == pytest.approx(expected, nan_ok=True)
+
+
+def test_nothing_beyond_the_axis_is_nothing_with_weights_too():
+    histogram = hist.Hist(hist.axis.Regular(10, 0, 1), storage=hist.storage.Weight())
+    histogram.fill(np.random.default_rng(1).random(1000), weight=np.random.default_rng(2).random(1000))
+    assert "beyond" not in texts(comparison(histogram, histogram))
+    histogram.fill([-1.0], weight=[0.25])
+    assert "beyond the axis: 0.25 original, 0.25 restored" in texts(comparison(histogram, histogram))
+
+
 def test_a_ratio_beyond_its_panel_is_marked_there():
     original, restored = np.full(42, 1000.0), np.full(42, 1000.0)
     original[[0, -1]] = restored[[0, -1]] = 0
@@ -358,6 +404,40 @@ def test_response_draws_band_bound_and_resolution(compared):
     expected = np.sqrt((3 / jer.get_xdata()) ** 2 + 0.49 / jer.get_xdata() + 0.03**2)
     assert jer.get_ydata() == pytest.approx(expected)
     assert main.get_xscale() == "log"
+
+
+def test_bands_of_several_versions_are_not_filled(compared):
+    histograms, _ = compared
+    versions = {name: histograms.against[name, "pt"] for name in ("pt", "mass")}
+    main, below = response(versions).axes
+    assert not any(patch.get_fill() for patch in main.patches)
+    lines = [(patch.get_edgecolor()[:3], patch.get_linestyle()) for patch in (*main.patches, *below.patches)]
+    assert lines[:3] == [lines[0]] * 3  # median and the two ends of the band
+    assert lines[3:6] == [lines[3]] * 3
+    assert lines[6:] == [lines[0], lines[3]]
+    assert lines[0] != lines[3]
+    one = response(histograms.against["pt", "pt"]).axes
+    assert [patch.get_fill() for patch in one[0].patches] == [False, True]
+    assert one[0].patches[0].get_linestyle() == one[1].patches[0].get_linestyle()
+
+
+def test_what_is_beyond_the_axis_in_several_versions():
+    one, two, three = (spectrum([0, 50, 60, beyond]) for beyond in (5, 7, 7))
+    assert "beyond the axis: 5 original, 7 restored" in texts(comparison(one, {"a": two, "original": three}))
+    assert "beyond the axis: 5 original, 0 to 7 restored" in texts(
+        comparison(one, {"a": two, "b": spectrum([0, 1, 1, 0])})
+    )
+
+
+def test_a_bound_that_differs_from_jet_to_jet(compared):
+    histograms, _ = compared
+    numbers = dataclasses.replace(compared[1]["mass"], violations=0)
+    figure = residual(histograms.residual["mass"], numbers, bound=0.01, bound_text="1% (+ 1 MeV)")
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert legend[-2:] == ["bound 1% (+ 1 MeV)", "0 beyond the bound"]
+    figure = residual(histograms.residual["mass"], numbers, bound_text="5MeV")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()][-2] == "bound 5MeV"
+    assert not [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
 
 
 def test_cut_flow_shows_what_is_lost_and_gained(events):

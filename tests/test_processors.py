@@ -19,7 +19,8 @@ from coffea.processor import Runner
 import hepae
 from hepae.comparison import compare_files
 from hepae.processors import CompressionProcessor, ValidationProcessor, executor, files_of, merge
-from hepae.processors.executors import one_thread
+from hepae.processors.executors import decoding
+from hepae.validation.gallery import Gallery
 from hepae.validation.histograms import ComparisonHistograms
 from hepae.validation.plotting import Style
 
@@ -242,7 +243,7 @@ def test_validation_is_compare(fileset, undisturbed, tmp_path, monkeypatch):
     """Figures are drawn by one function of what was counted; here is what it is given."""
     drawn = []
     monkeypatch.setattr(
-        "hepae.comparison._draw", lambda _, versions, resolution: drawn.append((versions, resolution))
+        Gallery, "draw", lambda self, versions, _="": drawn.append((versions, self.resolution))
     )
     files = {"one": fileset["one"]}
     with executor("iterative") as started:
@@ -253,29 +254,59 @@ def test_validation_is_compare(fileset, undisturbed, tmp_path, monkeypatch):
     assert metrics[0] == metrics[1]
     assert json.loads(metrics[0])["columns"]["pt"]["violations"] == 0
     (((one,), resolution), ((other,), its_resolution)) = drawn
-    assert same_counts(one, other)
+    assert same_counts(one.counts, other.counts)
     for what in ("name", "residuals", "bounds", "stored"):
         assert getattr(one, what) == getattr(other, what)
     assert resolution == its_resolution
 
 
-def test_weights(fileset, undisturbed):
+def test_bytes_are_those_of_the_compared_collection(make_tree, tmp_path, monkeypatch):
+    monkeypatch.setattr("hepae.validation.plotting.save", lambda _, path: [path])
+    rng = np.random.default_rng(4)
+    arrays, counters = {}, {}
+    for name, mean in (("Jet", 3), ("Muon", 1)):
+        counts = rng.poisson(mean, 300)
+        arrays[f"n{name}"] = counts.astype(np.int32)
+        for column in ("pt", "eta", "phi", "mass"):
+            arrays[f"{name}_{column}"] = ak.unflatten(rng.uniform(1, 2, counts.sum()), counts)
+            counters[f"{name}_{column}"] = f"n{name}"
+    original, small = make_tree(arrays, counters=counters), tmp_path / "small.root"
+    hepae.compress_file(original, small, hepae.BoundedCodec(), collection=["Jet", "Muon"])
+    files = {"both": {"files": {str(original): "Events"}}}
+    job = ValidationProcessor(files, {"both": small}, output=tmp_path / "jobs", collection="Muon")
+    with executor("iterative") as started:
+        run(started, files, job)
+    compare_files(original, small, tmp_path / "compare", style=Style(), collection="Muon")
+    found, expected = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("jobs/both", "compare")
+    )
+    assert found == expected
+    with hepae.open(small) as file:
+        assert found["bytes"]["compressed"] == file.payload_bytes("Muon") < file.payload_bytes("Jet")
+        assert file.stored_bytes("Muon") == {"payload": file.payload_bytes("Muon")}
+
+
+def test_weights(fileset, undisturbed, validated):
     dataset = "/two/files"
     files = {dataset: fileset[dataset]}
     names = [*files_of(files)[dataset]]
     with executor("iterative") as started:
         found = run(started, files, ValidationProcessor(files, undisturbed[1], weight="genWeight"))[dataset]
+    unweighted = validated[dataset]
     weight = ak.concatenate([uproot.open(name)["Events"]["genWeight"].array() for name in names])
     with hepae.open(undisturbed[1][dataset]) as file:
         original, restored = hepae.read_jets(names), file.jets()
     expected = ComparisonHistograms(found.histograms.binning)
     expected.fill(original, restored, weight)
-    for kind in ("original", "restored", "residual"):
+    for kind in ("original", "restored"):
         for name, histogram in getattr(expected, kind).items():
             other = getattr(found.histograms, kind)[name]
             np.testing.assert_allclose(other.values(flow=True), histogram.values(flow=True), rtol=1e-12)
+            np.testing.assert_allclose(other.variances(), histogram.variances(), rtol=1e-12)
+    for kind in ("residual", "against", "correlation", "largest"):  # what was done to the jets
+        assert getattr(found.histograms, kind) == getattr(unweighted.histograms, kind)
     total = ak.sum(weight * ak.num(original))
-    assert found.histograms.original["pt"].sum(flow=True) == pytest.approx(total)
+    assert found.histograms.original["pt"].sum(flow=True).value == pytest.approx(total)
     assert found.sums.jets == ak.count(original.pt) != total
 
 
@@ -316,7 +347,7 @@ def test_a_model_is_loaded_once_and_runs_with_one_thread(sample, codec, tmp_path
     with hepae.open(tmp_path / "a.root") as one, hepae.open(tmp_path / "b.root") as other:
         assert one.codec() is other.codec()
     before = torch.get_num_threads()
-    with one_thread():
+    with hepae.open(tmp_path / "a.root") as file, decoding(file):
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
 
@@ -325,4 +356,6 @@ def test_datasets_that_would_be_one_file_are_refused(sample, tmp_path):
     fileset = {name: {"files": {str(sample): "Events"}} for name in ("a/b", "a_b")}
     with pytest.raises(hepae.InputError, match="a/b and a_b would both be written as a_b"):
         merge({}, fileset, tmp_path, tmp_path / "out")
+    with pytest.raises(hepae.InputError, match="a/b and a_b would both be written as a_b"):
+        ValidationProcessor(fileset, dict.fromkeys(fileset, sample), output=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import awkward as ak
 import numpy as np
 
+from hepae.bounds import Bound
 from hepae.codecs.payload import PayloadReader
 from hepae.errors import CodecError, InputError
 from hepae.io import container
@@ -123,6 +124,11 @@ class CompressedFile:
         """Names of a collection's columns that were coded; the collection may be left out where there is one."""
         return self._coded[self.choose(collection)].columns
 
+    def bounds(self, collection: str | None = None) -> dict[str, Bound]:
+        """Bounds of a collection's columns, none where it has latents alone; of a file that hadd joined the first part's."""
+        config = self._parts[0].header["collections"][self.choose(collection)]
+        return {name: Bound.parse(text) for name, text in config["bounds"].items()}
+
     def choose(self, collection: str | None = None) -> str:
         """Name of a coded collection: the one asked for, or ``Jet``, ``AnalysisJets`` or the only one.
 
@@ -192,10 +198,12 @@ class CompressedFile:
             return None
         return self._latents(coded, self._stored(coded.latents, entry_start, max(entry_start, stop)))
 
-    def latent_bytes(self, collection: str | None = None) -> dict[str, int]:
-        """Bytes that each latent takes in the file, compressed."""
+    def stored_bytes(self, collection: str | None = None) -> dict[str, int]:
+        """Bytes of a collection in the file, compressed, by what takes them: each latent, and the payload."""
         names = self._coded[self.choose(collection)].latents
-        return {f"z{i}": self._tree.stored_bytes([name]) for i, name in enumerate(names)}
+        latents = {f"z{i}": self._tree.stored_bytes([name]) for i, name in enumerate(names)}
+        payload = self.payload_bytes(collection)
+        return latents | ({"payload": payload} if payload else {})
 
     def payload_bytes(self, collection: str | None = None) -> int:
         """Bytes that a collection's clusters take in the file."""
@@ -280,6 +288,12 @@ class CompressedFile:
                 _LOADED[checksum] = LatentCodec.from_bytes(model, f"the model in {self.path}")
             self._codecs[part] = _LOADED[checksum]
         return self._codecs[part]
+
+    def load_codecs(self) -> None:
+        """Load the codecs of all parts that have a model, and torch with them, before they are needed."""
+        for number, part in enumerate(self._parts):
+            if part.model:
+                self.codec(number)
 
     def close(self) -> None:
         """Close the file."""

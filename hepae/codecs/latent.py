@@ -458,6 +458,8 @@ def train(
             inputs.append(torch.from_numpy(rows.array()))
         torch.manual_seed(config.seed)
         network = Autoencoder(len(names), config.network)
+        if config.standardized_start:
+            network.start_standardized(inputs[0].mean(dim=0), inputs[0].std(dim=0))
         first = rank_and_world()[0] == 0
         run = resume or (Run.create(config) if first else None)
         with run.locked() if run and first else contextlib.nullcontext():

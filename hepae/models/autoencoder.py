@@ -16,12 +16,24 @@ from hepae.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
+class Snake(nn.Module):
+    """x + sin²(a x) / a: an activation that bends often, as a sheet has to that fills a volume (arXiv:2006.08195)."""
+
+    FREQUENCY = 3.0
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Values of any shape, one by one."""
+        return inputs + torch.sin(self.FREQUENCY * inputs).square() / self.FREQUENCY
+
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": partial(nn.LeakyReLU, inplace=True),  # in place: a tenth faster in training
     "relu": partial(nn.ReLU, inplace=True),
     "tanh": nn.Tanh,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
+    "snake": Snake,
 }
 PRESETS = ("original", "AE_3D_200", "AE_3D_100", "connections-N")
 
@@ -102,6 +114,27 @@ class Autoencoder(nn.Module):
         widths = [columns, *config.hidden, config.latent]
         self.encoder = _layers(widths, config, last_activation=config.latent_activation)
         self.decoder = _layers(widths[::-1], config, last_activation=False)
+
+    def start_standardized(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        """Change the initial weights: to the first layer features look as if they had mean 0 and standard deviation 1.
+
+        The last layer gives them back on their own scale. Features that fill little of [0, 1], as pt and mass do with
+        their long tails, are else learnt last.
+
+        Parameters
+        ----------
+        mean, std
+            Of the features on the training jets, shape (columns,).
+        """
+        first, last = self.encoder[0], self.decoder[-1]
+        assert isinstance(first, nn.Linear)
+        assert isinstance(last, nn.Linear)
+        std = torch.where(std > 0, std, 1.0)  # of a column that never changes
+        with torch.no_grad():
+            first.weight.div_(std)
+            first.bias.sub_(first.weight @ mean)
+            last.weight.mul_(std[:, None])
+            last.bias.copy_(mean)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Features through the latents to restored features."""

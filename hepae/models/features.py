@@ -31,7 +31,7 @@ SENTINELS = (-99.0, -999.0, -9999.0)
 _LOGARITHMIC = ("pt", "mass")
 _FLOOR = 1e-3
 """Smallest value that a logarithmic column keeps, as a fraction of its median."""
-_LOG_LARGEST = 88.0
+LOG_LARGEST = 88.0
 """Its exponential is the largest value of a logarithmic column: still a float32."""
 
 
@@ -95,7 +95,7 @@ class Transform:
         values = np.asarray(features, np.float64) * self.scale + self.offset
         if self.logarithmic:
             # What a network says of jets unlike those it saw has to stay above zero and finite all the same.
-            return np.exp(np.clip(values, np.log(self.floor), _LOG_LARGEST))
+            return np.exp(np.clip(values, np.log(self.floor), LOG_LARGEST))
         return kinematics.wrap_phi(values) if self.column == "phi" else values
 
     def replaced(self, values: ArrayLike) -> int:

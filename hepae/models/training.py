@@ -73,6 +73,8 @@ class TrainingConfig:
     precision
         Of the products of matrices: ``float32``, ``bfloat16`` (sums, latents, outputs and weights stay in float32), or
         ``auto``, which is ``bfloat16`` where the device multiplies it faster and a step has enough to multiply.
+    standardized_start
+        Whether the first layer begins as if the features were standardised, and the last one gives them back so.
     patience
         Epochs without a better validation loss after which training stops; None never stops early.
     validation_fraction
@@ -97,6 +99,7 @@ class TrainingConfig:
     weight_decay: float = 0.0
     schedule: str = "one-cycle"
     precision: str = "auto"
+    standardized_start: bool = False
     patience: int | None = None
     validation_fraction: float = 0.1
     fraction: float = 1.0

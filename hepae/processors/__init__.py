@@ -5,13 +5,12 @@ from __future__ import annotations
 from hepae.processors.compression import CompressionProcessor, Part, files_of, merge
 from hepae.processors.executors import EXECUTORS, executor
 from hepae.processors.restoring import restore, restored
-from hepae.processors.validation import Validated, ValidationProcessor
+from hepae.processors.validation import ValidationProcessor
 
 __all__ = [
     "EXECUTORS",
     "CompressionProcessor",
     "Part",
-    "Validated",
     "ValidationProcessor",
     "executor",
     "files_of",

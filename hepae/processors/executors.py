@@ -43,9 +43,7 @@ def one_thread() -> Iterator[None]:
 @contextlib.contextmanager
 def decoding(file: CompressedFile) -> Iterator[None]:
     """Decode a compressed file's jets with one thread."""
-    for number, part in enumerate(file._parts):
-        if part.model:
-            file.codec(number)  # torch is loaded before its threads are set
+    file.load_codecs()  # torch is loaded before its threads are set
     with one_thread():
         yield
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,65 +11,37 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 from coffea.processor import ProcessorABC
 
-from hepae import comparison
 from hepae.codecs.compressed import CompressedFile
+from hepae.comparison import StoredJets, default_resolution
 from hepae.errors import InputError, OutputError
 from hepae.io.locations import locate
+from hepae.io.readers import choose_collection, open_source
 from hepae.io.writers import atomic_output
-from hepae.processors.compression import file_name, files_of
+from hepae.processors.compression import file_names, files_of
 from hepae.processors.executors import decoding
-from hepae.validation.histograms import (
-    Binning,
-    ComparisonHistograms,
-    EventBinning,
-    EventHistograms,
-    LatentBinning,
-    LatentHistograms,
-)
-from hepae.validation.residuals import ResidualSums
+from hepae.validation.counts import BINNING_ENTRIES, Counts, Scheme, Version, metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from hepae.bounds import Bound
     from hepae.processors.compression import Fileset
     from hepae.validation.plotting import Style
-
-
-@dataclass(frozen=True)
-class Validated:
-    """Residuals and histograms of some chunks of a dataset; those of all chunks add up."""
-
-    sums: ResidualSums
-    histograms: ComparisonHistograms
-    events: EventHistograms | None
-    latents: LatentHistograms | None
-
-    def __add__(self, other: Validated) -> Validated:
-        return Validated(
-            self.sums + other.sums,
-            self.histograms + other.histograms,
-            self.events + other.events if self.events and other.events else None,
-            self.latents + other.latents if self.latents and other.latents else None,
-        )
 
 
 @dataclass(frozen=True)
 class _Dataset:
     """What is compared of a dataset, chosen once from its first entries."""
 
+    folder: str
     version: Path
     collection: str
     coded: tuple[str, ...]
-    columns: tuple[str, ...]
-    bounds: dict[str, Bound]
+    scheme: Scheme
     offsets: dict[str, int]
     """Entry of the compressed file at which each file of the dataset begins."""
     entries: int
-    binning: Binning
-    events: EventBinning | None
-    latents: LatentBinning | None
-    sizes: dict[str, int]
+    file_bytes: tuple[int, int]
+    """Of the whole files, before and after."""
     stored: tuple[dict[str, int], dict[str, int]]
     """Bytes of the coded columns by what takes them, before and after."""
 
@@ -92,15 +64,15 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
     collection, unit
         As for `hepae.read_jets`.
     weight
-        Branch with the weight of each event, such as genWeight, or of each jet. Histograms are filled with it; residuals count every
-        jet once.
+        Branch with the weight of each event, such as genWeight, or of each jet. Spectra are filled with it, and those of events with
+        one of each event alone; residuals, their profiles and matrices count every jet once.
     style
         What is written into the figures' corner.
 
     Raises
     ------
     InputError
-        If a file is missing, or a compressed file has other events than its dataset.
+        If a file is missing, a compressed file has other events than its dataset, or two datasets would be written alike.
     """
 
     def __init__(
@@ -117,21 +89,23 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
     ):
         self.output = None if output is None else Path(output)
         self.unit, self.weight, self.style = unit, weight, style
+        files = files_of(fileset, treename)
+        folders = file_names(files)
         self.datasets = {}
-        for name, files in files_of(fileset, treename).items():
+        for name in files:
             if name not in versions:
                 raise InputError(
                     f"no compressed file for the dataset {name}: there is one for {', '.join(versions)}"
                 )
-            self.datasets[name] = self._plan(files, Path(versions[name]).absolute(), collection)
+            version = Path(versions[name]).absolute()
+            self.datasets[name] = self._plan(folders[name], files[name], version, collection)
 
-    def _plan(self, files: Mapping[str, str], version: Path, collection: str | None) -> _Dataset:
+    def _plan(self, folder: str, files: Mapping[str, str], version: Path, collection: str | None) -> _Dataset:
         with CompressedFile(version) as after, ExitStack() as stack:
             collection = after.choose(collection)
             coded = after.coded(collection)
             before = [
-                comparison._open(stack, locate(file), tree, collection, self.unit, coded)
-                for file, tree in files.items()
+                stack.enter_context(self._open(file, tree, collection, coded)) for file, tree in files.items()
             ]
             offsets, total = {}, 0
             for file, jets in zip(files, before, strict=True):
@@ -143,45 +117,36 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
                 raise InputError(
                     f"the files of the dataset have {total} events and {version} {after.num_entries}: these are not the same jets"
                 )
-            sample, left = [], min(total, comparison.BINNING_ENTRIES)
+            sample, left = [], min(total, BINNING_ENTRIES)
             for jets in before:
                 sample.append(jets.read(0, min(left, jets.source.num_entries)))
                 left -= len(sample[-1])
             first = ak.concatenate(sample)
-            bounds = comparison._promised(after, collection)
             with decoding(after):
                 restored = after.jets(0, len(first), collection=collection)
-            columns = comparison.columns_to_compare(first, restored, coded)
-            binning = comparison.choose_binning(first, restored, columns, bounds)
-            events = EventBinning.choose(first) if first.ndim > 1 else None
             latents = after.latents(0, len(first), collection=collection)
-            stored_before = [jets.stored_bytes(coded) for jets in before]
-            stored = (
-                {name: sum(sizes[name] for sizes in stored_before) for name in coded},
-                comparison.stored_bytes(after, collection),
+            stored = [jets.stored_bytes(coded) for jets in before]
+            return _Dataset(
+                folder,
+                version,
+                collection,
+                coded,
+                Scheme.choose(first, restored, latents, coded=coded, bounds=after.bounds(collection)),
+                offsets,
+                total,
+                (sum(locate(file).stat().st_size for file in files), version.stat().st_size),
+                (
+                    {name: sum(sizes[name] for sizes in stored) for name in coded},
+                    after.stored_bytes(collection),
+                ),
             )
-            sizes = {
-                "file_original": sum(locate(file).stat().st_size for file in files),
-                "file_compressed": version.stat().st_size,
-                "original": sum(stored[0].values()),
-                "compressed": after.header["bytes"]["compressed"],
-            }
-        return _Dataset(
-            version,
-            collection,
-            coded,
-            columns,
-            bounds,
-            offsets,
-            total,
-            binning,
-            events,
-            None if latents is None else LatentBinning.choose(latents, first),
-            sizes,
-            stored,
-        )
 
-    def process(self, events: Any) -> dict[str, Validated]:
+    @contextmanager
+    def _open(self, file: str, tree: str, collection: str, coded: Sequence[str]) -> Iterator[StoredJets]:
+        with open_source(locate(file), tree=tree, unit=self.unit) as source:
+            yield StoredJets(source, choose_collection(source, collection), coded)
+
+    def process(self, events: Any) -> dict[str, Counts]:
         """Compare one chunk.
 
         Returns
@@ -193,15 +158,7 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
         dataset = self.datasets[chunk["dataset"]]
         start, stop = int(chunk["entrystart"]), int(chunk["entrystop"])
         first = dataset.offsets[chunk["filename"]]
-        with ExitStack() as stack:
-            before = comparison._open(
-                stack,
-                locate(chunk["filename"]),
-                chunk["treename"],
-                dataset.collection,
-                self.unit,
-                dataset.coded,
-            )
+        with self._open(chunk["filename"], chunk["treename"], dataset.collection, dataset.coded) as before:
             original = before.read(start, stop)
             weight = None
             if self.weight is not None:
@@ -209,23 +166,11 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
         with CompressedFile(dataset.version) as after, decoding(after):
             restored = after.jets(first + start, first + stop, collection=dataset.collection)
             latents = after.latents(first + start, first + stop, collection=dataset.collection)
-        validated = Validated(
-            ResidualSums(dataset.columns, bounds=dataset.bounds or None),
-            ComparisonHistograms(dataset.binning),
-            EventHistograms(dataset.events) if dataset.events else None,
-            LatentHistograms(dataset.latents) if dataset.latents else None,
-        )
-        validated.sums.fill(original, restored)
-        validated.histograms.fill(original, restored, weight)
-        if validated.events is not None:
-            # A weight of each jet is none of its event.
-            of_event = weight if weight is not None and weight.ndim == 1 else None
-            validated.events.fill(original, restored, of_event)
-        if validated.latents is not None:
-            validated.latents.fill(latents, original)
-        return {chunk["dataset"]: validated}
+        counts = Counts.of(dataset.scheme)
+        counts.fill(original, restored, latents, weight)
+        return {chunk["dataset"]: counts}
 
-    def postprocess(self, accumulator: dict[str, Validated]) -> dict[str, Validated]:
+    def postprocess(self, accumulator: dict[str, Counts]) -> dict[str, Counts]:
         """Write numbers and figures, on the client.
 
         Raises
@@ -242,33 +187,21 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
                     f"{done} of {dataset.entries} events of {name} were compared: run the job again, without skipping files"
                 )
         if self.output is not None:
-            for name, validated in accumulator.items():
-                self._write(self.output / file_name(name), self.datasets[name], validated)
+            for name, counts in accumulator.items():
+                dataset = self.datasets[name]
+                self._write(self.output / dataset.folder, dataset, counts)
         return accumulator
 
-    def _write(self, folder: Path, dataset: _Dataset, validated: Validated) -> None:
+    def _write(self, folder: Path, dataset: _Dataset, counts: Counts) -> None:
+        from hepae.validation.gallery import Gallery
         from hepae.validation.plotting import Style
 
-        residuals = validated.sums.result()
-        before, after = dataset.sizes["original"], dataset.sizes["compressed"]
-        sizes = {
-            **dataset.sizes,
-            "per_jet": after / residuals.jets if residuals.jets else None,
-            "ratio": before / after if after else None,
-        }
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from None
-        counted = comparison.Counted(
-            "Restored",
-            residuals,
-            validated.histograms,
-            dataset.bounds,
-            validated.events,
-            validated.latents,
-            dataset.stored,
-        )
-        comparison.draw([counted], folder, self.style or Style())
+        version = Version("Restored", counts, dataset.stored)
+        Gallery(folder, self.style or Style(), default_resolution()).draw([version])
         with atomic_output(folder / "metrics.json", force=True) as temporary:
-            temporary.write_text(json.dumps({**residuals.to_dict(), "bytes": sizes}, indent=2) + "\n")
+            found = metrics({"": version}, *dataset.file_bytes)
+            temporary.write_text(json.dumps(found, indent=2) + "\n")

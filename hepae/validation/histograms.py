@@ -2,13 +2,16 @@
 
 The binning is chosen once, from a first sample of the jets, so that the histograms of all chunks have the same
 axes: their sum does not depend on how the jets were cut into chunks. All contents are counts or maxima, which add up
-without rounding.
+without rounding; sums of weights do so to the last bits.
+
+Weights are of the spectra alone, which have the sum of their squares for an error. Residuals describe what was done to the jets, and
+count every jet once.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -16,7 +19,7 @@ import awkward as ak
 import hist
 import numpy as np
 
-from hepae.errors import ConfigError
+from hepae.errors import ConfigError, InputError
 from hepae.kinematics import MOMENTUM, UNITS, flat_column, momenta
 from hepae.validation.residuals import (
     RELATIVE,
@@ -34,9 +37,6 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int64]
 
 Scale = Literal["linear", "log", "circular"]
-
-SAMPLE_JETS = 100_000
-"""Jets from which a binning should be chosen: quantiles are stable, and the first chunk usually has them."""
 
 SYMBOLS = {
     "pt": r"p_\mathrm{T}",
@@ -105,8 +105,19 @@ def residual_unit(column: str) -> str:
     return "" if column in RELATIVE else UNITS.get(column, "")
 
 
+def literal(name: str) -> str:
+    r"""Give a name from a file as figures show it letter for letter: a dollar begins no mathematics.
+
+    matplotlib leaves out of legends what begins with an underscore.
+
+    >>> literal("a$^$x"), literal("_b")
+    ('a\\$^\\$x', ' _b')
+    """
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
+
+
 def _name(column: str) -> str:
-    return f"${SYMBOLS[column]}$" if column in SYMBOLS else column.replace("$", r"\$")
+    return f"${SYMBOLS[column]}$" if column in SYMBOLS else literal(column)
 
 
 @dataclass(frozen=True)
@@ -173,7 +184,7 @@ class Binning:
         *,
         bounds: Mapping[str, float] | None = None,
     ) -> Binning:
-        """Fit the axes to a sample of the jets, the first :data:`SAMPLE_JETS` of them for instance.
+        """Fit the axes to a sample of the jets.
 
         pt, mass and E get logarithmic axes between round numbers, eta a symmetric one, phi the circle; integers
         get bins around integers, any other column equal bins over its central 99.8 %. Residual axes are
@@ -207,20 +218,6 @@ class Binning:
             )
         return cls(chosen)
 
-    def to_config(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return {name: asdict(column) for name, column in self.columns.items()}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Binning:
-        """Inverse of :meth:`to_config`."""
-        return cls(
-            {
-                name: ColumnBinning(**{which: AxisBinning(**axis) for which, axis in axes.items()})
-                for name, axes in config.items()
-            }
-        )
-
 
 class ComparisonHistograms:
     r"""Histograms of each column, and of the residuals of those in :data:`PROFILED` against other columns.
@@ -229,7 +226,9 @@ class ComparisonHistograms:
 
     Attributes
     ----------
-    original, restored, residual
+    original, restored
+        ``hist.Hist`` by column: entries, or sums of their weights, each with its variance.
+    residual
         ``hist.Hist`` by column: entries.
     against
         ``hist.Hist`` by column and "pt" or "eta": entries in bins of the original pt or eta, and of the residual.
@@ -250,8 +249,8 @@ class ComparisonHistograms:
         for name, column in binning.columns.items():
             value = column.value.axis(name, value_label(name))
             residual = column.residual.axis(f"{name}_residual", residual_label(name))
-            self.original[name] = _counts(value)
-            self.restored[name] = _counts(value)
+            self.original[name] = _spectrum(value, "Jets")
+            self.restored[name] = _spectrum(value, "Jets")
             self.residual[name] = _counts(residual)
         profiled = [name for name in PROFILED if name in binning.columns]
         for name in profiled:
@@ -268,7 +267,7 @@ class ComparisonHistograms:
         }
         for one, other in combinations(profiled, 2):
             self.correlation[one, other] = _counts(coarse[one], coarse[other])
-        if "eta" in binning.columns:
+        if {"eta", "phi"} <= binning.columns.keys():
             eta = binning.columns["eta"].value.coarse(MAP_BINS[0]).axis("eta", value_label("eta"))
             phi = AxisBinning(MAP_BINS[1], -math.pi, math.pi, "circular").axis("phi", value_label("phi"))
             for name in profiled:
@@ -282,31 +281,29 @@ class ComparisonHistograms:
         original, restored
             The same jets, in lists per event or flat.
         weight
-            One weight an event or one a jet; 1 by default. The largest residuals do not depend on it.
+            One weight an event or one a jet; 1 by default. Spectra are filled with it; residuals count every jet once.
 
         Raises
         ------
         InputError
-            If these are not the same jets.
+            If these are not the same jets, or the weights are not theirs or not finite.
         """
         require_same_jets(original, restored)
-        if weight is not None:
-            weight = ak.broadcast_arrays(weight, original["pt"])[0]
-            weight = np.asarray(ak.flatten(weight, axis=None), np.float64)
+        weights = None if weight is None else _weights(weight, original[original.fields[0]])
         values, residuals = {}, {}
         for name, column in self.binning.columns.items():
             before, after = flat_column(original, name), flat_column(restored, name)
             residual = column_residual(name, before, after)
             before = _fillable(before, column.value)
-            self.original[name].fill(before, weight=weight)
-            self.restored[name].fill(_fillable(after, column.value), weight=weight)
-            self.residual[name].fill(residual, weight=weight)
+            self.original[name].fill(before, weight=weights)
+            self.restored[name].fill(_fillable(after, column.value), weight=weights)
+            self.residual[name].fill(residual)
             if name in PROFILED:
                 values[name], residuals[name] = before, residual
         for (name, other), histogram in self.against.items():
-            histogram.fill(values[other], residuals[name], weight=weight)
+            histogram.fill(values[other], residuals[name])
         for (name, other), histogram in self.correlation.items():
-            histogram.fill(residuals[name], residuals[other], weight=weight)
+            histogram.fill(residuals[name], residuals[other])
         if self.largest:
             axes = next(iter(self.largest.values())).axes
             phi = flat_column(original, "phi")
@@ -388,7 +385,7 @@ class EventBinning:
 
 @dataclass(frozen=True)
 class EventPair:
-    """A histogram of the original events and one of the restored ones, of the same axis."""
+    """A spectrum of the original events and one of the restored ones, of the same axis."""
 
     original: hist.Hist
     restored: hist.Hist
@@ -420,7 +417,7 @@ class EventHistograms:
             "dijet_mass": binning.dijet_mass.axis("dijet_mass", r"$m_{jj}$ of the two leading jets [GeV]"),
         }
         self.pairs = {
-            name: EventPair(_counts(axis, label="Events"), _counts(axis, label="Events"))
+            name: EventPair(_spectrum(axis, "Events"), _spectrum(axis, "Events"))
             for name, axis in axes.items()
         }
         self.cut_flow = _counts(
@@ -442,24 +439,24 @@ class EventHistograms:
         Raises
         ------
         InputError
-            If these are not the same jets.
+            If these are not the same jets, or the weights are not theirs or not finite.
         """
         require_same_jets(original, restored)
         before, after = _Events.of(original), _Events.of(restored)
-        weight = None if weight is None else np.asarray(weight, np.float64)
+        weights = None if weight is None else _weights(weight, before.counts)
         for name, pair in self.pairs.items():
             for histogram, events in ((pair.original, before), (pair.restored, after)):
                 if name == "multiplicity":
-                    histogram.fill(events.jets_above(self.binning.pt), weight=weight)
+                    histogram.fill(events.jets_above(self.binning.pt), weight=weights)
                 else:
                     values = getattr(events, name)
                     some = ~np.isnan(values)
-                    histogram.fill(values[some], weight=None if weight is None else weight[some])
+                    histogram.fill(values[some], weight=None if weights is None else weights[some])
         view = self.cut_flow.view()
         passing = before.passing(self.binning), after.passing(self.binning)
         for i, (one, other) in enumerate(zip(*passing, strict=True)):
             for j, selected in enumerate((one, other, one & other)):
-                view[i, j] += selected.sum() if weight is None else weight[selected].sum()
+                view[i, j] += selected.sum() if weights is None else weights[selected].sum()
 
     def __add__(self, other: EventHistograms) -> EventHistograms:
         if not isinstance(other, EventHistograms):
@@ -609,8 +606,32 @@ class LatentHistograms:
         return total
 
 
+def _spectrum(axis: Any, label: str) -> hist.Hist:
+    """An empty histogram that knows the error of its contents, with weights too."""
+    return hist.Hist(axis, storage=hist.storage.Weight(), label=label)
+
+
+def _weights(weight: Any, entries: Any) -> FloatArray:
+    """One weight an entry: given as such, or one for each list of them."""
+    try:
+        given = np.asarray(ak.flatten(weight, axis=None), np.float64)
+        flat: FloatArray = np.asarray(
+            ak.flatten(ak.broadcast_arrays(weight, entries)[0], axis=None), np.float64
+        )
+    except (TypeError, ValueError):
+        given = flat = np.empty(0)
+    if len(flat) != ak.count(entries, axis=None):
+        raise InputError(f"weights are one number an event or one a jet, not {ak.type(ak.Array(weight))}")
+    wrong = np.count_nonzero(~np.isfinite(given))
+    if wrong:
+        raise InputError(
+            f"{wrong} of {len(given)} weights are not finite: leave those events out, or the weights"
+        )
+    return flat
+
+
 def _counts(*axes: Any, label: str = "Jets") -> hist.Hist:
-    """An empty histogram. Counts in doubles are exact up to 2⁵³, and take weights."""
+    """An empty histogram. Counts in doubles are exact up to 2⁵³."""
     return hist.Hist(*axes, storage=hist.storage.Double(), label=label)
 
 
@@ -674,10 +695,12 @@ def _linear_binning(values: FloatArray) -> AxisBinning:
 
 
 def _integer_binning(least: float, most: float, most_bins: int = MAX_BINS) -> AxisBinning:
-    """Bins around the integers from least to most, several in a bin where there are too many."""
-    width = math.ceil((most - least + 1) / most_bins)
-    bins = math.ceil((most - least + 1) / width)
-    return AxisBinning(bins, float(least) - 0.5, float(least) - 0.5 + bins * width)
+    """Bins around the integers from least to most, several in a bin where there are too many, or float64 does not tell them apart."""
+    margin = max(0.5, float(np.spacing(max(abs(least), abs(most)))))
+    reach = most - least + 2 * margin
+    width = math.ceil(max(reach / most_bins, 2 * margin))
+    bins = math.ceil(reach / width)
+    return AxisBinning(bins, float(least) - margin, float(least) - margin + bins * width)
 
 
 def _residual_binning(residuals: FloatArray, bound: float | None, *, integers: bool) -> AxisBinning:

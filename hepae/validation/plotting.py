@@ -1,7 +1,7 @@
 """Figures in the field's style: a ``Hist`` goes in, a matplotlib ``Figure`` comes out.
 
 Original and restored jets are the same jets. So their ratio is drawn plainly: errors and pulls as of two independent
-samples would be wrong. What lies beyond an axis is counted on the figure.
+samples would be wrong. What lies beyond an axis is counted on the figure. Scaling all weights changes no ratio.
 
 Nothing is registered with pyplot, so there is nothing to close.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle, islice
+from itertools import combinations, cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -30,7 +30,7 @@ from hepae.errors import ConfigError, OutputError
 from hepae.validation.histograms import change_label, residual_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     import hist
@@ -64,7 +64,7 @@ RATIO_STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Distances from 1 of the ticks of a ratio."""
 
 DIFFERENCE_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-"""Distances from 0 of the ticks of a difference over the root of the entries."""
+"""Distances from 0 of the ticks of a difference over the statistical error."""
 
 PROFILE_ENTRIES = 20
 """Entries that a bin of a profile needs to have quantiles worth drawing."""
@@ -132,14 +132,14 @@ def comparison(
 ) -> Figure:
     """Draw a column of the original and of the restored jets, and below, how they differ.
 
-    The middle panel has the ratio of restored to original, the lowest (restored − original) / √original. The axis is logarithmic where the histogram's is, and the entries' where the spectrum falls steeply. The last panel
-    compares the change of each bin to the statistical error of its content: original and restored are the same jets, so
-    it is no pull.
+    The middle panel has the ratio of restored to original, the lowest the change of each bin over the statistical error of its
+    content: √original, or with weights the root of the sum of their squares. Original and restored are the same jets, so
+    it is no pull. The axis is logarithmic where the histogram's is, and the entries' where the spectrum falls steeply.
 
     Parameters
     ----------
     original, restored
-        Histograms of the same axis; of several restored versions by name.
+        Histograms of the same axis, with Weight storage where they have weights; of several restored versions by name.
     style
         What is written into the corner.
     axes
@@ -158,20 +158,19 @@ def comparison(
         main.set_ylabel(_entries_label(original))
         before = original.values()
         with np.errstate(divide="ignore", invalid="ignore"):
+            error = np.sqrt(original.variances())
             ratios = [np.where(before > 0, after / before, np.nan) for after in contents]
-            differences = [
-                np.where(before > 0, (after - before) / np.sqrt(before), np.nan) for after in contents
-            ]
+            differences = [np.where(error > 0, (after - before) / error, np.nan) for after in contents]
         _draw_deviations(middle, axis.edges, ratios, around=1, steps=RATIO_STEPS)
         _draw_deviations(below, axis.edges, differences, around=0, steps=DIFFERENCE_STEPS)
         middle.set_ylabel("Ratio to\noriginal", fontsize="small", loc="center")
-        below.set_ylabel("Change\n/ √original", fontsize="small", loc="center")
+        below.set_ylabel("Change\n/ stat. error", fontsize="small", loc="center")
         for panel in (main, middle, below):
             _scale_values(panel, axis)
         main.tick_params(labelbottom=False)
         middle.tick_params(labelbottom=False)
         below.set_xlabel(axis.label)
-        _write_corner(main, style, _beyond_text({"original": original, **_lower(versions)}))
+        write_corner(main, style, _beyond_text(versions.values(), original=original))
         main.legend(loc="upper right")
         return _figure_of(main)
 
@@ -194,11 +193,11 @@ def residual(
         Residuals.
     stats
         Numbers of all jets to write beside it: mean, σ, the central 68 % (drawn as a
-        band), the 99 % quantile.
+        band), the 99 % quantile, and how many are beyond their bound.
     bound
-        Largest residual that was promised, in the residual's unit.
+        Largest residual that was promised, in the residual's unit, where there is a line to draw.
     bound_text
-        How the bound is written, where it is more than that number.
+        How the bound is written, where it is another than that number.
     title
         What stands above the panel, such as the version's name.
     style
@@ -230,11 +229,15 @@ def residual(
                 linewidth=1.6,
                 label=f"bound {bound_text or '±' + _number(bound)}",
             )
+        elif bound_text:
+            panel.plot([], [], " ", label=f"bound {bound_text}")
+        if stats is not None and stats.violations is not None:
+            panel.plot([], [], " ", label=f"{stats.violations} beyond the bound")
         panel.xaxis.set_major_locator(MaxNLocator(6, symmetric=True))
         panel.set_xlabel(axis.label, labelpad=22)  # below the axis' power of ten
         panel.set_ylabel(_entries_label(histogram))
         panel.set_title(title, loc="right", fontsize="small")
-        _write_corner(panel, style, _beyond_text({"": histogram}))
+        write_corner(panel, style, _beyond_text([histogram], ""))
         if panel.get_legend_handles_labels()[0]:
             panel.legend(loc="upper right")
         return _figure_of(panel)
@@ -250,7 +253,7 @@ def response(
 ) -> Figure:
     """Draw the median of a column's residual with its central 68 % in bins of another column; below, half that width.
 
-    Bins of less than :data:`PROFILE_ENTRIES` entries are left out.
+    The band is filled for one version; of several, lines bound it. Bins of less than :data:`PROFILE_ENTRIES` entries are left out.
 
     Parameters
     ----------
@@ -272,21 +275,18 @@ def response(
         reach, widths = 0.0, []
         for (name, entries), (color, line) in zip(versions.items(), _looks(versions), strict=True):
             low, middle, high = profile(entries)
-            main.stairs(
-                middle, axis.edges, baseline=None, color=color, linewidth=1.8, label=f"{name}: median"
-            )
+            look: dict[str, Any] = {"color": color, "linestyle": "-" if len(versions) == 1 else line}
+            main.stairs(middle, axis.edges, baseline=None, linewidth=1.8, label=f"{name}: median", **look)
             low, high = (np.where(np.isnan(low + high), np.nan, edge) for edge in (low, high))
-            main.stairs(
-                high,
-                axis.edges,
-                baseline=low,
-                fill=True,
-                color=color,
-                alpha=0.2,
-                label="central 68%" if len(versions) == 1 else None,
-            )
+            if len(versions) == 1:
+                main.stairs(
+                    high, axis.edges, baseline=low, fill=True, color=color, alpha=0.2, label="central 68%"
+                )
+            else:
+                for edge in (low, high):
+                    main.stairs(edge, axis.edges, baseline=None, linewidth=0.9, alpha=0.7, **look)
             width = (high - low) / 2
-            below.stairs(width, axis.edges, baseline=None, color=color, linewidth=1.8, linestyle=line)
+            below.stairs(width, axis.edges, baseline=None, linewidth=1.8, **look)
             widths.append(width)
             reach = max(reach, _most(np.abs([low, high])))
         grid = _grid(axis)
@@ -330,7 +330,7 @@ def response(
         below.set_xlabel(axis.label)
         if below.get_legend_handles_labels()[0]:
             below.legend(loc="upper right", fontsize="x-small", ncols=2)
-        _write_corner(main, style, _beyond_text(_lower(versions)))
+        write_corner(main, style, _beyond_text(versions.values()))
         main.legend(loc="upper right")
         return _figure_of(main)
 
@@ -408,7 +408,7 @@ def cut_flow(
                         va="top",
                         fontsize="x-small",
                     )
-        _make_headroom(main, 0, max(before.max(initial=0), 1), headroom=_headroom("cut_flow", versions))
+        _make_headroom(main, 0, before.max(initial=0) or 1, headroom=_headroom("cut_flow", versions))
         below.axhline(0, color="black", linewidth=0.8)
         reach = 1.9 * max(_most(change) for change in changes) or 1.0
         below.set_ylim(-reach, reach)
@@ -421,7 +421,7 @@ def cut_flow(
         for panel in (main, below):
             panel.tick_params(axis="x", which="minor", bottom=False, top=False)
         below.set_xticks(range(len(cuts)), cuts, fontsize="small")
-        _write_corner(main, style, "")
+        write_corner(main, style, "")
         main.legend(loc="upper right")
         return _figure_of(main)
 
@@ -450,34 +450,19 @@ def correlations(
     """
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     with _atlas_style():
-        grid = _matrix(len(names)) if axes is None else axes
-        for (row, column), panel in np.ndenumerate(grid):
-            below, beside = names[column], names[row]
-            if row == column:
-                _draw_entries(panel, residuals[below], color=BLUE, linewidth=1.4)
-                panel.set_xlabel("")
-                panel.set_ylim(bottom=0)
-                panel.set_yticks([])
-            elif row > column:
-                _draw_image(panel, pairs[below, beside])
-            else:
-                coefficient = correlation_coefficient(
-                    pairs[below, beside] if (below, beside) in pairs else pairs[beside, below]
-                )
-                panel.axis("off")
-                text = "–" if coefficient is None else f"{round(coefficient, 2) + 0.0:.2f}".replace("-", "−")
-                panel.text(0.5, 0.45, text, ha="center", transform=panel.transAxes)
-        ends = {name: residuals[name].axes[0].edges[[0, -1]] for name in names}
         labels = []
-        for name, (_, end) in ends.items():
+        for name in names:
+            end = float(residuals[name].axes[0].edges[-1])
             unit = _unit_text(end, residual_unit(name))
             labels.append((change_label(name) + (f" [{unit}]" if unit else ""), end))
-        for (row, column), panel in np.ndenumerate(grid):
-            if row >= column:
-                panel.set_xlim(*ends[names[column]])
-            if row > column:
-                panel.set_ylim(*ends[names[row]])
-            _label_matrix_panel(panel, row, column, labels)
+        grid = _matrix(len(names)) if axes is None else axes
+        _draw_matrix(grid, [residuals[name] for name in names], labels)
+        for row, column in combinations(range(len(names)), 2):
+            pair = pairs[names[row], names[column]]
+            _draw_image(grid[column, row], pair)
+            coefficient = correlation_coefficient(pair)
+            text = "–" if coefficient is None else f"{round(coefficient, 2) + 0.0:.2f}".replace("-", "−")
+            grid[row, column].text(0.5, 0.45, text, ha="center", transform=grid[row, column].transAxes)
         _write_above(grid[0, 0], style)
         return _root(grid[0, 0])
 
@@ -572,23 +557,12 @@ def latents(
     names = list(dict.fromkeys(name for pair in pairs for name in pair)) or list(single)[:1]
     with _atlas_style():
         grid = _matrix(len(names)) if axes is None else axes
+        _draw_matrix(
+            grid, [single[name] for name in names], [(single[name].axes[0].label, 1.0) for name in names]
+        )
         image = None
-        ranges = {name: single[name].axes[0].edges[[0, -1]] for name in names}
-        for (row, column), panel in np.ndenumerate(grid):
-            below, beside = names[column], names[row]
-            if row < column:
-                panel.axis("off")
-                continue
-            if row == column:
-                _draw_entries(panel, single[below], color=BLUE, linewidth=1.4)
-                panel.set_xlabel("")
-                panel.set_ylim(bottom=0)
-                panel.set_yticks([])
-            else:
-                image = _draw_mean_pt(panel, pairs[below, beside])
-                panel.set_ylim(*ranges[beside])
-            panel.set_xlim(*ranges[below])
-            _label_matrix_panel(panel, row, column, [(single[name].axes[0].label, 1.0) for name in names])
+        for row, column in combinations(range(len(names)), 2):
+            image = _draw_mean_pt(grid[column, row], pairs[names[row], names[column]])
         figure = _root(grid[0, 0])
         if image is not None:
             bar = figure.colorbar(image, ax=list(grid.flat), pad=0.02, shrink=0.7, anchor=(0, 0))
@@ -635,7 +609,7 @@ def stored_bytes(
         panel.set_ylim(len(files) - 0.4, -0.6 - 1.2)
         panel.set_xlim(0, 1.12 * longest)
         panel.set_xlabel("Bytes a jet")
-        _write_corner(panel, style, "")
+        write_corner(panel, style)
         return _figure_of(panel)
 
 
@@ -678,7 +652,7 @@ def loss(
         panel.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
         panel.set_xlabel("Epoch")
         panel.set_ylabel("Loss (mean squared error)")
-        _write_corner(panel, style, "")
+        write_corner(panel, style)
         return _figure_of(panel)
 
 
@@ -773,10 +747,6 @@ def _headroom(kind: str, versions: Mapping[str, Any]) -> float:
     return min(HEADROOM[kind] + 0.08 * max(len(versions) - 2, 0), 0.62)
 
 
-def _lower(versions: Mapping[str, hist.Hist]) -> dict[str, hist.Hist]:
-    return {name[:1].lower() + name[1:] if name == "Restored" else name: of for name, of in versions.items()}
-
-
 def _looks(versions: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return list(islice(cycle(LOOKS), len(versions)))
 
@@ -822,6 +792,26 @@ def _draw_mean_pt(axes: Axes, histogram: hist.Hist) -> Any:
         cmap="viridis",
         rasterized=True,
     )
+
+
+def _draw_matrix(
+    grid: NDArray[Any], single: Sequence[hist.Hist], labels: Sequence[tuple[str, float]]
+) -> None:
+    """Draw histograms on the diagonal of a matrix, with axes for pairs below it and none above."""
+    ends = [histogram.axes[0].edges[[0, -1]] for histogram in single]
+    for (row, column), panel in np.ndenumerate(grid):
+        if row < column:
+            panel.axis("off")
+            continue
+        if row == column:
+            _draw_entries(panel, single[column], color=BLUE, linewidth=1.4)
+            panel.set_xlabel("")
+            panel.set_ylim(bottom=0)
+            panel.set_yticks([])
+        else:
+            panel.set_ylim(*ends[row])
+        panel.set_xlim(*ends[column])
+        _label_matrix_panel(panel, row, column, labels)
 
 
 def _label_matrix_panel(panel: Axes, row: int, column: int, labels: Sequence[tuple[str, float]]) -> None:
@@ -951,7 +941,8 @@ def _draw_stats(axes: Axes, stats: ColumnResiduals) -> None:
         axes.plot([], [], " ", label=f"99%: ±{_number(stats.p99)}")
 
 
-def _write_corner(axes: Axes, style: Style, beyond: str) -> None:
+def write_corner(axes: Axes, style: Style, beyond: str = "") -> None:
+    """Write the style's label into the corner of axes, and below it, small, what lies beyond them."""
     write = mplhep.cms.label if style.experiment == "CMS" else mplhep.atlas.label
     texts = write(
         style.label,
@@ -1007,18 +998,31 @@ def _slant(style: Style) -> Literal["normal", "italic"]:
     return "normal" if style.experiment == "CMS" else "italic"
 
 
-def _beyond_text(histograms: Mapping[str, hist.Hist]) -> str:
-    """How many entries no bin shows."""
-    beyond = {name: of.sum(flow=True) - of.sum() for name, of in histograms.items()}
-    if not any(beyond.values()):
+def _beyond_text(
+    histograms: Iterable[hist.Hist], what: str = "restored", *, original: hist.Hist | None = None
+) -> str:
+    """How many entries no bin shows, of several versions from the least to the most."""
+    beyond = sorted(_beyond(histogram) for histogram in histograms)
+    counted = [] if original is None else [([_beyond(original)], "original")]
+    counted.append((beyond, what))
+    if not any(counts[-1] for counts, _ in counted):
         return ""
-    if len(beyond) > 2:
-        first, *others = beyond.values()
-        beyond = {"original": first, "restored": f"{min(others):.6g} to {max(others):.6g}"}
-    counts = (count if isinstance(count, str) else f"{count:.6g}" for count in beyond.values())
     return "beyond the axis: " + ", ".join(
-        f"{count} {name}".strip() for name, count in zip(beyond, counts, strict=True)
+        " to ".join(f"{count:.6g}" for count in dict.fromkeys([counts[0], counts[-1]])) + f" {whose}".rstrip()
+        for counts, whose in counted
     )
+
+
+def _beyond(histogram: hist.Hist) -> float:
+    """Entries, or weights, beyond the axes; of weights the difference of two sums would not be 0 where it is."""
+    contents = histogram.values(flow=True).copy()
+    contents[
+        tuple(
+            slice(int(axis.traits.underflow), len(axis) + int(axis.traits.underflow))
+            for axis in histogram.axes
+        )
+    ] = 0
+    return float(contents.sum())
 
 
 def _entries_label(histogram: hist.Hist) -> str:

@@ -66,6 +66,8 @@ class ComparedColumn:
     version: str
     bound: str | None
     numbers: ColumnResiduals
+    jets: int
+    """Of the column's collection."""
     relative: bool
     """Whether mean to p99 are relative to the original."""
 
@@ -81,13 +83,14 @@ class ComparedColumn:
             return "none"
         return "broken" if self.numbers.violations else "held"
 
-    def verdict_text(self, jets: int) -> Markup:
-        """Say the verdict in words."""
+    @property
+    def verdict_text(self) -> Markup:
+        """The verdict in words."""
         numbers = self.numbers
         if numbers.violations:
-            return Markup("✗ broken by {} of {} jets").format(_count(numbers.violations), _count(jets))
+            return Markup("✗ broken by {} of {} jets").format(_count(numbers.violations), _count(self.jets))
         if numbers.violations is not None:
-            return Markup("✓ every bit kept" if self.bound == "exact" else "✓ held by every jet")
+            return Markup("✓ every value kept" if self.bound == "exact" else "✓ held by every jet")
         if numbers.max_abs == 0 and not numbers.non_finite:
             return Markup("none promised; all values are the same")
         unit = "" if self.residual_unit in ("relative", "1") else f" {self.residual_unit}"

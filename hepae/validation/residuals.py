@@ -18,12 +18,14 @@ import awkward as ak
 import numpy as np
 
 from hepae.errors import InputError
-from hepae.kinematics import MOMENTUM, UNITS, columns_of, flat_column, wrap_phi
+from hepae.kinematics import MOMENTUM, UNITS, columns_of, flat_column, form, wrap_phi
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from hepae.bounds import Bound
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
@@ -69,11 +71,35 @@ def column_residual(column: str, original: ArrayLike, restored: ArrayLike) -> Fl
     return relative(change, original) if column in RELATIVE else change
 
 
+def residual_bound(column: str, bound: Bound) -> float | None:
+    """Bound of a column's residual in the residual's unit, where it has one.
+
+    Of a relative and an absolute part it is the one that the residual is of, which jets may pass by the other; where the residual
+    is of none of them, and of an exact bound, there is none.
+
+    >>> from hepae.bounds import Bound
+    >>> residual_bound("pt", Bound.parse("1%+1MeV")), residual_bound("pt", Bound.parse("1MeV"))
+    (0.01, None)
+    """
+    if bound.exact:
+        return None
+    if column in RELATIVE:
+        return bound.relative or None
+    return None if bound.relative else bound.in_unit("GeV").absolute
+
+
 def compared_columns(original: ak.Array, restored: ak.Array) -> tuple[str, ...]:
-    """Columns that can be compared: the four-momentum's, mass and E included, and the numeric ones of both."""
-    shared = [name for name in columns_of(original) if name in restored.fields and name not in MOMENTUM]
-    numeric = [name for name in shared if flat_column(original[:0], name).dtype.kind in "biuf"]
-    return (*MOMENTUM, *numeric)
+    """Numeric columns of both: first those of the four-momentum, mass and E included, where both have one."""
+    shared = _columns(original) & _columns(restored)
+    names = (*MOMENTUM, *(name for name in columns_of(original) if name not in MOMENTUM))
+    return tuple(
+        name for name in names if name in shared and flat_column(original[:0], name).dtype.kind in "biuf"
+    )
+
+
+def _columns(jets: ak.Array) -> set[str]:
+    """Columns that jets have, or that derive from a four-momentum."""
+    return {*jets.fields, *(MOMENTUM if len(form(jets.fields)) == 4 else ())}
 
 
 def require_same_jets(original: ak.Array, restored: ak.Array) -> None:
@@ -173,7 +199,7 @@ def residuals(
     original, restored
         Jets (``Momentum4D`` records in GeV and radians, in lists per event or flat), the same in the same order.
     columns
-        Columns to compare. By default all numeric ones that both have, and pt, eta, phi, mass and E anyway.
+        Columns to compare. By default all numeric ones that both have or, of a four-momentum, that derive from it.
     bounds
         Bounds that were promised, by column.
 
@@ -229,11 +255,8 @@ class ResidualSums:
         require_same_jets(original, restored)
         if not self._columns:
             self._start(compared_columns(original, restored))
-        missing = [
-            name
-            for name in self._columns
-            if name not in {*MOMENTUM, *original.fields} & {*MOMENTUM, *restored.fields}
-        ]
+        shared = _columns(original) & _columns(restored)
+        missing = [name for name in self._columns if name not in shared]
         if missing:
             raise InputError(
                 f"no column {', '.join(missing)} to compare in both, original and restored jets; "

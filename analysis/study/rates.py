@@ -1,0 +1,174 @@
+"""Rate–distortion: what jets cost in bytes, and what that does to them, for every way to make them smaller.
+
+All integers go through pcodec, the best coder of integers that is at hand: bytes are of the streams alone, without a file's own
+and without a model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+from benchmarks.quantized import pco
+
+import hepae
+from hepae import kinematics
+from hepae.models.features import FeatureMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
+
+COLUMNS = ("pt", "eta", "phi", "mass")
+BITS = range(2, 17)
+NAMES = {"physics": "physics", "minmax": "[0, 1]"}
+"""What figures call a basis."""
+BOUND_SCALES = (0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 200)
+"""Of the standard bounds (pt 0.1 %, eta and phi 0.001, mass 1 % + 1 MeV)."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Jets as one way restores them: its family and setting, bytes a jet, and the jets."""
+
+    family: str
+    setting: str
+    bytes_per_jet: float
+    restored: ak.Array
+
+
+@dataclass(frozen=True)
+class PCA:
+    """Principal components of features, as the linear network of the same size would find them.
+
+    Components are by the eigenvectors of the covariance of the training jets' features.
+    """
+
+    mean: FloatArray
+    components: FloatArray
+    """Of shape (size, columns), orthonormal rows."""
+
+    @classmethod
+    def fit(cls, features: NDArray[Any], size: int) -> PCA:
+        """Fit to features of shape (jets, columns)."""
+        matrix = features.astype(np.float64)
+        _, vectors = np.linalg.eigh(np.cov(matrix.T))  # in ascending order of the variance
+        return cls(matrix.mean(axis=0), vectors[:, ::-1][:, :size].T)
+
+    def forward(self, features: NDArray[Any]) -> FloatArray:
+        """Features to components, of shape (jets, size); the inverse is `inverse`."""
+        return (features - self.mean) @ self.components.T
+
+    def inverse(self, components: NDArray[Any]) -> FloatArray:
+        """Components to features."""
+        return components @ self.components + self.mean
+
+    def loss(self, features: NDArray[Any]) -> float:
+        """Mean squared error of restored features."""
+        return float(np.mean((self.inverse(self.forward(features)) - features) ** 2))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Numbers as n-bit integers: a uniform grid over the range of the training jets."""
+
+    bits: int
+    low: FloatArray
+    high: FloatArray
+
+    @classmethod
+    def fit(cls, values: FloatArray, bits: int) -> Grid:
+        """Fit to values of shape (jets, columns)."""
+        return cls(bits, values.min(axis=0), values.max(axis=0))
+
+    @property
+    def _step(self) -> FloatArray:
+        return np.maximum(self.high - self.low, 1e-30) / (2**self.bits - 1)
+
+    def forward(self, values: FloatArray) -> NDArray[np.int32]:
+        """Values to integers; what is out of range is put at its end. The inverse is `inverse`."""
+        integers = np.rint((values - self.low) / self._step)
+        return np.clip(integers, 0, 2**self.bits - 1).astype(np.int32)
+
+    def inverse(self, integers: NDArray[np.int32]) -> FloatArray:
+        """Integers to values."""
+        return integers * self._step + self.low
+
+
+def stream_bytes(integers: NDArray[Any]) -> int:
+    """Bytes of integers of shape (jets, columns) by pcodec, column by column."""
+    return sum(len(pco(np.ascontiguousarray(column.astype(np.int32)))) for column in integers.T)
+
+
+def columns_of(jets: ak.Array) -> dict[str, NDArray[Any]]:
+    """The four-momentum's columns, flat."""
+    return {name: kinematics.flat_column(jets, name) for name in COLUMNS}
+
+
+def points(train: ak.Array, test: ak.Array, codecs: Mapping[str, hepae.LatentCodec]) -> Iterator[Point]:
+    """Restore the test jets in every way; what a way has to learn, it learns on the training jets.
+
+    Parameters
+    ----------
+    train, test
+        Flat jets in GeV.
+    codecs
+        Autoencoders by the name of their family.
+    """
+    for family, codec in codecs.items():
+        yield Point(f"{family}, float32", "32 bits", 4.0 * len(codec.latent_names), _restored(codec, test))
+        for bits in BITS:
+            coded = codec.with_latent_bits(bits)
+            latents = coded.latents(test)
+            size = stream_bytes(_matrix(latents)) / len(test)
+            yield Point(f"{family}, n bits", f"{bits} bits", size, coded.decompress(latents))
+        for scale in BOUND_SCALES[2:6]:
+            bounded = codec.with_bounds(standard_bounds(scale))
+            compressed = bounded.compress(test)
+            size = (stream_bytes(_matrix(compressed.latents)) + compressed.corrections.nbytes) / len(test)
+            yield Point(f"{family}, bounded", f"pt {0.1 * scale:g}%", size, bounded.decompress(compressed))
+    for family, bounds_of in (("bounds", standard_bounds), ("bounds, mass as pt", equal_bounds)):
+        for scale in BOUND_SCALES:
+            compressed = hepae.BoundedCodec(bounds_of(scale)).compress(test)
+            restored = kinematics.momenta(compressed.columns())
+            yield Point(family, f"pt {0.1 * scale:g}%", compressed.nbytes / len(test), restored)
+    for basis in ("physics", "minmax"):
+        features = FeatureMap.fit(columns_of(train), basis)
+        matrix, tested = (features.forward(columns_of(jets)).astype(np.float64) for jets in (train, test))
+        pca = PCA.fit(matrix, 3)
+        for bits in BITS:
+            grid = Grid.fit(matrix, bits)
+            integers = grid.forward(tested)
+            size = stream_bytes(integers) / len(test)
+            restored = kinematics.momenta(features.inverse(grid.inverse(integers)))
+            yield Point(f"integers, {NAMES[basis]}", f"{bits} bits", size, restored)
+            grid = Grid.fit(pca.forward(matrix), bits)
+            integers = grid.forward(pca.forward(tested))
+            size = stream_bytes(integers) / len(test)
+            restored = kinematics.momenta(features.inverse(pca.inverse(grid.inverse(integers))))
+            yield Point(f"PCA-3, {NAMES[basis]}", f"{bits} bits", size, restored)
+
+
+def _restored(codec: hepae.LatentCodec, jets: ak.Array) -> ak.Array:
+    return codec.decompress(codec.compress(jets))
+
+
+def _matrix(latents: ak.Array) -> NDArray[Any]:
+    """Latents as an array of shape (jets, latents)."""
+    return np.stack([ak.to_numpy(latents[name]) for name in latents.fields], axis=1)
+
+
+def standard_bounds(scale: float) -> dict[str, str | float]:
+    """The standard bounds, so many times as wide."""
+    return {**equal_bounds(scale), "mass": f"{min(scale, 50):g}%+1MeV"}
+
+
+def equal_bounds(scale: float) -> dict[str, str | float]:
+    """Bounds of pt and eta and phi so many times the standard ones, and that of mass as pt's."""
+    relative = f"{0.1 * scale:g}%"
+    return {"pt": relative, "eta": 1e-3 * scale, "phi": 1e-3 * scale, "mass": f"{relative}+1MeV"}
