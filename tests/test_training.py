@@ -107,6 +107,16 @@ def test_bfloat16_trains_as_well_and_float32_otherwise(jets):
     assert second == pytest.approx(first, rel=0.1)
 
 
+def test_bfloat16_is_left_to_steps_with_enough_to_multiply():
+    device = torch.device("cpu")
+    large, narrow = TrainingConfig(batch_size=8192), CONFIG
+    assert large.in_bfloat16(device) == any(
+        torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16")
+    )
+    assert not narrow.in_bfloat16(device)
+    assert replace(narrow, precision="bfloat16").in_bfloat16(device)
+
+
 def test_a_training_that_diverges_is_said(jets):
     with pytest.raises(CodecError, match="--learning-rate"):
         train(jets, replace(CONFIG, learning_rate=1e30))

@@ -438,34 +438,18 @@ def train(
         If the run to resume was trained on other jets.
     """
     config = config or TrainingConfig()
-    with process_group(
-        config.torch_device()
-    ):  # a device that is not there is said before a run's folder is made
+    device = config.torch_device()  # one that is not there is said before a run's folder is made
+    with process_group(device):
         names = basis_columns(config.columns, config.basis)
         new_rows = partial(Rows, len(names), buffer=buffer, folder=config.runs_dir)
-        training, held_out = new_rows(np.float64), new_rows(np.float64)
-        total, rng = 0, np.random.default_rng(config.seed)
-        for block in batches(_table(jets, names, new_rows), buffer):
-            total += len(block)
-            order = rng.permutation(len(block))
-            if validation is None:
-                cut = max(1, round(len(block) * config.validation_fraction))
-                held_out.append(block[order[:cut]])
-                order = order[cut:]
-            training.append(block[order[: max(1, round(len(order) * config.fraction))]])
-        tables = [
-            training.array(),
-            held_out.array() if validation is None else _table(validation, names, new_rows),
-            *([] if test is None else [_table(test, names, new_rows)]),
-        ]
-        if len(tables[0]) < 2:
-            raise CodecError(f"{total} jets are too few to train on")
-
+        tables = [*_split(_table(jets, names, new_rows), config, validation is None, new_rows)]
+        if validation is not None:
+            tables[1] = _table(validation, names, new_rows)
+        if test is not None:
+            tables.append(_table(test, names, new_rows))
         features = FeatureMap.fit(_by_name(tables[0], names), config.basis, buffer=buffer)
-        replaced = dict.fromkeys(names, 0)
-        for block in batches(tables[0], buffer):
-            for name, count in features.replaced(_by_name(block, names)).items():
-                replaced[name] += count
+        counts = [features.replaced(_by_name(block, names)) for block in batches(tables[0], buffer)]
+        replaced = {name: sum(count[name] for count in counts) for name in names}
         inputs = []
         while tables:  # each goes, and its file, when its features are there
             rows = new_rows(np.float32)
@@ -498,14 +482,12 @@ def train(
     }
     summary = {"jets": len(inputs[0]), "best": losses, "config": options, "replaced": replaced}
     whole = LatentCodec(features, network, latent_range=((), ()))
-    ends = []
+    lows, highs = [], []
     for part in batches(inputs[0], buffer):
         latents = whole._run(network.encoder, part, config.network.latent)
-        ends.append((latents.min(axis=0), latents.max(axis=0)))
-    low, high = (
-        pick(column, axis=0) for pick, column in zip((np.min, np.max), zip(*ends, strict=True), strict=True)
-    )
-    latent_range = tuple(low.tolist()), tuple(high.tolist())
+        lows.append(latents.min(axis=0))
+        highs.append(latents.max(axis=0))
+    latent_range = tuple(np.min(lows, axis=0).tolist()), tuple(np.max(highs, axis=0).tolist())
     codec = LatentCodec(features, network, latent_range=latent_range, summary=summary)
     return TrainingResult(codec, history, run.path if run else None)
 
@@ -518,6 +500,24 @@ def _table(
     for step in [jets] if isinstance(jets, ak.Array) else jets:
         rows.append(np.stack([*_columns(step, names).values()], axis=1))
     return rows.array()
+
+
+def _split(
+    table: NDArray[np.float64], config: TrainingConfig, hold_out: bool, new_rows: Callable[..., Rows]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Training jets in random order, and those that are held out for validation, if any."""
+    training, held_out = new_rows(np.float64), new_rows(np.float64)
+    rng = np.random.default_rng(config.seed)
+    for block in batches(table, training.buffer):
+        order = rng.permutation(len(block))
+        if hold_out:
+            cut = max(1, round(len(block) * config.validation_fraction))
+            held_out.append(block[order[:cut]])
+            order = order[cut:]
+        training.append(block[order[: max(1, round(len(order) * config.fraction))]])
+    if len(training) < 2:
+        raise CodecError(f"{len(table)} jets are too few to train on")
+    return training.array(), held_out.array()
 
 
 def _by_name(table: NDArray[np.float64], names: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:

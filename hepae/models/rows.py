@@ -51,11 +51,14 @@ class Rows:
 
     def __init__(self, width: int, dtype: DTypeLike, *, buffer: int = BUFFER, folder: Path | None = None):
         self._none = np.empty((0, width), dtype)
-        self._buffer = buffer
+        self.buffer = buffer
         self._folder = folder
         self._held: list[NDArray[Any]] = []
         self._file: IO[bytes] | None = None
         self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
 
     def append(self, rows: NDArray[Any]) -> None:
         """Take further rows, shape (rows, width).
@@ -67,7 +70,7 @@ class Rows:
         """
         self._held.append(np.ascontiguousarray(rows, self._none.dtype))
         self._count += len(rows)
-        if self._count <= self._buffer:
+        if self._count <= self.buffer:
             return
         try:
             if self._file is None:

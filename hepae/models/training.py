@@ -484,8 +484,8 @@ def fit(
     config
         How to train.
     run
-        Where to record it; the first process alone does. A run that was stopped goes on after its last complete epoch, and ends in the weights
-        of an unbroken one.
+        Where to record it; the first process alone does. A run that was stopped goes on after its last complete epoch,
+        and ends in the weights of an unbroken one.
     progress
         Called a few times a second.
     fingerprint
