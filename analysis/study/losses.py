@@ -39,13 +39,13 @@ RECIPES = {
 ORIGINAL_REPORT = 9.3e-3
 """Test MSE that the original experiment reported after 800 full-batch steps."""
 
-ALIKE = hepae.TrainingConfig(columns=("m", "pt", "phi", "eta"), basis="minmax", epochs=60)
+ALIKE = hepae.TrainingConfig(columns=("m", "pt", "phi", "eta"), basis="minmax", epochs=40)
 """The training of all networks, numbers of jets and latents that are compared with each other."""
 
 NETWORKS = ("connections-256", "original", "connections-64", "connections-32", "AE_3D_200", "AE_3D_100")
 FRACTIONS = (0.1, 0.2, 0.4, 0.8, 1.0)
 SEEDS = (0, 1, 2)
-FRACTION_EPOCHS = 30
+FRACTION_EPOCHS = 20
 """Epochs of all jets; a part of them gets the same number of optimiser steps."""
 LATENTS = (1, 2, 3, 4)
 

@@ -44,6 +44,8 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 INFERENCE_BATCH = 4096  # what fits into the cache: a quarter faster than larger ones
 _BFLOAT16_PAYS = 2**24
 """Products of a batch forwards from which bfloat16 is faster: below, turning numbers into it takes longer than it saves."""
+_PIECE = 4096
+"""Jets whose gradient is taken at a time in a larger batch: what it takes fits into the cache."""
 _RESIDUALS = 10_000
 """About how many validation jets have their residuals recorded each epoch."""
 _REPORT_EVERY = 0.2  # seconds
@@ -572,16 +574,14 @@ def fit(
             # Of a batch with fewer jets than processes some take a jet of others', with weight 0.
             own = batch.tensor_split(world)[rank]
             share = own if len(own) else batch[:1]
-            with torch.autocast(device.type, torch.bfloat16, enabled=coarse):
-                restored = network(share)
-            loss = functional.mse_loss(restored, share)
-            if world > 1:  # the mean of the processes' gradients is then that of the batch
-                loss = loss * (world * len(own) / len(batch))
+            # The same number of pieces in all processes; batch norm is over the whole batch.
+            number = 1 if model.config.batch_norm else math.ceil(len(batch) / (world * _PIECE))
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            with torch.autocast(device.type, torch.bfloat16, enabled=coarse):
+                loss = _add_gradient(network, share, number, weight=world * len(own) / len(batch))
             optimizer.step()
             scheduler.step()
-            total += loss.detach() * len(batch)
+            total += loss * len(batch)
             seen += len(batch)
             if progress is not None and time.monotonic() - reported > _REPORT_EVERY:
                 reported = time.monotonic()
@@ -637,6 +637,21 @@ def fit(
     model.load_state_dict(best["model"])
     model.to("cpu").eval()
     return history
+
+
+def _add_gradient(
+    network: torch.nn.Module, share: torch.Tensor, pieces: int, *, weight: float
+) -> torch.Tensor:
+    """Add the gradient of a batch's share to that of the weights, piece by piece, and give its loss.
+
+    With the weight, the mean of the processes' gradients is that of the batch.
+    """
+    total = torch.zeros((), device=share.device)
+    for piece in share.tensor_split(pieces):
+        loss = functional.mse_loss(network(piece).float(), piece) * (weight * len(piece) / len(share))
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    return total
 
 
 def _check_agreement(state: str, device: torch.device) -> None:
