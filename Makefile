@@ -7,7 +7,7 @@ DEMO := plots/demo
 # What was imported from elsewhere must not decide what is tested here.
 unexport PYTHONPATH
 
-.PHONY: venv demo test lint plots clean
+.PHONY: venv demo test lint plots studies clean
 .DELETE_ON_ERROR:
 
 venv: $(READY)
@@ -38,6 +38,10 @@ lint: $(READY)
 
 plots: $(READY)
 	$(BIN)/python analysis/gallery.py plots
+
+studies: $(READY)
+	@test -n "$(DATA)" || { echo "name the folder with the trigger jets' pickles: make studies DATA=..." >&2; exit 2; }
+	$(BIN)/python analysis/trigger_jet_study.py $(DATA) -o plots
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -228,6 +228,7 @@ def main(
     results = train_all(trainings, study.inputs, runs, processes=processes)
     losses.recipes(study, results)
     losses.networks(study, results)
+    losses.search(study, results)
     losses.fractions(study, results)
     losses.latents(study, results)
     histograms(study, results["best_mass"])

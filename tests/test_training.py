@@ -117,6 +117,26 @@ def test_bfloat16_is_left_to_steps_with_enough_to_multiply():
     assert replace(narrow, precision="bfloat16").in_bfloat16(device)
 
 
+def test_large_batches_go_in_pieces_to_the_same_weights(jets, monkeypatch):
+    config = replace(CONFIG, batch_size=2000, precision="float32", learning_rate=1e-2)
+    whole = train(jets, config)
+    monkeypatch.setattr("hepae.models.training._PIECE", 300)
+    pieces = train(jets, config)
+    assert whole.codec.to_bytes() != pieces.codec.to_bytes()  # sums in another order, and nothing else
+    for first, second in zip(whole.history, pieces.history, strict=True):
+        assert second.train_loss == pytest.approx(first.train_loss, rel=1e-4)
+        assert second.validation_loss == pytest.approx(first.validation_loss, rel=1e-4)
+
+
+def test_the_last_epochs_are_in_float32(jets):
+    """Of ten epochs one: the nine before are those of a training in bfloat16 alone."""
+    config = replace(CONFIG, epochs=10, schedule="constant", precision="bfloat16")
+    both = [train(jets, replace(config, epochs=epochs)).history for epochs in (10, 100)]
+    losses = [[row.train_loss for row in history[:10]] for history in both]
+    assert losses[0][:9] == losses[1][:9]
+    assert losses[0][9] != losses[1][9]
+
+
 def test_a_training_that_diverges_is_said(jets):
     with pytest.raises(CodecError, match="--learning-rate"):
         train(jets, replace(CONFIG, learning_rate=1e30))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import awkward as ak
+    from numpy.typing import NDArray
 
     from hepae.codecs.latent import TrainingResult
     from study.study import Study
@@ -48,6 +49,10 @@ SEEDS = (0, 1, 2)
 FRACTION_EPOCHS = 20
 """Epochs of all jets; a part of them gets the same number of optimiser steps."""
 LATENTS = (1, 2, 3, 4)
+STEPS = (10, 20, 40, 80)
+"""Epochs of the best recipe, cut short: how the loss falls with the length of the training."""
+BATCHES = (256, 2048)
+"""Jets a step of the best recipe in `ALIKE`'s number of epochs, beside its own."""
 
 ALL = ("pt", "eta", "phi", "mass", "E")
 UNITS = "oss (MSE of m, pt, φ, η in [0, 1])"
@@ -60,7 +65,11 @@ def configurations() -> dict[str, hepae.TrainingConfig]:
     return {
         **recipes,
         **{f"network {name}": replace(ALIKE, network=network) for name, network in networks.items()},
-        "network best": replace(recipes["best_mass"], epochs=ALIKE.epochs),
+        **{f"steps {epochs}": replace(recipes["best_mass"], epochs=epochs) for epochs in STEPS},
+        **{
+            f"batch {size}": replace(recipes["best_mass"], epochs=ALIKE.epochs, batch_size=size)
+            for size in BATCHES
+        },
         **{f"latents {size}": replace(ALIKE, network=AutoencoderConfig(latent=size)) for size in LATENTS},
         **{
             f"fraction {fraction:g} seed {seed}": replace(
@@ -137,7 +146,8 @@ def spacelike(jets: ak.Array) -> float:
 
 def networks(study: Study, results: Results) -> None:
     """Compare networks that were trained alike: how the loss depends on their size and activation."""
-    named = {name: results[f"network {name}"] for name in (*NETWORKS, "best")}
+    named = {name: results[f"network {name}"] for name in NETWORKS}
+    named["best"] = results[f"steps {ALIKE.epochs}"]
     rows = [
         {
             "network": name,
@@ -155,6 +165,49 @@ def networks(study: Study, results: Results) -> None:
     study.draw(
         "trigger_loss_by_network", curves(lines, xlabel="Epoch", ylabel=f"Test l{UNITS}", style=study.style)
     )
+
+
+def search(study: Study, results: Results) -> None:
+    """Tell how the loss of the best recipe falls with the length of its training, and with the jets a step."""
+    names = {f"steps {epochs}": results[f"steps {epochs}"] for epochs in STEPS}
+    names["best_mass"] = results["best_mass"]
+    names |= {f"batch {size}": results[f"batch {size}"] for size in BATCHES}
+    rows = []
+    for name, result in names.items():
+        summary = result.codec.summary
+        rows.append(
+            {
+                "training": name,
+                "epochs": len(result.history),
+                "batch_size": summary["config"]["batch_size"],
+                **{kind: summary["best"][kind] for kind in ("train_loss", "validation_loss", "test_loss")},
+            }
+        )
+    study.write("trigger_search", rows)
+    long = [row for row in rows if not row["training"].startswith("batch")]
+    epochs = [row["epochs"] for row in long]
+    lines = {
+        kind.capitalize(): Line(epochs, [row[f"{kind}_loss"] for row in long], look=look)
+        for kind, look in (("train", "o--"), ("validation", "o:"), ("test", "o-"))
+    }
+    train, test = _features(study, results["best_mass"].codec.features)
+    figure = curves(
+        lines,
+        xlabel="Epochs of the whole training",
+        ylabel=f"L{UNITS}",
+        style=study.style,
+        xscale="log",
+        levels={"PCA, three components": PCA.fit(train, 3).loss(test)},
+    )
+    study.draw("trigger_loss_by_steps", figure)
+
+
+def _features(study: Study, features: FeatureMap) -> list[NDArray[np.float32]]:
+    """Features of the training and of the test jets."""
+    return [
+        features.forward({name: kinematics.flat_column(jets, name) for name in features.columns})
+        for jets in (study.train, study.test)
+    ]
 
 
 def fractions(study: Study, results: Results) -> None:
@@ -183,11 +236,7 @@ def fractions(study: Study, results: Results) -> None:
 def latents(study: Study, results: Results) -> None:
     """Compare one to four latents with principal components of the same number."""
     named = {size: results[f"latents {size}"].codec for size in LATENTS}
-    features = next(iter(named.values())).features
-    train, test = (
-        features.forward({name: kinematics.flat_column(jets, name) for name in features.columns})
-        for jets in (study.train, study.test)
-    )
+    train, test = _features(study, named[3].features)
     rows: list[dict[str, Any]] = [
         {
             "latents": size,
