@@ -29,7 +29,7 @@ demo: $(READY)
 	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/bounded.root -o $(DEMO)/bounded
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
