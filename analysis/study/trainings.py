@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -53,7 +52,7 @@ def train_all(
     processes
         How many train at once, each with its share of the cores; one a core by default.
     """
-    cores = os.cpu_count() or 1
+    cores = torch.get_num_threads()  # as many as there are, or OMP_NUM_THREADS
     workers = max(1, min(processes or cores, len(configurations)))
     results: dict[str, TrainingResult] = {}
     # A forked process would inherit torch's threads, which do not survive that.
