@@ -26,9 +26,9 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from hepae.errors import CodecError, ConfigError, InputError, OutputError
+from hepae.kinematics import CENTRAL, column_residual
 from hepae.models.autoencoder import AutoencoderConfig
 from hepae.models.rows import BUFFER, batches, shuffled
-from hepae.validation.residuals import CENTRAL, column_residual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
