@@ -131,7 +131,7 @@ def test_large_batches_go_in_pieces_to_the_same_weights(jets, monkeypatch):
 def test_the_last_epochs_are_in_float32(jets):
     """Of ten epochs one: the nine before are those of a training in bfloat16 alone."""
     config = replace(CONFIG, epochs=10, schedule="constant", precision="bfloat16")
-    both = [train(jets, replace(config, epochs=epochs)).history for epochs in (10, 100)]
+    both = [train(jets, replace(config, epochs=epochs)).history for epochs in (10, 20)]
     losses = [[row.train_loss for row in history[:10]] for history in both]
     assert losses[0][:9] == losses[1][:9]
     assert losses[0][9] != losses[1][9]
@@ -279,14 +279,44 @@ def test_a_run_killed_at_any_moment_ends_in_the_weights_of_an_unbroken_one(sampl
             columns.append([{**row, "jets_per_s": ""} for row in csv.DictReader(file)])
     assert columns[0] == columns[1]
     assert [int(row["epoch"]) for row in columns[0]] == [*range(10)]
+
+
+class _Stopped(Exception):
+    """What a training is stopped by."""
+
+
+def _stop_after(epochs):
+    def progress(done):
+        if done.metrics is not None and done.metrics.epoch + 1 == epochs:
+            raise _Stopped
+
+    return progress
+
+
+def test_tensorboard_shows_each_epoch_of_a_resumed_run_once(jets, tmp_path):
     pytest.importorskip("tensorboard")
+    with pytest.raises(_Stopped):
+        train(jets, replace(CONFIG, epochs=8, runs_dir=tmp_path), progress=_stop_after(3))
+    (folder,) = tmp_path.iterdir()
+    checkpoint = (folder / "last.pt").read_bytes()
+    for stop in (5, 6):
+        run, config = Run.resume(folder)
+        with pytest.raises(_Stopped):
+            train(jets, config, resume=run, progress=_stop_after(stop))
+        (folder / "last.pt").write_bytes(checkpoint)  # as if it was killed before an epoch's checkpoint
+    result = train(jets, config, resume=Run(folder))
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(run), size_guidance={"histograms": 0}).Reload()
+    events = EventAccumulator(str(folder), size_guidance={"histograms": 0}).Reload()
     assert len(events.Tensors("configuration/text_summary")) == 1
     for name in ("train_loss", "pt_p68"):
-        assert [scalar.step for scalar in events.Scalars(name)] == [*range(10)]
-    assert [histogram.step for histogram in events.Histograms("residual/mass")] == [*range(10)]
+        assert [scalar.step for scalar in events.Scalars(name)] == [*range(8)]
+    assert [histogram.step for histogram in events.Histograms("residual/mass")] == [*range(8)]
+    np.testing.assert_allclose(
+        [scalar.value for scalar in events.Scalars("train_loss")],
+        [row.train_loss for row in result.history],
+        rtol=1e-6,
+    )
 
 
 def test_a_finished_run_resumes_to_the_same_codec(jets, tmp_path):
