@@ -366,13 +366,44 @@ def test_a_hostile_checkpoint_is_not_run(jets, tmp_path, write, name):
     assert (tmp_path / "ran").exists()  # the test's own bait does bite
 
 
-@pytest.mark.parametrize("content", [{}, [1], {"fingerprint": None}])
-def test_a_checkpoint_of_something_else_is_refused(jets, tmp_path, content):
+def _without(checkpoint, key):
+    return {name: value for name, value in checkpoint.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        *(
+            (name, lambda _, content=content: content)
+            for name in ("last.pt", "best.pt")
+            for content in ({}, [1], 5)
+        ),
+        ("last.pt", lambda last: {**last, "fingerprint": None}),
+        *(
+            ("last.pt", lambda last, key=key: {**last, key: 5})
+            for key in ("model", "optimizer", "scheduler", "history")
+        ),
+        ("last.pt", lambda last: {**last, "history": '[{"epoch": 0}]'}),
+        *(("best.pt", lambda best, key=key: _without(best, key)) for key in ("model", "loss", "epoch")),
+        ("best.pt", lambda best: {**best, "model": {}}),
+        ("best.pt", lambda best: {**best, "loss": None}),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused(jets, tmp_path, name, spoil):
     result = train(jets[:100], replace(CONFIG, epochs=1, runs_dir=tmp_path))
-    torch.save(content, result.run_dir / "last.pt")
+    path = result.run_dir / name
+    torch.save(spoil(torch.load(path, weights_only=True)), path)
     run, config = Run.resume(result.run_dir)
     with pytest.raises(InputError):
         train(jets[:100], config, resume=run)
+
+
+def test_a_run_that_lost_its_best_weights_is_refused(jets, tmp_path):
+    result = train(jets[:100], replace(CONFIG, epochs=1, runs_dir=tmp_path))
+    (result.run_dir / "best.pt").unlink()
+    run, config = Run.resume(result.run_dir)
+    with pytest.raises(InputError, match="lost its best"):
+        train(jets[:100], replace(config, epochs=2), resume=run)
 
 
 def test_a_run_whose_configuration_was_changed_is_refused(jets, tmp_path):
