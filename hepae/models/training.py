@@ -45,7 +45,7 @@ INFERENCE_BATCH = 4096  # what fits into the cache: a quarter faster than larger
 _BFLOAT16_PAYS = 2**24
 """Products of a batch forwards from which bfloat16 is faster: below, turning numbers into it takes longer than it saves."""
 _PIECE = 4096
-"""Jets whose gradient is taken at a time in a larger batch: what it takes fits into the cache."""
+"""Jets whose gradient a processor takes at a time in a larger batch: what it takes fits into the cache."""
 _RESIDUALS = 10_000
 """About how many validation jets have their residuals recorded each epoch."""
 _REPORT_EVERY = 0.2  # seconds
@@ -542,6 +542,7 @@ def fit(
         torch.manual_seed(seed + (rank << 53))
         coarse = in_bfloat16 and epoch < 0.9 * config.epochs
         total, seen = torch.zeros((), device=device), 0
+        whole = model.config.batch_norm or device.type != "cpu"  # a GPU is the faster the more it has to do
         started = time.monotonic()
         model.train()
         pieces = shuffled(train, config.batch_size, order, buffer=buffer)
@@ -550,7 +551,7 @@ def fit(
                 continue  # batch norm cannot take a batch of one jet
             optimizer.zero_grad()
             with torch.autocast(device.type, torch.bfloat16, enabled=coarse):
-                loss = _add_gradient(network, batch, whole=model.config.batch_norm)
+                loss = _add_gradient(network, batch, whole=whole)
             optimizer.step()
             scheduler.step()
             total += loss * len(batch)
@@ -654,8 +655,8 @@ def _checkpoint(
 def _add_gradient(network: torch.nn.Module, batch: torch.Tensor, *, whole: bool) -> torch.Tensor:
     """Add the gradient of this process's share of a batch to that of the weights, and give its loss.
 
-    Both are weighted so that their mean over the processes is that of the batch. Unless the batch has to be taken as a whole,
-    as for batch norm, it is taken in pieces, as many in all processes.
+    Both are weighted so that their mean over the processes is that of the batch. Unless the share is to be taken as a whole,
+    it is taken in pieces, as many in all processes.
     """
     rank, world = rank_and_world()
     # Of a batch with fewer jets than processes some take a jet of others', with weight 0.
