@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 
 import numpy as np
@@ -445,6 +446,9 @@ def test_a_run_is_resumed_only_on_its_own_jets(jets, tmp_path):
         {"weight_decay": -1.0},
         {"batch_size": 1, "network": hepae.AutoencoderConfig(batch_norm=True)},
         {"columns": ()},
+        {"columns": "pt"},
+        {"columns": (1, 2)},
+        {"basis": "nope"},
     ],
 )
 def test_options_that_make_no_sense_are_refused(options):
@@ -457,6 +461,18 @@ def test_a_configuration_of_toml(tmp_path):
     path.write_text('epochs = 7\ncolumns = ["m", "pt"]\n[network]\nhidden = [8, 4]\n')
     config = TrainingConfig.from_toml(path)
     assert (config.epochs, config.columns, config.network.hidden) == (7, ("m", "pt"), (8, 4))
+    for wrong in (
+        'columns = "pt,eta,phi,E"',
+        "columns = 4",
+        'learning_rate = "fast"',
+        "network = 4",
+        "optimizer = []",
+    ):
+        path.write_text(f"{wrong}\n")
+        with pytest.raises(ConfigError):
+            TrainingConfig.from_toml(path)
+        with pytest.raises(ConfigError):
+            TrainingConfig.from_config(tomllib.loads(wrong))
     path.write_text("epocs = 7\n")
     with pytest.raises(ConfigError, match="'epocs'"):
         TrainingConfig.from_toml(path)

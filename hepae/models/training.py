@@ -28,6 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hepae.errors import CodecError, ConfigError, InputError, OutputError
 from hepae.kinematics import CENTRAL, column_residual
 from hepae.models.autoencoder import AutoencoderConfig
+from hepae.models.features import BASES
 from hepae.models.rows import BUFFER, batches, shuffled
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class TrainingConfig:
             If one makes no sense.
         """
         checks = {
+            f"no basis {self.basis!r}: it is one of {', '.join(BASES)}": self.basis in BASES,
             f"no optimizer {self.optimizer!r}: it is one of {', '.join(OPTIMIZERS)}": self.optimizer
             in OPTIMIZERS,
             f"no schedule {self.schedule!r}: it is one of {', '.join(SCHEDULES)}": self.schedule in SCHEDULES,
@@ -138,7 +140,9 @@ class TrainingConfig:
                 0 < self.validation_fraction < 1
             ),
             f"the fraction lies in (0, 1], not at {self.fraction}": 0 < self.fraction <= 1,
-            "no columns to train on": len(self.columns) > 0,
+            f"columns are names such as pt and eta, not {self.columns!r}": len(self.columns) > 0
+            and not isinstance(self.columns, str)
+            and all(isinstance(name, str) for name in self.columns),
         }
         for message, holds in checks.items():
             if not holds:
@@ -161,8 +165,17 @@ class TrainingConfig:
         Raises
         ------
         ConfigError
-            If it has an option that does not exist.
+            If it has an option that does not exist, or a value that is none of the option's.
         """
+        try:
+            return cls._of(config)
+        except TypeError as error:
+            raise ConfigError(
+                f"a training option has a value of another type than its own: {error}"
+            ) from None
+
+    @classmethod
+    def _of(cls, config: Mapping[str, Any]) -> TrainingConfig:
         options = dict(config)
         network = options.pop("network", {})
         known = {f.name for f in fields(cls)}, {f.name for f in fields(AutoencoderConfig)}
@@ -171,7 +184,7 @@ class TrainingConfig:
             raise ConfigError(
                 f"no training option {unknown[0]!r}: there are {', '.join(sorted(known[0] | known[1]))}"
             )
-        if "columns" in options:
+        if isinstance(options.get("columns"), list):
             options["columns"] = tuple(options["columns"])
         if options.get("runs_dir"):
             options["runs_dir"] = Path(options["runs_dir"])
@@ -188,7 +201,7 @@ class TrainingConfig:
         """
         try:
             return cls.from_config(tomllib.loads(path.read_text()))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"cannot read the configuration {path}: {error}") from None
 
     def torch_device(self) -> torch.device:
