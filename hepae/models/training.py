@@ -519,6 +519,8 @@ def fit(
     ------
     InputError
         If the run to resume was trained on other jets, or its checkpoints are damaged.
+    ConfigError
+        If several processes train a network with batch norm.
     CodecError
         If no epoch has a finite validation loss.
     """
