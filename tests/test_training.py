@@ -157,6 +157,11 @@ def test_too_few_jets_are_said(jets):
             train(some, CONFIG)
 
 
+def test_a_network_that_no_memory_holds_is_said(jets):
+    with pytest.raises(ConfigError, match="no network of widths"):
+        train(jets, replace(CONFIG, network=replace(SMALL, latent=10**15)))
+
+
 def test_a_fraction_of_the_jets_is_used(jets):
     whole, tenth = (
         train(jets, replace(CONFIG, epochs=1, fraction=f)).codec.summary["jets"] for f in (1, 0.1)

@@ -436,6 +436,8 @@ def train(
     ------
     CodecError
         If the jets lack a column, or are too few to split.
+    ConfigError
+        If the columns are no jet, or the device is not there, or the network does not fit into memory.
     InputError
         If the run to resume was trained on other jets.
     """
@@ -456,7 +458,12 @@ def train(
         while tables:  # each goes, and its file, when its features are there
             inputs.append(_inputs(tables.pop(0), features, new_rows))
         torch.manual_seed(config.seed)
-        network = Autoencoder(len(names), config.network)
+        try:
+            network = Autoencoder(len(names), config.network)
+        except RuntimeError as error:  # torch's, of memory
+            raise ConfigError(
+                f"no network of widths {config.network.hidden} and latent {config.network.latent}: {error}"
+            ) from None
         if config.standardized_start:
             network.start_standardized(inputs[0].mean(dim=0), inputs[0].std(dim=0))
         first = rank_and_world()[0] == 0
