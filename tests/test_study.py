@@ -64,12 +64,14 @@ def test_the_study(files, tmp_path):
         "1",
     ]
     command += ["--processes", "1", "--label", "PYTHIA", "--runs", tmp_path / "runs", "-o", tmp_path / "out"]
+    out, tables = tmp_path / "out", []
     for _ in range(2):
         subprocess.run([*map(str, command)], check=True, env=THREADS, capture_output=True)
+        tables.append({path.name: path.read_text() for path in out.glob("*.csv")})
         runs = sorted(path.parent.name for path in (tmp_path / "runs").glob("*/*/last.pt"))
     assert len(runs) == len({path.name for path in (tmp_path / "runs").iterdir()})  # one run each
+    assert tables[0] == tables[1]
 
-    out = tmp_path / "out"
     for path in out.glob("*.png"):
         assert np.ptp(imread(path)[..., :3]) > 0.5
     names = {path.stem for path in out.glob("*.png")}

@@ -53,17 +53,15 @@ def train_all(
     runs
         Folder of the runs.
     processes
-        How many train at once, each with its share of the cores; one a core by default.
+        How many train at once, each with its share of torch's threads (OMP_NUM_THREADS); one a core by default.
     """
-    cores = os.cpu_count() or 1
-    workers = max(1, min(processes or cores, len(configurations)))
+    workers = max(1, min(processes or os.cpu_count() or 1, len(configurations)))
+    threads = max(1, torch.get_num_threads() // workers)
     results: dict[str, TrainingResult] = {}
     # A forked process would inherit torch's threads, which do not survive that.
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(
-            workers, context, initializer=torch.set_num_threads, initargs=(max(1, cores // workers),)
-        ) as pool,
+        ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(threads,)) as pool,
         terminal.progress(False, "training", "runs") as update,
     ):
         futures = {
