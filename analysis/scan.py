@@ -4,7 +4,7 @@
     python analysis/scan.py jets.root --test test.root -o scan.csv --config base.toml --random 20 --vary learning_rate=3e-4..1e-2
 
 Each configuration is a run in the folder RUNS, with its config.toml, which `hepae train --config` takes. A scan that was
-stopped goes on where it was.
+stopped goes on where it was. One that diverges stands at the table's end, without numbers.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from jobs import one_line
 from study.trainings import Inputs, train_all
 
 import hepae
 from hepae import terminal
-from hepae.errors import ConfigError
+from hepae.errors import CodecError, ConfigError
 from hepae.io.writers import atomic_output
 
 RANGE = ".."
@@ -81,6 +82,8 @@ def configuration(base: hepae.TrainingConfig, point: dict[str, Any]) -> hepae.Tr
         *tables, last = name.split(".")
         for key in tables:
             table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"no training option {name!r}: {key} is no table")
         table[last] = [value] if last == "hidden" and isinstance(value, int) else value
     return hepae.TrainingConfig.from_config(options)
 
@@ -109,6 +112,7 @@ def configuration(base: hepae.TrainingConfig, point: dict[str, Any]) -> hepae.Tr
 )
 @click.option("--processes", type=click.IntRange(1), help="Trainings at once.  [default: one a core]")
 @click.option("--force", is_flag=True, help="Replace an existing table.")
+@one_line()
 def main(
     jets: Path,
     test: Path,
@@ -131,6 +135,8 @@ def main(
     configurations = {name: configuration(base, point) for name, point in named.items()}
     with atomic_output(output, force=force) as temporary:
         results = train_all(configurations, Inputs(jets, test), runs, processes=processes)
+        if not results:
+            raise CodecError("no configuration could be trained")
         rows = [
             {
                 **named[name],
@@ -148,6 +154,7 @@ def main(
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
+            writer.writerows(point for name, point in named.items() if name not in results)
     shown = [*named[next(iter(named))], "validation_loss", "test_loss", "best_epoch", "parameters"]
     table = terminal.table(f"{len(rows)} configurations", *shown)
     for row in rows:

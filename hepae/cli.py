@@ -258,7 +258,8 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
     from hepae.models.autoencoder import AutoencoderConfig
     from hepae.models.training import TrainingConfig
 
-    config = TrainingConfig.from_toml(config_file) if config_file else TrainingConfig(runs_dir=Path("runs"))
+    config = TrainingConfig.from_toml(config_file) if config_file else TrainingConfig()
+    given.setdefault("runs_dir", config.runs_dir or Path("runs"))
     network = AutoencoderConfig.preset(preset) if preset else config.network
     shape = {name: given.pop(name) for name in ("hidden", "latent", "activation") if name in given}
     if "hidden" in shape:

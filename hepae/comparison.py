@@ -20,7 +20,6 @@ from hepae.io.locations import Location, expand, locate
 from hepae.io.readers import STEP_SIZE, Source, choose_collection, choose_collections, open_source, steps
 from hepae.io.writers import atomic_output
 from hepae.validation.counts import BINNING_ENTRIES, ORIGINAL, Counts, Scheme, Version, metrics
-from hepae.validation.residuals import RELATIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -405,7 +404,7 @@ def _page(
                     str(bounds[name]) if name in bounds else None,
                     numbers[name],
                     jets=numbers.jets,
-                    relative=name in RELATIVE,
+                    relative=name in kinematics.RELATIVE,
                 )
                 for name in numbers
             ]

@@ -1,4 +1,4 @@
-"""Jets as awkward arrays of vector's ``Momentum4D`` records, in GeV and radians, in float64.
+"""Jets as awkward arrays of vector's ``Momentum4D`` records, in GeV and radians, in float64; and how far apart two are.
 
 A four-momentum is (pt, eta, phi) and one of mass and E; the other of the two is derived by vector. One given as
 (px, py, pz) and one of E and mass becomes (pt, eta, phi, mass) at once.
@@ -57,6 +57,12 @@ COORDINATES = frozenset(
     ]
 )
 """Names that mean a coordinate to vector: a further column of such a name would make jets ambiguous."""
+
+RELATIVE = frozenset({"pt", "E", "mass"})
+"""Columns whose residual is taken relative to the original value."""
+
+CENTRAL = 0.68
+"""Fraction of the jets that lie within ±p68 around the middle of the residuals: ±1σ for a Gaussian."""
 
 GEV = {"GeV": 1.0, "MeV": 1e-3, "TeV": 1e3}
 """One of these units in GeV."""
@@ -161,3 +167,27 @@ def wrap_phi(phi: ArrayLike) -> FloatArray:
     phi = np.asarray(phi, np.float64)
     wrapped = np.pi - np.mod(np.pi - phi, 2 * np.pi)
     return np.where((phi > -np.pi) & (phi <= np.pi), phi, wrapped)
+
+
+def difference(column: str, original: ArrayLike, restored: ArrayLike) -> FloatArray:
+    """Restored − original in the column's unit, around the circle for phi; 0 for what came back as it was."""
+    original, restored = np.asarray(original, np.float64), np.asarray(restored, np.float64)
+    same = (original == restored) | (np.isnan(original) & np.isnan(restored))
+    with np.errstate(invalid="ignore", over="ignore"):
+        change = restored - original
+        if column == "phi":
+            change = wrap_phi(change)
+    return np.where(same, 0.0, change)
+
+
+def relative(change: FloatArray, original: ArrayLike) -> FloatArray:
+    """A difference relative to |original|: infinite where 0 came back as something else."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio: FloatArray = np.where(change == 0, 0.0, change / np.abs(np.asarray(original, np.float64)))
+    return ratio
+
+
+def column_residual(column: str, original: ArrayLike, restored: ArrayLike) -> FloatArray:
+    """Residual of each jet in one column, as it is averaged and drawn: relative for pt, E and mass."""
+    change = difference(column, original, restored)
+    return relative(change, original) if column in RELATIVE else change

@@ -124,6 +124,11 @@ def test_options_of_a_file_and_of_the_command_line():
     config = hepae.TrainingConfig.from_toml(folder / "config.toml")
     assert (config.epochs, config.fraction) == (1, 0.05)
     assert (config.network.hidden, config.network.latent) == ((12, 6), 2)
+    Path("c.toml").write_text("epochs = 1\nfraction = 0.05\nnetwork.hidden = [8]\n")
+    assert run("train", "jets.root", "-o", "n", "--config", "c.toml").exit_code == 0
+    assert [path.name for path in Path("runs").glob("*/last.pt")] == [
+        "last.pt"
+    ]  # recorded without being asked
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in main.commands)])

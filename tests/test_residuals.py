@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hepae.errors import InputError
-from hepae.kinematics import flat_column, momenta, wrap_phi
-from hepae.validation.residuals import Residuals, ResidualSums, column_residual, residuals
+from hepae.kinematics import column_residual, flat_column, momenta, wrap_phi
+from hepae.validation.residuals import Residuals, ResidualSums, residuals
 
 KEYS = ["unit", "max_abs", "max_rel", "mean", "median", "std", "p68", "p99", "violations", "non_finite"]
 

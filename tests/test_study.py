@@ -13,6 +13,7 @@ import awkward as ak
 import numpy as np
 import pytest
 import uproot
+from click.testing import CliRunner
 from matplotlib.image import imread
 
 import hepae
@@ -63,12 +64,14 @@ def test_the_study(files, tmp_path):
         "1",
     ]
     command += ["--processes", "1", "--label", "PYTHIA", "--runs", tmp_path / "runs", "-o", tmp_path / "out"]
+    out, tables = tmp_path / "out", []
     for _ in range(2):
         subprocess.run([*map(str, command)], check=True, env=THREADS, capture_output=True)
+        tables.append({path.name: path.read_text() for path in out.glob("*.csv")})
         runs = sorted(path.parent.name for path in (tmp_path / "runs").glob("*/*/last.pt"))
     assert len(runs) == len({path.name for path in (tmp_path / "runs").iterdir()})  # one run each
+    assert tables[0] == tables[1]
 
-    out = tmp_path / "out"
     for path in out.glob("*.png"):
         assert np.ptp(imread(path)[..., :3]) > 0.5
     names = {path.stem for path in out.glob("*.png")}
@@ -156,6 +159,43 @@ def test_a_scan(files, tmp_path):
         table[0]["network.activation"],
     )
     assert {row["network.hidden"] for row in table} == {"[8, 4]", "16"}
+
+
+def test_what_diverges_is_told_and_ends_no_scan(script, files, tmp_path):
+    train, test = files
+    base, output = tmp_path / "base.toml", tmp_path / "scan.csv"
+    base.write_text("epochs = 1\nbatch_size = 64\n[network]\nhidden = [8]\n")
+    words = [
+        train,
+        "--test",
+        test,
+        "-o",
+        output,
+        "--config",
+        base,
+        "--runs",
+        tmp_path / "runs",
+        "--processes",
+        1,
+    ]
+
+    def scan(varied):
+        return CliRunner().invoke(script("scan").main, [*map(str, words), "--vary", varied])
+
+    done = scan("learning_rate=1e30,1e-3")
+    assert done.exit_code == 0, done.output
+    assert "learning_rate=1e+30: no epoch has a finite validation loss" in done.stderr
+    assert [(row["learning_rate"], row["test_loss"] > "") for row in rows(output)] == [
+        ("0.001", True),
+        ("1e+30", False),
+    ]
+    output.unlink()
+    for wrong in ("learning_rate=fast", "epochs.x=3", "nonsense=3"):
+        failed = scan(wrong)
+        assert failed.exit_code == 1
+        assert failed.stderr.startswith("Error: ")
+        assert len(failed.stderr.splitlines()) == 1
+    assert not output.exists()
 
 
 def test_a_random_scan_draws_from_ranges(script):

@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_large_batches_go_in_pieces_to_the_same_weights(jets, monkeypatch):
 def test_the_last_epochs_are_in_float32(jets):
     """Of ten epochs one: the nine before are those of a training in bfloat16 alone."""
     config = replace(CONFIG, epochs=10, schedule="constant", precision="bfloat16")
-    both = [train(jets, replace(config, epochs=epochs)).history for epochs in (10, 100)]
+    both = [train(jets, replace(config, epochs=epochs)).history for epochs in (10, 20)]
     losses = [[row.train_loss for row in history[:10]] for history in both]
     assert losses[0][:9] == losses[1][:9]
     assert losses[0][9] != losses[1][9]
@@ -154,6 +155,11 @@ def test_too_few_jets_are_said(jets):
     for some in (jets[:0], jets[:1]):
         with pytest.raises(CodecError, match="too few"):
             train(some, CONFIG)
+
+
+def test_a_network_that_no_memory_holds_is_said(jets):
+    with pytest.raises(ConfigError, match="no network of widths"):
+        train(jets, replace(CONFIG, network=replace(SMALL, latent=10**15)))
 
 
 def test_a_fraction_of_the_jets_is_used(jets):
@@ -279,14 +285,44 @@ def test_a_run_killed_at_any_moment_ends_in_the_weights_of_an_unbroken_one(sampl
             columns.append([{**row, "jets_per_s": ""} for row in csv.DictReader(file)])
     assert columns[0] == columns[1]
     assert [int(row["epoch"]) for row in columns[0]] == [*range(10)]
+
+
+class _Stopped(Exception):
+    """What a training is stopped by."""
+
+
+def _stop_after(epochs):
+    def progress(done):
+        if done.metrics is not None and done.metrics.epoch + 1 == epochs:
+            raise _Stopped
+
+    return progress
+
+
+def test_tensorboard_shows_each_epoch_of_a_resumed_run_once(jets, tmp_path):
     pytest.importorskip("tensorboard")
+    with pytest.raises(_Stopped):
+        train(jets, replace(CONFIG, epochs=8, runs_dir=tmp_path), progress=_stop_after(3))
+    (folder,) = tmp_path.iterdir()
+    checkpoint = (folder / "last.pt").read_bytes()
+    for stop in (5, 6):
+        run, config = Run.resume(folder)
+        with pytest.raises(_Stopped):
+            train(jets, config, resume=run, progress=_stop_after(stop))
+        (folder / "last.pt").write_bytes(checkpoint)  # as if it was killed before an epoch's checkpoint
+    result = train(jets, config, resume=Run(folder))
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(run), size_guidance={"histograms": 0}).Reload()
+    events = EventAccumulator(str(folder), size_guidance={"histograms": 0}).Reload()
     assert len(events.Tensors("configuration/text_summary")) == 1
     for name in ("train_loss", "pt_p68"):
-        assert [scalar.step for scalar in events.Scalars(name)] == [*range(10)]
-    assert [histogram.step for histogram in events.Histograms("residual/mass")] == [*range(10)]
+        assert [scalar.step for scalar in events.Scalars(name)] == [*range(8)]
+    assert [histogram.step for histogram in events.Histograms("residual/mass")] == [*range(8)]
+    np.testing.assert_allclose(
+        [scalar.value for scalar in events.Scalars("train_loss")],
+        [row.train_loss for row in result.history],
+        rtol=1e-6,
+    )
 
 
 def test_a_finished_run_resumes_to_the_same_codec(jets, tmp_path):
@@ -336,13 +372,44 @@ def test_a_hostile_checkpoint_is_not_run(jets, tmp_path, write, name):
     assert (tmp_path / "ran").exists()  # the test's own bait does bite
 
 
-@pytest.mark.parametrize("content", [{}, [1], {"fingerprint": None}])
-def test_a_checkpoint_of_something_else_is_refused(jets, tmp_path, content):
+def _without(checkpoint, key):
+    return {name: value for name, value in checkpoint.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        *(
+            (name, lambda _, content=content: content)
+            for name in ("last.pt", "best.pt")
+            for content in ({}, [1], 5)
+        ),
+        ("last.pt", lambda last: {**last, "fingerprint": None}),
+        *(
+            ("last.pt", lambda last, key=key: {**last, key: 5})
+            for key in ("model", "optimizer", "scheduler", "history")
+        ),
+        ("last.pt", lambda last: {**last, "history": '[{"epoch": 0}]'}),
+        *(("best.pt", lambda best, key=key: _without(best, key)) for key in ("model", "loss", "epoch")),
+        ("best.pt", lambda best: {**best, "model": {}}),
+        ("best.pt", lambda best: {**best, "loss": None}),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused(jets, tmp_path, name, spoil):
     result = train(jets[:100], replace(CONFIG, epochs=1, runs_dir=tmp_path))
-    torch.save(content, result.run_dir / "last.pt")
+    path = result.run_dir / name
+    torch.save(spoil(torch.load(path, weights_only=True)), path)
     run, config = Run.resume(result.run_dir)
     with pytest.raises(InputError):
         train(jets[:100], config, resume=run)
+
+
+def test_a_run_that_lost_its_best_weights_is_refused(jets, tmp_path):
+    result = train(jets[:100], replace(CONFIG, epochs=1, runs_dir=tmp_path))
+    (result.run_dir / "best.pt").unlink()
+    run, config = Run.resume(result.run_dir)
+    with pytest.raises(InputError, match="lost its best"):
+        train(jets[:100], replace(config, epochs=2), resume=run)
 
 
 def test_a_run_whose_configuration_was_changed_is_refused(jets, tmp_path):
@@ -384,6 +451,9 @@ def test_a_run_is_resumed_only_on_its_own_jets(jets, tmp_path):
         {"weight_decay": -1.0},
         {"batch_size": 1, "network": hepae.AutoencoderConfig(batch_norm=True)},
         {"columns": ()},
+        {"columns": "pt"},
+        {"columns": (1, 2)},
+        {"basis": "nope"},
     ],
 )
 def test_options_that_make_no_sense_are_refused(options):
@@ -396,6 +466,18 @@ def test_a_configuration_of_toml(tmp_path):
     path.write_text('epochs = 7\ncolumns = ["m", "pt"]\n[network]\nhidden = [8, 4]\n')
     config = TrainingConfig.from_toml(path)
     assert (config.epochs, config.columns, config.network.hidden) == (7, ("m", "pt"), (8, 4))
+    for wrong in (
+        'columns = "pt,eta,phi,E"',
+        "columns = 4",
+        'learning_rate = "fast"',
+        "network = 4",
+        "optimizer = []",
+    ):
+        path.write_text(f"{wrong}\n")
+        with pytest.raises(ConfigError):
+            TrainingConfig.from_toml(path)
+        with pytest.raises(ConfigError):
+            TrainingConfig.from_config(tomllib.loads(wrong))
     path.write_text("epocs = 7\n")
     with pytest.raises(ConfigError, match="'epocs'"):
         TrainingConfig.from_toml(path)

@@ -133,8 +133,7 @@ def minmax_loss(study: Study, restored: ak.Array, columns: Sequence[str]) -> flo
     squares = []
     for transform in FeatureMap.fit(training, "minmax").transforms:
         before, after = (kinematics.flat_column(jets, transform.column) for jets in (study.test, restored))
-        change = after.astype(np.float64) - before
-        change = kinematics.wrap_phi(change) if transform.column == "phi" else change
+        change = kinematics.difference(transform.column, before, after)
         squares.append(np.mean((change / transform.scale) ** 2))
     return float(np.mean(squares))
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import click
 import torch
 
 import hepae
 from hepae import terminal
 from hepae.codecs.latent import train
+from hepae.errors import CodecError
 from hepae.models.training import Run
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ def train_all(
     *,
     processes: int | None = None,
 ) -> dict[str, TrainingResult]:
-    """Train each configuration, and give the results by its name.
+    """Train each configuration, and give the results by its name; one that diverges has none, which is told.
 
     The run of a configuration lies in ``runs/NAME``. One that is there already is used: it goes on after its last
     epoch, which for a finished one is at its end.
@@ -50,17 +53,15 @@ def train_all(
     runs
         Folder of the runs.
     processes
-        How many train at once, each with its share of the cores; one a core by default.
+        How many train at once, each with its share of torch's threads (OMP_NUM_THREADS); one a core by default.
     """
-    cores = torch.get_num_threads()  # as many as there are, or OMP_NUM_THREADS
-    workers = max(1, min(processes or cores, len(configurations)))
+    workers = max(1, min(processes or os.cpu_count() or 1, len(configurations)))
+    threads = max(1, torch.get_num_threads() // workers)
     results: dict[str, TrainingResult] = {}
     # A forked process would inherit torch's threads, which do not survive that.
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(
-            workers, context, initializer=torch.set_num_threads, initargs=(max(1, cores // workers),)
-        ) as pool,
+        ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(threads,)) as pool,
         terminal.progress(False, "training", "runs") as update,
     ):
         futures = {
@@ -68,10 +69,17 @@ def train_all(
             for name, configuration in configurations.items()
         }
         update(0, len(futures))
-        for future in as_completed(futures):
-            results[futures[future]] = future.result()
-            update(len(results), len(futures), futures[future])
-    return {name: results[name] for name in configurations}
+        for done, future in enumerate(as_completed(futures), 1):
+            name = futures[future]
+            try:
+                results[name] = future.result()
+            except CodecError as error:
+                click.echo(f"note: {name}: {error}", err=True)
+            except BaseException:  # not after all the others
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            update(done, len(futures), name)
+    return {name: results[name] for name in configurations if name in results}
 
 
 def _train(configuration: hepae.TrainingConfig, inputs: Inputs) -> TrainingResult:

@@ -207,7 +207,7 @@ def _network(graph: _Graph, name: str, layers: Any, values: str) -> str:
             if key != "num_batches_tracked"
         ]
         match type(layer).__name__:
-            case "Linear" | "_Float32Linear":
+            case "Linear" | "Float32Linear":
                 values = graph.add("Gemm", values, *weights, transB=1)
             case "BatchNorm1d":
                 values = graph.add("BatchNormalization", values, *weights, epsilon=layer.eps)

@@ -223,7 +223,7 @@ class LatentCodec:
             flat = ak.flatten(latents) if latents.ndim > 1 else latents
             columns = compressed.corrections.columns(partial(self._guess_of, flat, self.coded))
             return _like(compressed.latents, kinematics.momenta(columns))
-        features = self._run(self.network.decoder, self._stored(compressed), len(self.columns))
+        features = _run(self.network.decoder, self._stored(compressed), len(self.columns))
         return _like(compressed, self._momenta(features))
 
     @property
@@ -244,13 +244,13 @@ class LatentCodec:
                 "this model comes from a compressed file and can only restore; compress with a model file"
             )
         features = torch.from_numpy(self.features.forward(self._flat_columns(jets)))
-        latents = self._run(self.network.encoder, features, self.network.config.latent)
+        latents = _run(self.network.encoder, features, self.network.config.latent)
         stored = latents if self.integers is None else self.integers.forward(latents)
         return _like(jets, ak.zip({name: stored[:, i] for i, name in enumerate(self.latent_names)}))
 
     def guess(self, latents: ak.Array, columns: Iterable[str], unit: str = "GeV") -> Guess:
         """Give what the decoder says of columns, in this unit: in float64, so that machines agree to 10⁻¹²."""
-        features = self._run(self._exact_decoder, self._stored(latents).double(), len(self.columns))
+        features = _run(self._exact_decoder, self._stored(latents).double(), len(self.columns))
         jets = self._momenta(features)
         found = {name: kinematics.flat_column(jets, name).astype(np.float64) for name in columns}
         gev, checksum = kinematics.GEV[unit], 0
@@ -293,15 +293,6 @@ class LatentCodec:
                 f"only {', '.join(jets.fields)}"
             )
         return {name: kinematics.flat_column(jets, name) for name in self.columns}
-
-    def _run(self, layers: torch.nn.Module, inputs: torch.Tensor, outputs: int) -> NDArray[Any]:
-        result = np.empty((len(inputs), outputs), np.float64 if inputs.dtype == torch.float64 else np.float32)
-        done = 0
-        with torch.inference_mode():
-            for batch in batches(inputs, INFERENCE_BATCH):
-                result[done : done + len(batch)] = layers(batch).numpy()
-                done += len(batch)
-        return result
 
     def to_bytes(self, *, encoder: bool = True) -> bytes:
         """Give the codec as the content of a model file; the inverse is `from_bytes`. Equal codecs give equal bytes.
@@ -372,6 +363,17 @@ class LatentCodec:
         return hash(self.to_bytes())
 
 
+def _run(layers: torch.nn.Module, inputs: torch.Tensor, outputs: int) -> NDArray[Any]:
+    """What layers make of inputs, shape (jets, outputs), in their type."""
+    result = np.empty((len(inputs), outputs), np.float64 if inputs.dtype == torch.float64 else np.float32)
+    done = 0
+    with torch.inference_mode():
+        for batch in batches(inputs, INFERENCE_BATCH):
+            result[done : done + len(batch)] = layers(batch).numpy()
+            done += len(batch)
+    return result
+
+
 def _like(structure: ak.Array, flat: ak.Array) -> ak.Array:
     """Flat records in the lists of another array."""
     return ak.unflatten(flat, ak.num(structure)) if structure.ndim > 1 else flat
@@ -434,6 +436,8 @@ def train(
     ------
     CodecError
         If the jets lack a column, or are too few to split.
+    ConfigError
+        If the columns are no jet, or the device is not there, or the network does not fit into memory.
     InputError
         If the run to resume was trained on other jets.
     """
@@ -452,12 +456,14 @@ def train(
         replaced = {name: sum(count[name] for count in counts) for name in names}
         inputs = []
         while tables:  # each goes, and its file, when its features are there
-            rows = new_rows(np.float32)
-            for block in batches(tables.pop(0), buffer):
-                rows.append(features.forward(_by_name(block, names)))
-            inputs.append(torch.from_numpy(rows.array()))
+            inputs.append(_inputs(tables.pop(0), features, new_rows))
         torch.manual_seed(config.seed)
-        network = Autoencoder(len(names), config.network)
+        try:
+            network = Autoencoder(len(names), config.network)
+        except RuntimeError as error:  # torch's, of memory
+            raise ConfigError(
+                f"no network of widths {config.network.hidden} and latent {config.network.latent}: {error}"
+            ) from None
         if config.standardized_start:
             network.start_standardized(inputs[0].mean(dim=0), inputs[0].std(dim=0))
         first = rank_and_world()[0] == 0
@@ -481,13 +487,7 @@ def train(
         name: value for name, value in config.to_config().items() if name not in ("network", "runs_dir")
     }
     summary = {"jets": len(inputs[0]), "best": losses, "config": options, "replaced": replaced}
-    whole = LatentCodec(features, network, latent_range=((), ()))
-    lows, highs = [], []
-    for part in batches(inputs[0], buffer):
-        latents = whole._run(network.encoder, part, config.network.latent)
-        lows.append(latents.min(axis=0))
-        highs.append(latents.max(axis=0))
-    latent_range = tuple(np.min(lows, axis=0).tolist()), tuple(np.max(highs, axis=0).tolist())
+    latent_range = _latent_range(network, inputs[0], buffer)
     codec = LatentCodec(features, network, latent_range=latent_range, summary=summary)
     return TrainingResult(codec, history, run.path if run else None)
 
@@ -518,6 +518,26 @@ def _split(
     if len(training) < 2:
         raise CodecError(f"{len(table)} jets are too few to train on")
     return training.array(), held_out.array()
+
+
+def _inputs(table: NDArray[np.float64], features: FeatureMap, new_rows: Callable[..., Rows]) -> torch.Tensor:
+    """Features of a table's jets, shape (jets, columns)."""
+    rows = new_rows(np.float32)
+    for block in batches(table, rows.buffer):
+        rows.append(features.forward(_by_name(block, features.columns)))
+    return torch.from_numpy(rows.array())
+
+
+def _latent_range(
+    network: Autoencoder, features: torch.Tensor, buffer: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Smallest and largest value of each latent."""
+    lows, highs = [], []
+    for block in batches(features, buffer):
+        latents = _run(network.encoder, block, network.config.latent)
+        lows.append(latents.min(axis=0))
+        highs.append(latents.max(axis=0))
+    return tuple(np.min(lows, axis=0).tolist()), tuple(np.max(highs, axis=0).tolist())
 
 
 def _by_name(table: NDArray[np.float64], names: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:

@@ -142,10 +142,11 @@ class Autoencoder(nn.Module):
         return restored
 
 
-class _Float32Linear(nn.Linear):
+class Float32Linear(nn.Linear):
     """A layer that stays in float32 where those before it are in bfloat16, whose three digits are too few for latents and outputs."""
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Inputs of shape (jets, inputs) to outputs of shape (jets, outputs)."""
         if not torch.is_autocast_enabled(inputs.device.type):
             return super().forward(inputs)
         with torch.autocast(inputs.device.type, enabled=False):
@@ -157,7 +158,7 @@ def _layers(widths: list[int], config: AutoencoderConfig, *, last_activation: bo
     pairs = list(pairwise(widths))
     for i, (inputs, outputs) in enumerate(pairs):
         inner = i < len(pairs) - 1
-        layers.append((nn.Linear if inner else _Float32Linear)(inputs, outputs))
+        layers.append((nn.Linear if inner else Float32Linear)(inputs, outputs))
         if inner and config.batch_norm:
             layers.append(nn.BatchNorm1d(outputs))
         if inner or last_activation:

@@ -26,9 +26,10 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from hepae.errors import CodecError, ConfigError, InputError, OutputError
+from hepae.kinematics import CENTRAL, column_residual
 from hepae.models.autoencoder import AutoencoderConfig
+from hepae.models.features import BASES
 from hepae.models.rows import BUFFER, batches, shuffled
-from hepae.validation.residuals import CENTRAL, column_residual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +46,7 @@ INFERENCE_BATCH = 4096  # what fits into the cache: a quarter faster than larger
 _BFLOAT16_PAYS = 2**24
 """Products of a batch forwards from which bfloat16 is faster: below, turning numbers into it takes longer than it saves."""
 _PIECE = 4096
-"""Jets whose gradient is taken at a time in a larger batch: what it takes fits into the cache."""
+"""Jets whose gradient a processor takes at a time in a larger batch: what it takes fits into the cache."""
 _RESIDUALS = 10_000
 """About how many validation jets have their residuals recorded each epoch."""
 _REPORT_EVERY = 0.2  # seconds
@@ -119,6 +120,7 @@ class TrainingConfig:
             If one makes no sense.
         """
         checks = {
+            f"no basis {self.basis!r}: it is one of {', '.join(BASES)}": self.basis in BASES,
             f"no optimizer {self.optimizer!r}: it is one of {', '.join(OPTIMIZERS)}": self.optimizer
             in OPTIMIZERS,
             f"no schedule {self.schedule!r}: it is one of {', '.join(SCHEDULES)}": self.schedule in SCHEDULES,
@@ -138,7 +140,9 @@ class TrainingConfig:
                 0 < self.validation_fraction < 1
             ),
             f"the fraction lies in (0, 1], not at {self.fraction}": 0 < self.fraction <= 1,
-            "no columns to train on": len(self.columns) > 0,
+            f"columns are names such as pt and eta, not {self.columns!r}": len(self.columns) > 0
+            and not isinstance(self.columns, str)
+            and all(isinstance(name, str) for name in self.columns),
         }
         for message, holds in checks.items():
             if not holds:
@@ -161,8 +165,17 @@ class TrainingConfig:
         Raises
         ------
         ConfigError
-            If it has an option that does not exist.
+            If it has an option that does not exist, or a value that is none of the option's.
         """
+        try:
+            return cls._of(config)
+        except TypeError as error:
+            raise ConfigError(
+                f"a training option has a value of another type than its own: {error}"
+            ) from None
+
+    @classmethod
+    def _of(cls, config: Mapping[str, Any]) -> TrainingConfig:
         options = dict(config)
         network = options.pop("network", {})
         known = {f.name for f in fields(cls)}, {f.name for f in fields(AutoencoderConfig)}
@@ -171,7 +184,7 @@ class TrainingConfig:
             raise ConfigError(
                 f"no training option {unknown[0]!r}: there are {', '.join(sorted(known[0] | known[1]))}"
             )
-        if "columns" in options:
+        if isinstance(options.get("columns"), list):
             options["columns"] = tuple(options["columns"])
         if options.get("runs_dir"):
             options["runs_dir"] = Path(options["runs_dir"])
@@ -188,7 +201,7 @@ class TrainingConfig:
         """
         try:
             return cls.from_config(tomllib.loads(path.read_text()))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"cannot read the configuration {path}: {error}") from None
 
     def torch_device(self) -> torch.device:
@@ -358,7 +371,7 @@ class Run:
         if not path.exists():
             return None
         try:
-            state: dict[str, Any] = torch.load(path, weights_only=True)
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise InputError(f"the checkpoint {path} is damaged; train anew") from error
         return state
@@ -506,6 +519,8 @@ def fit(
     ------
     InputError
         If the run to resume was trained on other jets, or its checkpoints are damaged.
+    ConfigError
+        If several processes train a network with batch norm.
     CodecError
         If no epoch has a finite validation loss.
     """
@@ -514,43 +529,20 @@ def fit(
     rank, world = rank_and_world()
     if world > 1 and model.config.batch_norm:
         raise ConfigError("batch norm is over the jets of one process; train it without torchrun")
-    steps = math.ceil(len(train) / config.batch_size)
     optimizer = OPTIMIZERS[config.optimizer](
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    scheduler: torch.optim.lr_scheduler.LRScheduler
-    total_steps = config.epochs * steps
-    if config.schedule == "one-cycle":
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=total_steps
-        )
-    elif config.schedule == "steps":
-        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, math.ceil(total_steps / 8), gamma=0.2)
-    else:
-        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    scheduler = _scheduler(config, optimizer, config.epochs * math.ceil(len(train) / config.batch_size))
     in_bfloat16 = config.in_bfloat16(device)
-
-    history: list[EpochMetrics] = []
-    best: dict[str, Any] = {"loss": math.inf, "epoch": -1, "model": model.state_dict()}
-    last = run.load("last.pt") if run is not None else None
-    if run is not None and last is not None:
-        try:
-            if last["fingerprint"] != fingerprint:
-                raise InputError(
-                    f"the run {run.path} was trained on other jets; resume it with the inputs, --validation and --test "
-                    "that it began with"
-                )
-            model.load_state_dict(last["model"])
-            optimizer.load_state_dict(last["optimizer"])
-            scheduler.load_state_dict(last["scheduler"])
-            history = [EpochMetrics(**row) for row in json.loads(last["history"])]
-            best = run.load("best.pt") or best
-        except (KeyError, TypeError, ValueError, RuntimeError):
-            raise InputError(f"the checkpoints in {run.path} do not fit its run; train anew") from None
+    history, best = _checkpoint(run, fingerprint, model, optimizer, scheduler)
     if world > 1:
         _check_agreement(f"{fingerprint} {len(history)} {best['epoch']}", device)
-    recorded, progress = (run, progress) if rank == 0 else (None, None)
+    recorded = run if rank == 0 else None
     network = DistributedDataParallel(model) if world > 1 else model
+
+    def report(jets: int) -> None:
+        if progress is not None and rank == 0:
+            progress(Progress(jets, config.epochs * len(train), history[-1] if history else None))
 
     reported = time.monotonic()
     for epoch in range(len(history), config.epochs):
@@ -561,44 +553,31 @@ def fit(
         # Everything random is drawn from the seed and the epoch, so a resumed run needs no state of generators. The
         # order of the jets is the same in all processes, dropout is not.
         seed = config.seed * 1_000_003 + epoch
-        coarse = in_bfloat16 and epoch < 0.9 * config.epochs
         order = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed + (rank << 53))
+        coarse = in_bfloat16 and epoch < 0.9 * config.epochs
         total, seen = torch.zeros((), device=device), 0
+        whole = model.config.batch_norm or device.type != "cpu"  # a GPU is the faster the more it has to do
         started = time.monotonic()
         model.train()
         pieces = shuffled(train, config.batch_size, order, buffer=buffer)
         for batch in (batch for piece in pieces for batch in batches(piece.to(device), config.batch_size)):
             if model.config.batch_norm and len(batch) == 1:
                 continue  # batch norm cannot take a batch of one jet
-            # Of a batch with fewer jets than processes some take a jet of others', with weight 0.
-            own = batch.tensor_split(world)[rank]
-            share = own if len(own) else batch[:1]
-            # The same number of pieces in all processes; batch norm is over the whole batch.
-            number = 1 if model.config.batch_norm else math.ceil(len(batch) / (world * _PIECE))
             optimizer.zero_grad()
             with torch.autocast(device.type, torch.bfloat16, enabled=coarse):
-                loss = _add_gradient(network, share, number, weight=world * len(own) / len(batch))
+                loss = _add_gradient(network, batch, whole=whole)
             optimizer.step()
             scheduler.step()
             total += loss * len(batch)
             seen += len(batch)
-            if progress is not None and time.monotonic() - reported > _REPORT_EVERY:
+            if time.monotonic() - reported > _REPORT_EVERY:
                 reported = time.monotonic()
-                progress(
-                    Progress(
-                        epoch * len(train) + seen,
-                        config.epochs * len(train),
-                        history[-1] if history else None,
-                    )
-                )
+                report(epoch * len(train) + seen)
         seconds = time.monotonic() - started
         error, *some = _squared_error(model, validation.tensor_split(world)[rank])
         tested = 0.0 if test is None else _squared_error(model, test.tensor_split(world)[rank])[0]
-        sums = torch.tensor([float(total) / world, error, tested], dtype=torch.float64, device=device)
-        if world > 1:
-            distributed.all_reduce(sums)
-        losses = sums.tolist()
+        losses = _summed([float(total) / world, error, tested], device)
         found = {} if columns is None else _residuals(columns, *some)
         history.append(
             EpochMetrics(
@@ -628,8 +607,7 @@ def fit(
                     "fingerprint": fingerprint,
                 },
             )
-        if progress is not None:
-            progress(Progress((epoch + 1) * len(train), config.epochs * len(train), history[-1]))
+        report((epoch + 1) * len(train))
     if recorded is not None:
         recorded.close()
     if best["epoch"] < 0:
@@ -639,19 +617,81 @@ def fit(
     return history
 
 
-def _add_gradient(
-    network: torch.nn.Module, share: torch.Tensor, pieces: int, *, weight: float
-) -> torch.Tensor:
-    """Add the gradient of a batch's share to that of the weights, piece by piece, and give its loss.
+def _scheduler(
+    config: TrainingConfig, optimizer: torch.optim.Optimizer, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """What says the size of each of so many steps."""
+    if config.schedule == "one-cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
+    if config.schedule == "steps":
+        return torch.optim.lr_scheduler.StepLR(optimizer, math.ceil(steps / 8), gamma=0.2)
+    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
-    With the weight, the mean of the processes' gradients is that of the batch.
+
+def _checkpoint(
+    run: Run | None,
+    fingerprint: str,
+    model: Autoencoder,
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler,
+) -> tuple[list[EpochMetrics], dict[str, Any]]:
+    """Put a training where its run stands, and give the epochs so far and the best weights, of epoch −1 at its beginning.
+
+    Raises
+    ------
+    InputError
+        If the run was trained on other jets, or its checkpoints are damaged.
     """
-    total = torch.zeros((), device=share.device)
-    for piece in share.tensor_split(pieces):
+    last = None if run is None else run.load("last.pt")
+    if run is None or last is None:
+        return [], {"loss": math.inf, "epoch": -1, "model": model.state_dict()}
+    try:
+        if last["fingerprint"] != fingerprint:
+            raise InputError(
+                f"the run {run.path} was trained on other jets; resume it with the inputs, --validation and --test "
+                "that it began with"
+            )
+        history = [EpochMetrics(**row) for row in json.loads(last["history"])]
+        best = run.load("best.pt")
+        if best is None:
+            if any(math.isfinite(row.validation_loss) for row in history):
+                raise InputError(f"the run {run.path} has lost its best.pt; train anew")
+            best = {"loss": math.inf, "epoch": -1, "model": last["model"]}
+        best = {"loss": float(best["loss"]), "epoch": int(best["epoch"]), "model": best["model"]}
+        model.load_state_dict(best["model"])  # these fit, too
+        model.load_state_dict(last["model"])
+        optimizer.load_state_dict(last["optimizer"])
+        scheduler.load_state_dict(last["scheduler"])
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError):
+        raise InputError(f"the checkpoints in {run.path} do not fit its run; train anew") from None
+    return history, best
+
+
+def _add_gradient(network: torch.nn.Module, batch: torch.Tensor, *, whole: bool) -> torch.Tensor:
+    """Add the gradient of this process's share of a batch to that of the weights, and give its loss.
+
+    Both are weighted so that their mean over the processes is that of the batch. Unless the share is to be taken as a whole,
+    it is taken in pieces, as many in all processes.
+    """
+    rank, world = rank_and_world()
+    # Of a batch with fewer jets than processes some take a jet of others', with weight 0.
+    own = batch.tensor_split(world)[rank]
+    share, weight = own if len(own) else batch[:1], world * len(own) / len(batch)
+    number = 1 if whole else math.ceil(len(batch) / (world * _PIECE))
+    total = torch.zeros((), device=batch.device)
+    for piece in share.tensor_split(number):
         loss = functional.mse_loss(network(piece).float(), piece) * (weight * len(piece) / len(share))
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     return total
+
+
+def _summed(numbers: list[float], device: torch.device) -> list[float]:
+    """Sums over the processes of numbers that each of them has."""
+    sums = torch.tensor(numbers, dtype=torch.float64, device=device)
+    if rank_and_world()[1] > 1:
+        distributed.all_reduce(sums)
+    return [float(number) for number in sums]
 
 
 def _check_agreement(state: str, device: torch.device) -> None:

@@ -20,10 +20,8 @@ import hist
 import numpy as np
 
 from hepae.errors import ConfigError, InputError
-from hepae.kinematics import MOMENTUM, UNITS, flat_column, momenta
+from hepae.kinematics import MOMENTUM, RELATIVE, UNITS, column_residual, flat_column, momenta
 from hepae.validation.residuals import (
-    RELATIVE,
-    column_residual,
     compared_columns,
     require_same_jets,
 )

@@ -18,26 +18,30 @@ import awkward as ak
 import numpy as np
 
 from hepae.errors import InputError
-from hepae.kinematics import MOMENTUM, UNITS, columns_of, flat_column, form, wrap_phi
+from hepae.kinematics import (
+    CENTRAL,
+    MOMENTUM,
+    RELATIVE,
+    UNITS,
+    columns_of,
+    difference,
+    flat_column,
+    form,
+    relative,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from hepae.bounds import Bound
 
     FloatArray = NDArray[np.float64]
     IntArray = NDArray[np.int64]
 
-RELATIVE = frozenset({"pt", "E", "mass"})
-"""Columns whose residual is taken relative to the original value."""
-
 WITHOUT_RELATIVE = frozenset({"eta", "phi"})
 """Columns whose zero means nothing special, so that a relative residual would mean nothing either."""
-
-CENTRAL = 0.68
-"""Fraction of the jets that lie within ±p68 around the middle of the residuals: ±1σ for a Gaussian."""
 
 
 class Allowance(Protocol):
@@ -45,30 +49,6 @@ class Allowance(Protocol):
 
     def allowed(self, original: FloatArray) -> FloatArray:
         """Largest |restored − original| that was promised for each original value."""
-
-
-def difference(column: str, original: ArrayLike, restored: ArrayLike) -> FloatArray:
-    """Restored − original in the column's unit, around the circle for phi; 0 for what came back as it was."""
-    original, restored = np.asarray(original, np.float64), np.asarray(restored, np.float64)
-    same = (original == restored) | (np.isnan(original) & np.isnan(restored))
-    with np.errstate(invalid="ignore", over="ignore"):
-        change = restored - original
-        if column == "phi":
-            change = wrap_phi(change)
-    return np.where(same, 0.0, change)
-
-
-def relative(change: FloatArray, original: ArrayLike) -> FloatArray:
-    """A difference relative to |original|: infinite where 0 came back as something else."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio: FloatArray = np.where(change == 0, 0.0, change / np.abs(np.asarray(original, np.float64)))
-    return ratio
-
-
-def column_residual(column: str, original: ArrayLike, restored: ArrayLike) -> FloatArray:
-    """Residual of each jet in one column, as it is averaged and drawn: relative for pt, E and mass."""
-    change = difference(column, original, restored)
-    return relative(change, original) if column in RELATIVE else change
 
 
 def residual_bound(column: str, bound: Bound) -> float | None:
