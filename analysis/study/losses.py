@@ -43,7 +43,7 @@ ORIGINAL_REPORT = 9.3e-3
 ALIKE = hepae.TrainingConfig(columns=("m", "pt", "phi", "eta"), basis="minmax", epochs=25)
 """The training of all networks, numbers of jets and latents that are compared with each other."""
 
-NETWORKS = ("connections-256", "original", "connections-64", "connections-32", "AE_3D_200", "AE_3D_100")
+NETWORKS = ("original", "connections-64", "connections-32", "AE_3D_200", "AE_3D_100")
 FRACTIONS = (0.1, 0.2, 0.4, 0.8, 1.0)
 SEEDS = (0, 1, 2)
 FRACTION_EPOCHS = 12
