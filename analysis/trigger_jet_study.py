@@ -5,7 +5,7 @@
 
 DATA is a folder with all_jets_train_4D_100_percent.pkl and all_jets_test_4D_100_percent.pkl. Every training is a run in the folder
 RUNS, described by its config.toml; a study that was stopped goes on where it was, and one that is done draws its figures anew
-within minutes. On two cores all of it takes about an hour and a half.
+within minutes. On two cores all of it takes about an hour.
 
 The recipes lie in analysis/configurations; `hepae train --config` takes each of them. Tables are CSV beside the figures; all
 their names begin with ``trigger_``, but loss_against_fraction.
@@ -51,8 +51,13 @@ LOOKS = {
 }
 """Marker, line and colour of each way."""
 
-SHOWN = ("autoencoder physics, n bits", "bounds", "integers, physics", "PCA-3, physics")
-"""Ways in the figures of resolution against pt."""
+SHOWN = {
+    "autoencoder physics, n bits": "autoencoder",
+    "bounds": "bounds",
+    "integers, physics": "integers",
+    "PCA-3, physics": "PCA-3",
+}
+"""Ways in the figures of resolution against pt, and what these call them."""
 
 BUDGETS = (2, 3, 4, 5, 6, 8, 12)
 """Bytes a jet at which all ways are compared."""
@@ -93,7 +98,8 @@ def rate_distortions(study: Study, results: Mapping[str, TrainingResult]) -> Non
         relative = "relative " if column in ("pt", "mass") else ""
         families: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for point, found in measured:
-            families[point.family].append((point.bytes_per_jet, found[column].p68))
+            if found[column].p68:  # not where all jets are given one value
+                families[point.family].append((point.bytes_per_jet, found[column].p68))
         lines[f"{column}: 68% half-width of the {relative}residual"] = {
             name: Line(*zip(*sorted(found), strict=True), look=LOOKS[name][0], color=LOOKS[name][1])
             for name, found in families.items()
@@ -140,13 +146,11 @@ def resolution_figures(study: Study, measured: Sequence[tuple[rates.Point, Resid
             point for point, _ in measured if point.family == name and point.bytes_per_jet <= SHOWN_BUDGET
         ]
         chosen.append(max(within, key=lambda point: point.bytes_per_jet))
-    widest = max(chosen, key=lambda point: hepae.residuals(study.test, point.restored)["mass"].p68)
-    scheme = Scheme.choose(study.test, widest.restored, coded=rates.COLUMNS, bounds={})
     profiles = {}
-    for point in chosen:
-        counts = Counts.of(scheme)
+    for point in chosen:  # each on axes of its own: a small residual in wide bins has the width of a bin
+        counts = Counts.of(Scheme.choose(study.test, point.restored, coded=rates.COLUMNS, bounds={}))
         counts.fill(study.test, point.restored)
-        profiles[f"{point.family}, {point.bytes_per_jet:.1f} B"] = counts.histograms.against
+        profiles[f"{SHOWN[point.family]}, {point.bytes_per_jet:.1f} B"] = counts.histograms.against
     for column in ("pt", "mass"):
         figure = plotting.response(
             {name: against[column, "pt"] for name, against in profiles.items()},
@@ -180,7 +184,7 @@ def resolution_figures(study: Study, measured: Sequence[tuple[rates.Point, Resid
 )
 @click.option(
     "--label",
-    default="ATLAS trigger jets, 2018",
+    default="ATLAS trigger jets",
     show_default=True,
     help="What the figures' corner says of the jets.",
 )
