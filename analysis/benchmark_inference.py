@@ -22,7 +22,7 @@ import torch
 
 import hepae
 from hepae.codecs.export import export
-from hepae.models.training import INFERENCE_BATCH
+from hepae.models.training import CACHED_JETS
 from hepae.samples import sample_path
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def session(codec: hepae.LatentCodec, part: str, threads: int) -> onnxruntime.In
 def in_batches(runner: onnxruntime.InferenceSession, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Outputs of a graph for all inputs."""
     (name,) = (each.name for each in runner.get_inputs())
-    starts = range(0, len(inputs), INFERENCE_BATCH)
+    starts = range(0, len(inputs), CACHED_JETS)
     return np.concatenate(
-        [runner.run(None, {name: inputs[start : start + INFERENCE_BATCH]})[0] for start in starts]
+        [runner.run(None, {name: inputs[start : start + CACHED_JETS]})[0] for start in starts]
     )
 
 
@@ -87,7 +87,7 @@ def main(model: Path | None, jets: int, turns: int) -> None:
     codec = (hepae.load_codec(model) if model else default_codec()).with_latent_bits(None)
     network = "-".join(map(str, (*codec.network.config.hidden, codec.network.config.latent)))
     click.echo(
-        f"{network}, {jets} jets in batches of {INFERENCE_BATCH}, {torch.get_num_threads()} threads, {turns} turns"
+        f"{network}, {jets} jets in batches of {CACHED_JETS}, {torch.get_num_threads()} threads, {turns} turns"
     )
     click.echo(f"{'':10s}{'torch':>18s}{'onnxruntime':>21s}{'ratio (all turns)':>26s}")
     for part, calls in operations(codec, jets).items():

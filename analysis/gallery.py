@@ -48,8 +48,7 @@ def main(output: Path, epochs: int) -> None:
                     shutil.copyfile(figure, output / f"{prefix}{figure.name}")
         rows = [vars(row) for row in result.history]
         loss = plotting.loss({key: [row[key] for row in rows] for key in rows[0]})
-        plotting.save(loss, folder / "loss")
-        shutil.copyfile(folder / "loss.png", output / "loss.png")
+        plotting.save(loss, output / "loss", formats=["png"])
 
 
 if __name__ == "__main__":

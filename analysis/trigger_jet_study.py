@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from benchmarks.jets import FOUR
 from study import losses, rates
 from study.figures import Line, rate_distortion
 from study.study import Study
 from study.trainings import Inputs, train_all
 
 import hepae
-from hepae import samples
+from hepae.comparison import default_resolution
 from hepae.validation import plotting
 from hepae.validation.counts import Counts, Scheme
 
@@ -58,6 +59,8 @@ SHOWN = {
     "PCA-3, physics": "PCA-3",
 }
 """Ways in the figures of resolution against pt, and what these call them."""
+
+RESOLUTION = default_resolution()
 
 BUDGETS = (2, 3, 4, 5, 6, 8, 12)
 """Bytes a jet at which all ways are compared."""
@@ -94,7 +97,7 @@ def rate_distortions(study: Study, results: Mapping[str, TrainingResult]) -> Non
     study.write("trigger_rate_distortion", [_distortion(point, found) for point, found in measured])
     study.write("trigger_equal_bytes", [row for budget in BUDGETS for row in equal_bytes(measured, budget)])
     lines: dict[str, dict[str, Line]] = {}
-    for column in rates.COLUMNS:
+    for column in FOUR:
         relative = "relative " if column in ("pt", "mass") else ""
         families: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for point, found in measured:
@@ -113,9 +116,9 @@ def _distortion(point: rates.Point, found: Residuals) -> dict[str, Any]:
         "way": point.family,
         "setting": point.setting,
         "bytes_per_jet": point.bytes_per_jet,
-        **{f"{name}_p68": found[name].p68 for name in rates.COLUMNS},
-        **{f"{name}_median": found[name].median for name in rates.COLUMNS},
-        **{f"{name}_p99": found[name].p99 for name in rates.COLUMNS},
+        **{f"{name}_p68": found[name].p68 for name in FOUR},
+        **{f"{name}_median": found[name].median for name in FOUR},
+        **{f"{name}_p99": found[name].p99 for name in FOUR},
         "spacelike": losses.spacelike(point.restored),
     }
 
@@ -130,9 +133,7 @@ def equal_bytes(measured: Sequence[tuple[rates.Point, Residuals]], budget: float
             rows.append({"budget": budget, **_distortion(point, found)})
     for row in rows:
         better = [
-            other["way"]
-            for other in rows
-            if all(other[f"{name}_p68"] < row[f"{name}_p68"] for name in rates.COLUMNS)
+            other["way"] for other in rows if all(other[f"{name}_p68"] < row[f"{name}_p68"] for name in FOUR)
         ]
         row["better_in_every_column"] = "; ".join(better)
     return rows
@@ -148,7 +149,7 @@ def resolution_figures(study: Study, measured: Sequence[tuple[rates.Point, Resid
         chosen.append(max(within, key=lambda point: point.bytes_per_jet))
     profiles = {}
     for point in chosen:  # each on axes of its own: a small residual in wide bins has the width of a bin
-        counts = Counts.of(Scheme.choose(study.test, point.restored, coded=rates.COLUMNS, bounds={}))
+        counts = Counts.of(Scheme.choose(study.test, point.restored, coded=FOUR, bounds={}))
         counts.fill(study.test, point.restored)
         profiles[f"{SHOWN[point.family]}, {point.bytes_per_jet:.1f} B"] = counts.histograms.against
     for column in ("pt", "mass"):
@@ -192,14 +193,14 @@ def resolution_figures(study: Study, measured: Sequence[tuple[rates.Point, Resid
     "--resolution",
     nargs=3,
     type=float,
-    default=(samples.NOISE, samples.STOCHASTIC, samples.CONSTANT),
+    default=(RESOLUTION.noise, RESOLUTION.stochastic, RESOLUTION.constant),
     show_default=True,
     metavar="N S C",
     help="Jet energy resolution √(N²/pt² + S²/pt + C²) that pt is compared with, pt in GeV.",
 )
 @click.option(
     "--resolution-name",
-    default="Jet energy resolution, arXiv:1910.04482",
+    default=RESOLUTION.name,
     show_default=True,
     help="Whose it is.",
 )

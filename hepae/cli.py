@@ -149,7 +149,7 @@ def generate(output: Path, process: str, events: int, seed: int, force: bool, qu
     help="Widths of the encoder, mirrored by the decoder.  [default: 512-256-128]",
 )
 @click.option("--latent", type=int, help="Latents a jet.  [default: 3]")
-@click.option("--activation", help="leaky_relu, relu, tanh, gelu, silu or snake.  [default: leaky_relu]")
+@click.option("--activation", help="leaky_relu, relu, tanh, gelu or silu.  [default: leaky_relu]")
 @click.option("--epochs", type=int, help="Passes over the jets.  [default: 50]")
 @click.option("--batch-size", type=int, help="Jets a step.  [default: 1024]")
 @click.option("--learning-rate", type=float, help="Largest step size.  [default: 0.002]")
@@ -197,7 +197,8 @@ def train(
     from hepae.codecs import latent
     from hepae.errors import OutputError
     from hepae.io.readers import iterate_jets
-    from hepae.models.training import Run, is_first_process
+    from hepae.models.processes import is_first_process
+    from hepae.models.runs import Run
 
     if output.exists() and not force:
         raise OutputError(f"{output} exists already; name another output or add --force")

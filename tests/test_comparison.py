@@ -203,16 +203,21 @@ def test_several_collections(make_tree, tmp_path):
     assert columns["Muon.mass"]["std"] == expected["mass"].std
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_collections_are_counted_once_however_they_are_named(make_tree, tmp_path):
+def _with_other_muons(make_tree, **jets_an_event):
+    """A file of 50 equal events with so many jets of each collection, and one whose muons have half as much pt again."""
     arrays, counters = {}, {}
-    for name, jets in (("Jet", 5), ("Muon", 3), ("Tau", 2)):
+    for name, jets in jets_an_event.items():
         for column in ("pt", "eta", "phi", "mass"):
             arrays[f"{name}_{column}"] = ak.Array([np.linspace(1, 2, jets)] * 50)
             counters[f"{name}_{column}"] = f"n{name}"
         arrays[f"n{name}"] = np.full(50, jets, np.int32)
-    original = make_tree(arrays, counters=counters)
-    worse = make_tree(arrays | {"Muon_pt": 1.5 * arrays["Muon_pt"]}, name="worse.root", counters=counters)
+    worse = arrays | {"Muon_pt": 1.5 * arrays["Muon_pt"]}
+    return make_tree(arrays, counters=counters), make_tree(worse, name="worse.root", counters=counters)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_collections_are_counted_once_however_they_are_named(make_tree, tmp_path):
+    original, worse = _with_other_muons(make_tree, Jet=5, Muon=3, Tau=2)
     hepae.compress_file(original, tmp_path / "small.root", hepae.BoundedCodec(), collection=["Jet", "Muon"])
     for version in (tmp_path / "small.root", worse):
         for asked, jets in ((["Jet", "Jet"], 250), (["Jet", "Muon", "J*"], 400), (("Mu*", "Muon"), 150)):
@@ -230,14 +235,7 @@ def test_collections_are_counted_once_however_they_are_named(make_tree, tmp_path
 def test_a_verdict_counts_the_jets_of_its_collection(make_tree, tmp_path, monkeypatch):
     monkeypatch.setattr(Shown, "uri", "")
     monkeypatch.setattr(Shown, "size", (1, 1))
-    arrays, counters = {}, {}
-    for name, jets in (("Jet", 5), ("Muon", 3)):
-        for column in ("pt", "eta", "phi", "mass"):
-            arrays[f"{name}_{column}"] = ak.Array([np.linspace(1, 2, jets)] * 50)
-            counters[f"{name}_{column}"] = f"n{name}"
-        arrays[f"n{name}"] = np.full(50, jets, np.int32)
-    original = make_tree(arrays, counters=counters)
-    worse = make_tree(arrays | {"Muon_pt": 1.5 * arrays["Muon_pt"]}, name="worse.root", counters=counters)
+    original, worse = _with_other_muons(make_tree, Jet=5, Muon=3)
     hepae.compress_file(worse, tmp_path / "small.root", hepae.BoundedCodec(), collection=["Jet", "Muon"])
     result = compare_files(original, tmp_path / "small.root", tmp_path / "out", style=Style(), report=True)
     assert "✗ broken by 150 of 150 jets" in result.report.read_text()

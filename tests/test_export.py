@@ -26,7 +26,6 @@ FORMS = {
     "original": ("minmax", ("m", "pt", "phi", "eta"), {"latent_activation": True}),
     "predecessor": ("standard", ("pt", "eta", "phi", "E"), {"activation": "tanh", "batch_norm": True}),
     "default": ("physics", ("pt", "eta", "phi", "E"), {"hidden": (512, 256, 128)}),
-    "snake": ("minmax", ("m", "pt", "phi", "eta"), {"activation": "snake", "hidden": (64, 64, 64)}),
     "gelu": ("physics", ("eta", "m", "pt", "phi"), {"activation": "gelu", "latent": 4}),
     "silu": (
         "physics",

@@ -43,7 +43,7 @@ ORIGINAL_REPORT = 9.3e-3
 ALIKE = hepae.TrainingConfig(columns=("m", "pt", "phi", "eta"), basis="minmax", epochs=25)
 """The training of all networks, numbers of jets and latents that are compared with each other."""
 
-NETWORKS = ("original", "connections-64", "connections-32", "AE_3D_200", "AE_3D_100")
+NETWORKS = ("connections-256", "original", "connections-64", "connections-32", "AE_3D_200", "AE_3D_100")
 FRACTIONS = (0.1, 0.2, 0.4, 0.8, 1.0)
 SEEDS = (0, 1, 2)
 FRACTION_EPOCHS = 12
@@ -55,7 +55,7 @@ BATCHES = (2048,)
 """Jets a step of the best recipe in `ALIKE`'s number of epochs, beside its own."""
 
 ALL = ("pt", "eta", "phi", "mass", "E")
-UNITS = "oss (MSE of m, pt, φ, η in [0, 1])"
+UNITS = "(MSE of m, pt, φ, η in [0, 1])"
 
 
 def configurations() -> dict[str, hepae.TrainingConfig]:
@@ -162,7 +162,8 @@ def networks(study: Study, results: Results) -> None:
     study.write("trigger_networks", rows)
     lines = {name: _line(result) for name, result in named.items()}
     study.draw(
-        "trigger_loss_by_network", curves(lines, xlabel="Epoch", ylabel=f"Test l{UNITS}", style=study.style)
+        "trigger_loss_by_network",
+        curves(lines, xlabel="Epoch", ylabel=f"Test loss {UNITS}", style=study.style),
     )
 
 
@@ -193,7 +194,7 @@ def search(study: Study, results: Results) -> None:
     figure = curves(
         lines,
         xlabel="Epochs of the whole training",
-        ylabel=f"L{UNITS}",
+        ylabel=f"Loss {UNITS}",
         style=study.style,
         xscale="log",
         levels={"PCA, three components": PCA.fit(train, 3).loss(test)},
@@ -228,7 +229,7 @@ def fractions(study: Study, results: Results) -> None:
         for kind in ("train", "test")
     }
     label = "Part of the training jets [%]"
-    figure = curves(lines, xlabel=label, ylabel=f"L{UNITS}", style=study.style)
+    figure = curves(lines, xlabel=label, ylabel=f"Loss {UNITS}", style=study.style)
     study.draw("loss_against_fraction", figure)
 
 
@@ -249,7 +250,7 @@ def latents(study: Study, results: Results) -> None:
         "Autoencoder": Line(LATENTS, [row["autoencoder"] for row in rows], look="o-"),
         "PCA (four of four lose nothing)": Line(LATENTS[:-1], [row["PCA"] for row in rows[:-1]], look="s--"),
     }
-    figure = curves(lines, xlabel="Latents a jet", ylabel=f"Test l{UNITS}", style=study.style)
+    figure = curves(lines, xlabel="Latents a jet", ylabel=f"Test loss {UNITS}", style=study.style)
     figure.axes[0].set_xticks(LATENTS)
     figure.axes[0].minorticks_off()
     study.draw("trigger_latents", figure)

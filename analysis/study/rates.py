@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
+from benchmarks.ours import flat_momenta
 from benchmarks.quantized import pco
 
 import hepae
 from hepae import kinematics
+from hepae.codecs.latent import LatentIntegers
 from hepae.models.features import FeatureMap
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-COLUMNS = ("pt", "eta", "phi", "mass")
 BITS = range(2, 17)
 NAMES = {"physics": "physics", "minmax": "[0, 1]"}
 """What figures call a basis."""
@@ -73,41 +74,9 @@ class PCA:
         return float(np.mean((self.inverse(self.forward(features)) - features) ** 2))
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Numbers as n-bit integers: a uniform grid over the range of the training jets."""
-
-    bits: int
-    low: FloatArray
-    high: FloatArray
-
-    @classmethod
-    def fit(cls, values: FloatArray, bits: int) -> Grid:
-        """Fit to values of shape (jets, columns)."""
-        return cls(bits, values.min(axis=0), values.max(axis=0))
-
-    @property
-    def _step(self) -> FloatArray:
-        return np.maximum(self.high - self.low, 1e-30) / (2**self.bits - 1)
-
-    def forward(self, values: FloatArray) -> NDArray[np.int32]:
-        """Values to integers; what is out of range is put at its end. The inverse is `inverse`."""
-        integers = np.rint((values - self.low) / self._step)
-        return np.clip(integers, 0, 2**self.bits - 1).astype(np.int32)
-
-    def inverse(self, integers: NDArray[np.int32]) -> FloatArray:
-        """Integers to values."""
-        return integers * self._step + self.low
-
-
 def stream_bytes(integers: NDArray[Any]) -> int:
     """Bytes of integers of shape (jets, columns) by pcodec, column by column."""
     return sum(len(pco(np.ascontiguousarray(column.astype(np.int32)))) for column in integers.T)
-
-
-def columns_of(jets: ak.Array) -> dict[str, NDArray[Any]]:
-    """The four-momentum's columns, flat."""
-    return {name: kinematics.flat_column(jets, name) for name in COLUMNS}
 
 
 def points(train: ak.Array, test: ak.Array, codecs: Mapping[str, hepae.LatentCodec]) -> Iterator[Point]:
@@ -137,21 +106,26 @@ def points(train: ak.Array, test: ak.Array, codecs: Mapping[str, hepae.LatentCod
             compressed = hepae.BoundedCodec(bounds_of(scale)).compress(test)
             restored = kinematics.momenta(compressed.columns())
             yield Point(family, f"pt {0.1 * scale:g}%", compressed.nbytes / len(test), restored)
-    for basis in ("physics", "minmax"):
-        features = FeatureMap.fit(columns_of(train), basis)
-        matrix, tested = (features.forward(columns_of(jets)).astype(np.float64) for jets in (train, test))
+    for basis in NAMES:
+        features = FeatureMap.fit(flat_momenta(train), basis)
+        matrix, tested = (features.forward(flat_momenta(jets)) for jets in (train, test))
         pca = PCA.fit(matrix, 3)
         for bits in BITS:
-            grid = Grid.fit(matrix, bits)
+            grid = integers_of(matrix, bits)
             integers = grid.forward(tested)
-            size = stream_bytes(integers) / len(test)
             restored = kinematics.momenta(features.inverse(grid.inverse(integers)))
-            yield Point(f"integers, {NAMES[basis]}", f"{bits} bits", size, restored)
-            grid = Grid.fit(pca.forward(matrix), bits)
-            integers = grid.forward(pca.forward(tested))
             size = stream_bytes(integers) / len(test)
+            yield Point(f"integers, {NAMES[basis]}", f"{bits} bits", size, restored)
+            grid = integers_of(pca.forward(matrix), bits)
+            integers = grid.forward(pca.forward(tested))
             restored = kinematics.momenta(features.inverse(pca.inverse(grid.inverse(integers))))
+            size = stream_bytes(integers) / len(test)
             yield Point(f"PCA-3, {NAMES[basis]}", f"{bits} bits", size, restored)
+
+
+def integers_of(values: NDArray[Any], bits: int) -> LatentIntegers:
+    """The grid of n-bit integers over the range of values, shape (jets, columns), as that of latents is made."""
+    return LatentIntegers(bits, tuple(values.min(axis=0).tolist()), tuple(values.max(axis=0).tolist()))
 
 
 def _restored(codec: hepae.LatentCodec, jets: ak.Array) -> ak.Array:

@@ -59,11 +59,8 @@ class Study:
 
     def draw(self, name: str, figure: Figure) -> None:
         """Save a figure as PNG."""
-        for path in plotting.save(figure, self.output / name):
-            if path.suffix == ".png":
-                click.echo(path)
-            else:
-                path.unlink()
+        (path,) = plotting.save(figure, self.output / name, formats=["png"])
+        click.echo(path)
 
 
 def _flat(jets: ak.Array) -> ak.Array:

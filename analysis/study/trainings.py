@@ -15,7 +15,7 @@ import hepae
 from hepae import terminal
 from hepae.codecs.latent import train
 from hepae.errors import CodecError
-from hepae.models.training import Run
+from hepae.models.runs import Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -40,8 +40,8 @@ def export(codec: LatentCodec, path: str | Path, *, part: Part | None = None, fo
     not be those it was asked to train on: ``physics`` codes the mass in place of E. ``latents`` is float32 of shape
     (N, latent). The graph replaces what the codec replaces (NaN, infinities, sentinels, m ≤ 0 in ``physics``); logarithms,
     offsets and scales are in float64, the network in float32. Latents as integers and bounds are no part of it; restored
-    columns are the codec's, rounded to float32. Where a
-    codec has both mass and E, the graph gives both as the network has them.
+    columns are the codec's, rounded to float32. Where a codec has both mass and E, the graph gives both as the network has
+    them.
 
     The file's metadata properties are ``hepae``, ``part``, ``basis``, the JSON lists ``columns``, ``units`` and ``latents``,
     and ``model_sha256``, which is also that of the model file. Equal codecs give equal bytes.
@@ -219,11 +219,6 @@ def _network(graph: _Graph, name: str, layers: Any, values: str) -> str:
                 values = graph.add("Tanh", values)
             case "SiLU":
                 values = graph.add("Mul", values, graph.add("Sigmoid", values))
-            case "Snake":  # x + sin²(a x) / a
-                frequency = graph.constant(f"{name}.{i}.frequency", np.float32(layer.FREQUENCY))
-                wave = graph.add("Sin", graph.add("Mul", values, frequency))
-                square = graph.add("Div", graph.add("Mul", wave, wave), frequency)
-                values = graph.add("Add", values, square)
             case "GELU":  # x (1 + erf(x / √2)) / 2
                 root = graph.constant(f"{name}.{i}.root", np.float32(np.sqrt(2)))
                 one = graph.constant(f"{name}.{i}.one", np.float32(1))

@@ -24,17 +24,10 @@ from hepae.io import container
 from hepae.io.writers import atomic_output
 from hepae.models.autoencoder import Autoencoder, AutoencoderConfig
 from hepae.models.features import FeatureMap, basis_columns
+from hepae.models.processes import is_first_process, process_group
 from hepae.models.rows import BUFFER, Rows, batches
-from hepae.models.training import (
-    INFERENCE_BATCH,
-    EpochMetrics,
-    Progress,
-    Run,
-    TrainingConfig,
-    fit,
-    process_group,
-    rank_and_world,
-)
+from hepae.models.runs import Run
+from hepae.models.training import CACHED_JETS, EpochMetrics, Progress, TrainingConfig, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -368,7 +361,7 @@ def _run(layers: torch.nn.Module, inputs: torch.Tensor, outputs: int) -> NDArray
     result = np.empty((len(inputs), outputs), np.float64 if inputs.dtype == torch.float64 else np.float32)
     done = 0
     with torch.inference_mode():
-        for batch in batches(inputs, INFERENCE_BATCH):
+        for batch in batches(inputs, CACHED_JETS):
             result[done : done + len(batch)] = layers(batch).numpy()
             done += len(batch)
     return result
@@ -466,7 +459,7 @@ def train(
             ) from None
         if config.standardized_start:
             network.start_standardized(inputs[0].mean(dim=0), inputs[0].std(dim=0))
-        first = rank_and_world()[0] == 0
+        first = is_first_process()
         run = resume or (Run.create(config) if first else None)
         with run.locked() if run and first else contextlib.nullcontext():
             history = fit(
@@ -548,7 +541,7 @@ def _fingerprint(tensors: Iterable[torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(str(tuple(tensor.shape)).encode())
-        for block in batches(tensor, INFERENCE_BATCH):
+        for block in batches(tensor, CACHED_JETS):
             digest.update(block.numpy().data)
     return digest.hexdigest()
 

@@ -16,24 +16,12 @@ from hepae.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
-class Snake(nn.Module):
-    """x + sin²(a x) / a: an activation that bends often, as a sheet has to that fills a volume (arXiv:2006.08195)."""
-
-    FREQUENCY = 3.0
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Values of any shape, one by one."""
-        return inputs + torch.sin(self.FREQUENCY * inputs).square() / self.FREQUENCY
-
-
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": partial(nn.LeakyReLU, inplace=True),  # in place: a tenth faster in training
     "relu": partial(nn.ReLU, inplace=True),
     "tanh": nn.Tanh,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
-    "snake": Snake,
 }
 PRESETS = ("original", "AE_3D_200", "AE_3D_100", "connections-N")
 

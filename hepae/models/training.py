@@ -1,57 +1,48 @@
-"""The training loop, and the folder of a run: configuration, metrics, TensorBoard events and checkpoints."""
+"""What describes a training, the loop, and what is known of each epoch."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import datetime as dt
-import fcntl
-import hashlib
-import io
 import json
 import math
 import os
 import time
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, replace
-from itertools import count, pairwise
+from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tomli_w
 import torch
-from torch import distributed
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from hepae.errors import CodecError, ConfigError, InputError, OutputError
+from hepae.errors import CodecError, ConfigError, InputError
 from hepae.kinematics import CENTRAL, column_residual
 from hepae.models.autoencoder import AutoencoderConfig
 from hepae.models.features import BASES
+from hepae.models.processes import check_agreement, rank_and_world, summed
 from hepae.models.rows import BUFFER, batches, shuffled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
     from hepae.models.autoencoder import Autoencoder
     from hepae.models.features import FeatureMap
+    from hepae.models.runs import Run
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 SCHEDULES = ("one-cycle", "steps", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
-INFERENCE_BATCH = 4096  # what fits into the cache: a quarter faster than larger ones
+CACHED_JETS = 4096
+"""Jets that go through the network at a time on a processor: what they take fits into the cache, a quarter faster than more."""
 _BFLOAT16_PAYS = 2**24
 """Products of a batch forwards from which bfloat16 is faster: below, turning numbers into it takes longer than it saves."""
-_PIECE = 4096
-"""Jets whose gradient a processor takes at a time in a larger batch: what it takes fits into the cache."""
 _RESIDUALS = 10_000
 """About how many validation jets have their residuals recorded each epoch."""
 _REPORT_EVERY = 0.2  # seconds
-_TIMEOUT = dt.timedelta(minutes=10)
-"""How long a process waits for the others, whose reading of the jets may take longer than its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,178 +259,6 @@ class Progress:
     metrics: EpochMetrics | None
 
 
-class Run:
-    """Folder of a run: ``config.toml``, ``metrics.csv``, TensorBoard events, ``best.pt`` and ``last.pt``."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._board: Any = None
-
-    @classmethod
-    def create(cls, config: TrainingConfig) -> Run | None:
-        """Make the folder ``runs_dir/DATE_TIME`` and write the configuration; None without a ``runs_dir``.
-
-        Raises
-        ------
-        OutputError
-            If it cannot be made.
-        """
-        if config.runs_dir is None:
-            return None
-        name = dt.datetime.now(tz=dt.UTC).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
-        try:
-            config.runs_dir.mkdir(parents=True, exist_ok=True)
-            for attempt in count(1):
-                path = config.runs_dir / (name if attempt == 1 else f"{name}_{attempt}")
-                with contextlib.suppress(FileExistsError):
-                    path.mkdir()
-                    break
-        except OSError as error:
-            raise OutputError(f"cannot make a run folder in {config.runs_dir}: {error.strerror}") from None
-        run = cls(path)
-        run._replace("config.toml", tomli_w.dumps(config.to_config()).encode())
-        return run
-
-    @classmethod
-    def resume(cls, path: Path) -> tuple[Run, TrainingConfig]:
-        """Open the folder of a run that was stopped, with its configuration.
-
-        Raises
-        ------
-        InputError
-            If it is not a run's folder.
-        """
-        if not (path / "config.toml").is_file():
-            raise InputError(f"{path} is no run to resume: it has no config.toml")
-        return cls(path), replace(TrainingConfig.from_toml(path / "config.toml"), runs_dir=path.parent)
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from going on with the run; what is killed holds nothing back.
-
-        Raises
-        ------
-        InputError
-            If another one trains it.
-        """
-        with (self.path / "config.toml").open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(
-                    f"the run {self.path} still goes on in another process; end it first"
-                ) from None
-            except OSError:  # a file system without locks
-                pass
-            yield
-
-    def log(self, history: list[EpochMetrics], residuals: Mapping[str, NDArray[np.floating[Any]]]) -> None:
-        """Record the epochs so far: all of them in ``metrics.csv``, the last one and its residuals for TensorBoard."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, [*history[-1].numbers()])
-        writer.writeheader()
-        writer.writerows(row.numbers() for row in history)
-        self._replace("metrics.csv", text.getvalue().encode())
-        epoch = history[-1].epoch
-        if self._board is None:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:  # the extra is not installed: metrics.csv has the same numbers
-                return
-            resumed = any(self.path.glob("events.*"))
-            self._board = SummaryWriter(str(self.path), purge_step=epoch)
-            if not resumed:
-                config = (self.path / "config.toml").read_text()
-                self._board.add_text("configuration", f"```toml\n{config}```", 0)
-        for name, value in history[-1].numbers().items():
-            if name != "epoch" and value is not None:
-                self._board.add_scalar(name, value, epoch)
-        for name, values in residuals.items():
-            if values.size:
-                self._board.add_histogram(f"residual/{name}", values, epoch)
-        self._board.flush()  # now: an epoch that a resumed run does not repeat must not be lost with the process
-
-    def save(self, name: str, state: dict[str, Any]) -> None:
-        """Write a checkpoint whole or not at all; the inverse is `load`."""
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        self._replace(name, buffer.getvalue())
-
-    def load(self, name: str) -> dict[str, Any] | None:
-        """Read a checkpoint, None where there is none yet. Nothing but tensors and plain values is read."""
-        path = self.path / name
-        if not path.exists():
-            return None
-        try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise InputError(f"the checkpoint {path} is damaged; train anew") from error
-        return state
-
-    def close(self) -> None:
-        """Flush TensorBoard's events."""
-        if self._board is not None:
-            self._board.close()
-
-    def _replace(self, name: str, content: bytes) -> None:
-        temporary = self.path / f".{name}.part"
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(self.path / name)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {self.path / name}: {error.strerror}") from None
-
-
-@contextlib.contextmanager
-def process_group(device: torch.device) -> Iterator[None]:
-    """Train together with the other processes that torchrun started; without torchrun this does nothing.
-
-    Raises
-    ------
-    ConfigError
-        If the processes do not find each other.
-    CodecError
-        If another one stopped.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
-        yield
-        return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    try:
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
-    except (ValueError, RuntimeError) as error:
-        raise ConfigError(
-            f"the processes of this training do not find each other ({error}); start them with torchrun, or unset WORLD_SIZE"
-        ) from None
-    try:
-        yield
-    except RuntimeError as error:
-        if "gloo" in str(error).lower() or isinstance(error, distributed.DistError):
-            raise CodecError("another process of this training stopped; its error says why") from error
-        raise
-    finally:
-        distributed.destroy_process_group()
-
-
-def is_first_process() -> bool:
-    """Whether this is the one that speaks for all that torchrun started."""
-    return int(os.environ.get("WORLD_SIZE", "1")) < 2 or int(os.environ.get("RANK", "0")) == 0
-
-
-def rank_and_world() -> tuple[int, int]:
-    """Give the number of this process among those that train together, and how many they are: 0 and 1 where it is alone."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
-def mean_squared_error(model: Autoencoder, features: torch.Tensor) -> float:
-    """Mean over jets and columns of (restored − original)² of features, shape (jets, columns)."""
-    return _squared_error(model, features)[0] / features.numel() if len(features) else math.nan
-
-
 def _squared_error(model: Autoencoder, features: torch.Tensor) -> tuple[float, torch.Tensor, torch.Tensor]:
     """Sum over jets and columns of (restored − original)², and some jets from all over, original and restored."""
     model.eval()
@@ -447,7 +266,7 @@ def _squared_error(model: Autoencoder, features: torch.Tensor) -> tuple[float, t
     total, some = torch.zeros((), dtype=torch.float64, device=device), [(features[:0], features[:0])]
     every = math.ceil(len(features) / _RESIDUALS) or 1
     with torch.inference_mode():
-        for batch in batches(features, INFERENCE_BATCH):
+        for batch in batches(features, CACHED_JETS):
             original = batch.to(device)
             restored = model(original)
             total += functional.mse_loss(restored, original, reduction="sum").double()
@@ -536,7 +355,7 @@ def fit(
     in_bfloat16 = config.in_bfloat16(device)
     history, best = _checkpoint(run, fingerprint, model, optimizer, scheduler)
     if world > 1:
-        _check_agreement(f"{fingerprint} {len(history)} {best['epoch']}", device)
+        check_agreement(f"{fingerprint} {len(history)} {best['epoch']}", device)
     recorded = run if rank == 0 else None
     network = DistributedDataParallel(model) if world > 1 else model
 
@@ -577,7 +396,7 @@ def fit(
         seconds = time.monotonic() - started
         error, *some = _squared_error(model, validation.tensor_split(world)[rank])
         tested = 0.0 if test is None else _squared_error(model, test.tensor_split(world)[rank])[0]
-        losses = _summed([float(total) / world, error, tested], device)
+        losses = summed([float(total) / world, error, tested], device)
         found = {} if columns is None else _residuals(columns, *some)
         history.append(
             EpochMetrics(
@@ -677,35 +496,10 @@ def _add_gradient(network: torch.nn.Module, batch: torch.Tensor, *, whole: bool)
     # Of a batch with fewer jets than processes some take a jet of others', with weight 0.
     own = batch.tensor_split(world)[rank]
     share, weight = own if len(own) else batch[:1], world * len(own) / len(batch)
-    number = 1 if whole else math.ceil(len(batch) / (world * _PIECE))
+    number = 1 if whole else math.ceil(len(batch) / (world * CACHED_JETS))
     total = torch.zeros((), device=batch.device)
     for piece in share.tensor_split(number):
-        loss = functional.mse_loss(network(piece).float(), piece) * (weight * len(piece) / len(share))
+        loss = functional.mse_loss(network(piece), piece) * (weight * len(piece) / len(share))
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     return total
-
-
-def _summed(numbers: list[float], device: torch.device) -> list[float]:
-    """Sums over the processes of numbers that each of them has."""
-    sums = torch.tensor(numbers, dtype=torch.float64, device=device)
-    if rank_and_world()[1] > 1:
-        distributed.all_reduce(sums)
-    return [float(number) for number in sums]
-
-
-def _check_agreement(state: str, device: torch.device) -> None:
-    """Check that all processes begin at the same place with the same jets: else they would wait for each other forever.
-
-    Raises
-    ------
-    InputError
-        If they do not.
-    """
-    digest = int.from_bytes(hashlib.sha256(state.encode()).digest()[:7])
-    ends = torch.tensor([digest, -digest], device=device)
-    distributed.all_reduce(ends, distributed.ReduceOp.MAX)
-    if ends[0] != -ends[1]:
-        raise InputError(
-            "the processes of this training do not read the same jets or run folder; give all the same files"
-        )

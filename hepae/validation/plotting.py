@@ -670,8 +670,8 @@ def panels(count: int) -> list[Axes]:
         return list(axes.flat[:count])
 
 
-def save(figure: Figure, path: Path | str) -> list[Path]:
-    """Write a figure as PNG and PDF, the same bytes each time it is drawn.
+def save(figure: Figure, path: Path | str, *, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:
+    """Write a figure, the same bytes each time it is drawn.
 
     Parameters
     ----------
@@ -679,11 +679,13 @@ def save(figure: Figure, path: Path | str) -> list[Path]:
         What to write.
     path
         Where, without a suffix. Its folder is made where it does not exist.
+    formats
+        Suffixes of the files, ``png`` or ``pdf``.
 
     Returns
     -------
     list of Path
-        The two files.
+        The files.
 
     Raises
     ------
@@ -694,12 +696,12 @@ def save(figure: Figure, path: Path | str) -> list[Path]:
     written = []
     # Without the time of day and the version of matplotlib, a gallery changes only where a figure does.
     metadata: dict[str, dict[str, Any]] = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
-    for suffix, content in metadata.items():
+    for suffix in formats:
         target = path.parent / f"{path.name}.{suffix}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with _atlas_style():
-                figure.savefig(target, dpi=150, metadata=content)
+                figure.savefig(target, dpi=150, metadata=metadata[suffix])
         except OSError as error:
             with suppress(OSError):
                 target.unlink(missing_ok=True)
