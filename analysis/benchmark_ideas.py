@@ -18,10 +18,10 @@ from benchmarks.jets import FOUR, read
 from rich.console import Console
 from rich.table import Table
 
+from hepae.bounded import prediction
+from hepae.bounded.codec import compress_clusters
+from hepae.bounded.polynomials import Form
 from hepae.bounds import DEFAULT_BOUNDS, Bounds
-from hepae.codecs import prediction
-from hepae.codecs.bounded import compress_clusters
-from hepae.codecs.forms import Form
 from hepae.samples import sample_path
 
 if TYPE_CHECKING:

@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import hepae
 from hepae.kinematics import flat_column
-from hepae.models.autoencoder import Autoencoder, AutoencoderConfig
-from hepae.models.features import FeatureMap
-from hepae.models.rows import Rows, batches
-from hepae.models.training import EpochMetrics, TrainingConfig, fit
+from hepae.latent.autoencoder import Autoencoder, AutoencoderConfig
+from hepae.latent.features import FeatureMap
 from hepae.samples import sample_path
+from hepae.training.loop import EpochMetrics, TrainingConfig, fit
+from hepae.training.rows import Rows, batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,7 +44,7 @@ def with_hepae(
     precision: str = "auto",
     parts: int = 1,
 ) -> Callable[[], float]:
-    """Give an epoch of `hepae.models.training.fit`, which says its jets/s; the buffer holds one of so many parts."""
+    """Give an epoch of `hepae.training.loop.fit`, which says its jets/s; the buffer holds one of so many parts."""
     config = TrainingConfig(
         epochs=1, batch_size=batch_size, network=network, precision=precision, device="cpu"
     )

@@ -33,7 +33,7 @@ from hepae.validation.counts import Counts, Scheme
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hepae.codecs.latent import TrainingResult
+    from hepae.latent.codec import TrainingResult
     from hepae.validation.residuals import Residuals
 
 LOOKS = {

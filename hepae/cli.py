@@ -194,11 +194,11 @@ def train(
     A run's folder keeps the configuration, the losses of each epoch, TensorBoard events and checkpoints. Inputs may be
     larger than memory; torchrun --nproc-per-node N -m hepae train ... trains on N processors or GPUs together.
     """
-    from hepae.codecs import latent
     from hepae.errors import OutputError
     from hepae.io.readers import iterate_jets
-    from hepae.models.processes import is_first_process
-    from hepae.models.runs import Run
+    from hepae.latent import codec as latent
+    from hepae.training.processes import is_first_process
+    from hepae.training.runs import Run
 
     if output.exists() and not force:
         raise OutputError(f"{output} exists already; name another output or add --force")
@@ -256,8 +256,8 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
     """Options of a file, then a preset, then those of the command line, each over the one before."""
     from dataclasses import replace
 
-    from hepae.models.autoencoder import AutoencoderConfig
-    from hepae.models.training import TrainingConfig
+    from hepae.latent.autoencoder import AutoencoderConfig
+    from hepae.training.loop import TrainingConfig
 
     config = TrainingConfig.from_toml(config_file) if config_file else TrainingConfig()
     given.setdefault("runs_dir", config.runs_dir or Path("runs"))
@@ -338,7 +338,7 @@ def compress(
     of the columns instead, and nothing is promised, unless there are bounds: then what the latents lack is stored as well.
     With several collections, --bound Muon.pt=0.01% is of one of them, --bound pt=0.1% of all others.
     """
-    from hepae.codecs import files
+    from hepae.files import compress as files
 
     codec, coding, promise = _codec(model, bounds, edges, latent_bits)
     with terminal.progress(quiet, "compressing", "events") as update:
@@ -371,12 +371,12 @@ def _codec(
     promise = "every jet was restored and checked against its bounds"
     asked = Bounds.parse(bounds, edges)
     if model is None:
-        from hepae.codecs.bounded import BoundedCodec
+        from hepae.bounded.codec import BoundedCodec
 
         if latent_bits is not None:
             raise click.UsageError("--latent-bits is of a model's latents; name the model with -m")
         return BoundedCodec(asked), "integers within bounds", promise
-    from hepae.codecs.latent import load_codec
+    from hepae.latent.codec import load_codec
 
     latents = load_codec(model)
     if latent_bits is not None:
@@ -403,7 +403,7 @@ def decompress(
     path: str, output: str, storage: str | None, compression: str, force: bool, quiet: bool
 ) -> None:
     """Give back the file that was compressed to PATH: same branches, order, units and types."""
-    from hepae.codecs import files
+    from hepae.files import compress as files
 
     with terminal.progress(quiet, "restoring", "events") as update:
         summary = files.decompress_file(
@@ -428,8 +428,8 @@ def export(model: Path, output: Path, part: Literal["encoder", "decoder"] | None
     [N, latent]. Latents as integers (--latent-bits) and bounds are no part of it. The file is checked against the model.
     """
     from hepae import kinematics
-    from hepae.codecs.export import export as write
-    from hepae.codecs.latent import load_codec
+    from hepae.latent.codec import load_codec
+    from hepae.latent.onnx import export as write
 
     codec = load_codec(model)
     write(codec, output, part=part, force=force)
@@ -445,7 +445,7 @@ def export(model: Path, output: Path, part: Literal["encoder", "decoder"] | None
 @_input_options
 def info(path: str, as_json: bool, tree: str | None, collection: str | None, unit: str | None) -> None:
     """Say what PATH is: a file with jets, a compressed file or a model file."""
-    from hepae.description import describe
+    from hepae.files.description import describe
 
     content = describe(path, tree=tree, collection=collection, unit=unit)
     if as_json:

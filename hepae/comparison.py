@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 
 from hepae import kinematics, samples
-from hepae.codecs.compressed import CompressedFile
 from hepae.errors import InputError, OutputError
-from hepae.io.container import is_compressed
+from hepae.files.compressed import CompressedFile
+from hepae.files.header import is_compressed
 from hepae.io.locations import Location, expand, locate
 from hepae.io.readers import STEP_SIZE, Source, choose_collection, choose_collections, open_source, steps
 from hepae.io.writers import atomic_output

@@ -19,7 +19,7 @@ from matplotlib.image import imread
 import hepae
 from hepae import kinematics
 from hepae.errors import ConfigError
-from hepae.models.training import TrainingConfig
+from hepae.training.loop import TrainingConfig
 
 ANALYSIS = Path(__file__).parent.parent / "analysis"
 THREADS = {**os.environ, "OMP_NUM_THREADS": "1"}

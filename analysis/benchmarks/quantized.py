@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pcodec import ChunkConfig, standalone
 
-from hepae.codecs.quantization import Quantized, dither, quantize
+from hepae.bounded.quantization import Quantized, dither, quantize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

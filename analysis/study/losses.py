@@ -10,8 +10,8 @@ import numpy as np
 
 import hepae
 from hepae import kinematics
-from hepae.models.autoencoder import AutoencoderConfig
-from hepae.models.features import FeatureMap
+from hepae.latent.autoencoder import AutoencoderConfig
+from hepae.latent.features import FeatureMap
 from study.figures import Line, curves
 from study.rates import PCA
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import awkward as ak
     from numpy.typing import NDArray
 
-    from hepae.codecs.latent import TrainingResult
+    from hepae.latent.codec import TrainingResult
     from study.study import Study
 
     Results = Mapping[str, TrainingResult]

@@ -16,8 +16,8 @@ from benchmarks.quantized import pco
 
 import hepae
 from hepae import kinematics
-from hepae.codecs.latent import LatentIntegers
-from hepae.models.features import FeatureMap
+from hepae.latent.codec import LatentIntegers
+from hepae.latent.features import FeatureMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,15 +13,15 @@ import torch
 
 import hepae
 from hepae import terminal
-from hepae.codecs.latent import train
 from hepae.errors import CodecError
-from hepae.models.runs import Run
+from hepae.latent.codec import train
+from hepae.training.runs import Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hepae.codecs.latent import TrainingResult
+    from hepae.latent.codec import TrainingResult
 
 
 @dataclass(frozen=True)

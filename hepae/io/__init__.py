@@ -1,1 +1,1 @@
-"""Files: reading jets, writing trees, and the two formats of hepae's own."""
+"""Files with jets read, trees written; knows nothing of codecs."""

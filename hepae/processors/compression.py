@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from coffea.processor import ProcessorABC
 
+from hepae.bounded.codec import BoundedCodec
 from hepae.bounds import Bounds
-from hepae.codecs.bounded import BoundedCodec
-from hepae.codecs.compressed import CompressedFile
-from hepae.codecs.files import compress_file
-from hepae.codecs.joining import join_files
 from hepae.errors import InputError, OutputError
+from hepae.files.compress import compress_file
+from hepae.files.compressed import CompressedFile
+from hepae.files.joining import join_files
 from hepae.io.readers import open_source
 from hepae.io.writers import COMPRESSION, atomic_output
 from hepae.processors.executors import one_thread
@@ -25,7 +25,7 @@ from hepae.processors.executors import one_thread
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from hepae.codecs.latent import LatentCodec
+    from hepae.latent.codec import LatentCodec
 
     Manifest = Mapping[str, set["Part"]]
     """Parts by dataset."""
@@ -245,7 +245,7 @@ def _codec(bounds: str, model: bytes) -> BoundedCodec | LatentCodec:
     asked = None if config is None else Bounds.from_config(config)
     if not model:
         return BoundedCodec(asked)
-    from hepae.codecs.latent import LatentCodec  # torch: only where there is a network
+    from hepae.latent.codec import LatentCodec  # torch: only where there is a network
 
     codec = LatentCodec.from_bytes(model)
     return codec if asked is None else codec.with_bounds(asked)

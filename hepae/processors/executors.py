@@ -17,7 +17,7 @@ from hepae.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hepae.codecs.compressed import CompressedFile
+    from hepae.files.compressed import CompressedFile
 
 EXECUTORS = ("iterative", "futures", "dask", "parsl", "taskvine")
 

@@ -21,8 +21,8 @@ import uproot
 from coffea.nanoevents import NanoEventsFactory, transforms
 from coffea.nanoevents.util import key_to_tuple, quote, unquote
 
-from hepae.codecs.compressed import CompressedFile
 from hepae.errors import ConfigError, InputError
+from hepae.files.compressed import CompressedFile
 from hepae.io.ntuples import HEADER_TREE
 from hepae.processors.executors import decoding
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 from coffea.processor import ProcessorABC
 
-from hepae.codecs.compressed import CompressedFile
 from hepae.comparison import StoredJets, default_resolution
 from hepae.errors import InputError, OutputError
+from hepae.files.compressed import CompressedFile
 from hepae.io.locations import locate
 from hepae.io.readers import choose_collection, open_source
 from hepae.io.writers import atomic_output

@@ -1,0 +1,216 @@
+"""Jets → groups whose residuals are distributed alike, by a tree of yes-or-no questions about known integers.
+
+A value is coded in as many bits as its distribution is wide. Where that distribution depends on what is known already,
+jets are sorted into groups by it, and every group gets a distribution of its own. The questions are chosen greedily, each
+where it saves most bits of a sample (a classification tree: Breiman et al. 1984, with the entropy of the binned residual).
+Counting in integers makes the choice the same on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hepae.bounded.polynomials import LIMIT, unzigzag, zigzag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from hepae.bounded.bytestream import Reader, Writer
+
+    Integers = NDArray[np.int64]
+    Bases = Sequence[NDArray[np.int32]]
+
+GROUPS = 24
+_MOST = 255
+_BINS = 32
+_THRESHOLDS = 16
+_SMALLEST = 50
+"""Jets of the sample that a group has at least."""
+_PRICE = 400
+"""Bits that a further group costs: its stream's own header."""
+_UNIT = 1024
+"""Bits are counted in integers, in units of 1/1024."""
+_BIAS = 739
+"""Bits (in units) that each further filled bin makes an entropy look smaller than it is, 1/(2 ln 2): Miller 1955."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Questions (group, base, threshold) in order: jets of the group whose base is not below the threshold form a new one."""
+
+    questions: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def groups(self) -> int:
+        """Number of groups."""
+        return len(self.questions) + 1
+
+    def __call__(self, bases: Bases) -> NDArray[np.uint8]:
+        """Group of each jet."""
+        group = np.zeros(len(bases[0]), np.uint8)
+        for new, (old, base, threshold) in enumerate(self.questions, 1):
+            asked = bases[base] >= threshold
+            if new > 1:
+                asked &= group == old
+            group[asked] = new
+        return group
+
+    def write(self, out: Writer) -> None:
+        """Write it; the inverse is `read`."""
+        out.varint(len(self.questions))
+        for group, base, threshold in self.questions:
+            out.varint(group)
+            out.varint(base)
+            out.varint(zigzag(threshold))
+
+    @classmethod
+    def read(cls, data: Reader, bases: int) -> Tree:
+        """Read a tree that asks about so many bases.
+
+        Raises
+        ------
+        CodecError
+            If it is damaged.
+        """
+        questions = range(data.varint(_MOST))
+        return cls(
+            tuple(
+                (data.varint(new), data.varint(bases - 1), unzigzag(data.varint(4 * LIMIT)))
+                for new in questions
+            )
+        )
+
+
+def grow(questions: Questions, residual: Integers, share: float, groups: int = GROUPS) -> tuple[Tree, float]:
+    """Choose a tree, and estimate the bits of all jets' residuals when they are coded by its groups.
+
+    Parameters
+    ----------
+    questions
+        What may be asked of the sample's jets.
+    residual
+        What is to be coded, shape (sample,).
+    share
+        Jets that each jet of the sample stands for.
+    groups
+        The most there may be.
+    """
+    counting = _Counting(questions, residual)
+    members = [np.arange(len(residual))]
+    best = [counting.best(members[0])]
+    spent = counting.bits(members[0]) + counting.within
+    chosen: list[tuple[int, int, int]] = []
+    while len(members) < groups:
+        old = max(range(len(best)), key=lambda group: best[group][0])
+        saved, base, threshold = best[old]
+        if saved * share < _PRICE * _UNIT:
+            break
+        asked = questions.bases[base][members[old]] >= threshold
+        chosen.append((old, base, threshold))
+        members.append(members[old][asked])
+        members[old] = members[old][~asked]
+        best.append((0, 0, 0))
+        if len(members) < groups:
+            best[old], best[-1] = counting.best(members[old]), counting.best(members[-1])
+        spent -= saved
+    return Tree(tuple(chosen)), spent / _UNIT * share + _PRICE * len(members)
+
+
+class Questions:
+    """What may be asked of a sample's jets: whether a base is below one of its quantiles.
+
+    Parameters
+    ----------
+    bases
+        Integers of shape (sample,) each.
+    """
+
+    def __init__(self, bases: Bases) -> None:
+        self.bases: list[NDArray[np.int32]] = []
+        self.thresholds: list[list[int]] = []
+        self.cells: list[Integers] = []
+        for base in bases:
+            self._add(base)
+
+    def _add(self, base: NDArray[np.int32]) -> None:
+        thresholds = np.sort(base)[np.arange(1, _THRESHOLDS) * len(base) // _THRESHOLDS]
+        cells = np.count_nonzero(base >= thresholds[:, np.newaxis], axis=0)
+        self.cells.append(cells + len(self.bases) * _THRESHOLDS)
+        self.thresholds.append(thresholds.tolist())
+        self.bases.append(base)
+
+    def and_of(self, base: NDArray[np.int32]) -> Questions:
+        """These questions, and those of one more base."""
+        more = Questions(())
+        more.bases, more.thresholds, more.cells = list(self.bases), list(self.thresholds), list(self.cells)
+        more._add(base)
+        return more
+
+
+class _Counting:
+    """Counts of binned residuals on either side of every threshold of every base."""
+
+    def __init__(self, questions: Questions, residual: Integers) -> None:
+        self._thresholds = questions.thresholds
+        self._bins, self._count, self.within = _binned(residual)
+        self._cells = np.stack(questions.cells) * self._count + self._bins
+
+    def bits(self, members: Integers) -> int:
+        """Entropy of the members' bins, in units, with what its estimate misses."""
+        counts = np.bincount(self._bins[members])
+        filled = int(np.count_nonzero(counts))
+        return int(_xlogx()[len(members)] - _xlogx()[counts].sum()) + _BIAS * max(filled - 1, 0)
+
+    def best(self, members: Integers) -> tuple[int, int, int]:
+        """Saved units, base and threshold of the question that saves most."""
+        if len(members) < 2 * _SMALLEST:
+            return 0, 0, 0
+        xlogx = _xlogx()
+        shape = (len(self._thresholds), _THRESHOLDS, self._count)
+        counts = np.bincount(self._cells[:, members].ravel(), minlength=int(np.prod(shape))).reshape(shape)
+        total = counts[0].sum(axis=0)
+        below = np.cumsum(counts, axis=1)[:, :-1]
+        above = total - below
+        few = below.sum(axis=2)
+        many = len(members) - few
+        entropies = xlogx[few] - xlogx[below].sum(axis=2) + xlogx[many] - xlogx[above].sum(axis=2)
+        filled = np.count_nonzero(below, axis=2) + np.count_nonzero(above, axis=2) - 2
+        saved = self.bits(members) - entropies - _BIAS * filled
+        saved[(few < _SMALLEST) | (many < _SMALLEST)] = 0
+        base, threshold = divmod(int(np.argmax(saved)), _THRESHOLDS - 1)
+        return int(saved[base, threshold]), base, self._thresholds[base][threshold]
+
+
+def _binned(residual: Integers) -> tuple[Integers, int, int]:
+    """Bins of about equal content, how many there are, and the units that say where in its bin each residual lies."""
+    ordered = np.sort(residual)
+    edges = np.unique(ordered[np.arange(_BINS) * len(ordered) // _BINS])
+    bins = np.searchsorted(edges, residual, side="right") - 1
+    widths = np.diff(np.append(edges, ordered[-1]).astype(np.float64))
+    widths[-1] += 1.0
+    counts = np.bincount(bins, minlength=len(edges))
+    return bins, len(edges), int((counts * _log2(np.maximum(widths, 1.0))).sum())
+
+
+@cache
+def _xlogx() -> Integers:
+    """n·log₂ n in units, for n up to the size of any sample."""
+    numbers = np.arange(1 << 14, dtype=np.float64)
+    return np.rint(numbers * _log2(np.maximum(numbers, 1.0))).astype(np.int64)
+
+
+def _log2(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Binary logarithm in units, by operations that round the same everywhere: ln m = 2·artanh((m−1)/(m+1))."""
+    mantissa, exponent = np.frexp(values)
+    ratio = (mantissa - 0.75) / (mantissa + 0.75)
+    square, term, total = ratio * ratio, ratio, ratio
+    for odd in range(3, 16, 2):
+        term = term * square
+        total = total + term / odd
+    return np.rint(_UNIT * (exponent + (total * 2.8853900817779268 - 0.4150374992788438)))

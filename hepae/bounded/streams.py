@@ -1,0 +1,136 @@
+"""Runs of integers, and of exact floats, ↔ pcodec's bytes, in its wrapped format: a stream costs few bytes beside its content.
+
+pcodec's format is stable and specified; ``HEADER`` says its version and is stored once a cluster.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pcodec import ChunkConfig, DeltaSpec, ModeSpec, PagingSpec, wrapped
+
+from hepae.errors import CodecError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hepae.bounded.bytestream import Reader, Writer
+
+    Integers = NDArray[np.int64]
+
+LEVEL = 9
+HEADER: bytes = wrapped.FileCompressor().write_header()
+_TYPES: tuple[type[np.number[Any]], ...] = (np.int16, np.int32, np.int64, np.float32, np.float64)
+_RANGES = tuple((-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (16, 32, 64))
+
+
+def write_stream(out: Writer, values: NDArray[Any], *, ordered: bool = False) -> None:
+    """Write integers in the narrowest type that holds them, or floats; the inverse is `read_stream`.
+
+    Parameters
+    ----------
+    ordered
+        Whether neighbours may have something in common: then pcodec looks for it.
+    """
+    out.varint(len(values))
+    if not len(values):
+        return
+    if values.dtype.kind == "f":
+        kind = _TYPES.index(values.dtype.type)
+    else:
+        low, high = int(values.min()), int(values.max())
+        kind = next(k for k, (least, most) in enumerate(_RANGES) if least <= low and high <= most)
+    config = ChunkConfig(
+        compression_level=LEVEL,
+        mode_spec=ModeSpec.auto() if ordered else ModeSpec.classic(),
+        delta_spec=DeltaSpec.auto() if ordered else DeltaSpec.no_op(),
+        paging_spec=PagingSpec.exact_page_sizes([len(values)]),
+    )
+    chunk = wrapped.FileCompressor().chunk_compressor(values.astype(_TYPES[kind]), config)
+    data = chunk.write_meta() + chunk.write_page(0)
+    out.varint(len(_TYPES) * len(data) + kind)
+    out.raw(data)
+
+
+def read_stream(data: Reader, most: int, header: bytes) -> Integers:
+    """Read up to ``most`` integers; ``header`` is pcodec's.
+
+    Raises
+    ------
+    CodecError
+        If they are not what was written.
+    """
+    values = read_values(data, most, header)
+    if values.dtype.kind == "f":
+        raise CodecError("damaged payload: floats where integers have to be")
+    return values.astype(np.int64, copy=False)
+
+
+def read_values(data: Reader, most: int, header: bytes) -> NDArray[Any]:
+    """Read up to ``most`` integers or floats, in their type.
+
+    Raises
+    ------
+    CodecError
+        If they are not what was written.
+    """
+    length = data.varint(most)
+    if not length:
+        return np.zeros(0, np.int64)
+    size, kind = divmod(data.varint(), len(_TYPES))
+    stream = data.raw(size)
+    values = np.zeros(length, _TYPES[kind])
+    try:
+        file, _ = wrapped.FileDecompressor.new(header)
+        chunk, used = file.chunk_decompressor(stream, f"{values.dtype.kind}{8 * values.itemsize}")
+        progress, _ = chunk.read_page_into(stream[used:], length, values)
+    except (RuntimeError, TypeError) as error:
+        raise CodecError(f"damaged payload: {error}") from None
+    if progress.n_processed != length:
+        raise CodecError(f"damaged payload: a stream of {length} integers has {progress.n_processed}")
+    return values
+
+
+class Groups:
+    """Streams of several groups, handed out in the order of jets that belong to them.
+
+    Raises
+    ------
+    CodecError
+        If they do not hold as many integers as there are jets.
+    """
+
+    def __init__(self, data: Reader, groups: int, jets: int, header: bytes) -> None:
+        parts, left = [], jets
+        for _ in range(groups):
+            parts.append(read_stream(data, left, header))
+            left -= len(parts[-1])
+        sizes = np.array([len(part) for part in parts])
+        self._ends = np.cumsum(sizes)
+        self._next = self._ends - sizes
+        self._all = np.concatenate(parts)
+
+    def take(self, group: NDArray[np.uint8]) -> Integers:
+        """Next integers of these groups.
+
+        Raises
+        ------
+        CodecError
+            If a group has none left.
+        """
+        counts = np.bincount(group, minlength=len(self._ends))
+        if np.any(self._next + counts > self._ends):
+            raise CodecError("damaged payload: a group has fewer integers than jets")
+        shift = self._next - (np.cumsum(counts) - counts)
+        taken = np.empty(len(group), np.int64)
+        taken[np.argsort(group, kind="stable")] = self._all[np.repeat(shift, counts) + np.arange(len(group))]
+        self._next = self._next + counts
+        return taken
+
+
+def write_groups(out: Writer, values: Integers, group: NDArray[np.uint8], groups: int) -> None:
+    """Write the integers of each group as a stream; the inverse is `Groups`."""
+    ends = np.cumsum(np.bincount(group, minlength=groups))
+    for part in np.split(values[np.argsort(group, kind="stable")], ends[:-1]):
+        write_stream(out, part)

@@ -1,1 +1,0 @@
-"""Codecs: jets to compressed columns and back, in memory and in files."""

@@ -1,0 +1,1 @@
+"""Compressed files: written, read, joined and described."""

@@ -1,0 +1,207 @@
+"""A codec at work on one collection of a file: which branches it takes away and adds, and what it makes of each step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+
+from hepae import kinematics
+from hepae.bounded import cluster
+from hepae.bounded.cluster import Cluster, clusters_of
+from hepae.bounds import Bounds
+from hepae.errors import CodecError, InputError
+from hepae.io.layouts import Branch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from hepae.files.payload import PayloadWriter
+    from hepae.io.layouts import Collection
+    from hepae.latent.codec import LatentCodec
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Columns of events that wait for being coded; counts are None where a row is a jet."""
+
+    columns: dict[str, NDArray[Any]]
+    counts: NDArray[np.int64] | None
+    latents: ak.Array | None
+
+    @property
+    def jets(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Held]) -> _Held:
+        columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
+        counts = [part.counts for part in parts if part.counts is not None]
+        latents = [part.latents for part in parts if part.latents is not None]
+        return cls(
+            columns,
+            np.concatenate(counts) if counts else None,
+            ak.concatenate(latents) if latents else None,
+        )
+
+    def part(self, events: tuple[int, int], jets: tuple[int, int]) -> _Held:
+        columns = {name: values[slice(*jets)] for name, values in self.columns.items()}
+        counts = None if self.counts is None else self.counts[slice(*events)]
+        return _Held(columns, counts, None if self.latents is None else self.latents[slice(*events)])
+
+
+class Coder:
+    """Codes a collection step by step, as a model's latents, within bounds, or both.
+
+    Parameters
+    ----------
+    collection
+        The jets.
+    coded
+        Columns of the file that are coded.
+    model
+        Its latents take the place of the columns.
+    bounds
+        Of the columns that are coded, in GeV: integers that keep them go into the payload, clusters of events at a time.
+    payload
+        What takes the clusters.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        coded: Sequence[str],
+        *,
+        model: LatentCodec | None,
+        bounds: Bounds | None,
+        payload: PayloadWriter | None,
+    ):
+        self.collection, self.coded, self.model, self.bounds = collection, coded, model, bounds
+        self._payload = payload
+        self.jets = 0
+        self.replaced: Counter[str] = Counter()
+        """How many values of each column the model cannot say."""
+        self._held: list[_Held] = []
+
+    @property
+    def coded_branches(self) -> set[str]:
+        """Branches that are not in the compressed file."""
+        return {self.collection.column(name).branch for name in self.coded}
+
+    @property
+    def new_branches(self) -> list[Branch]:
+        """Branches that stand in place of the coded ones: latents, or the number of jets where the file has none."""
+        collection, counter = self.collection, self.collection.counter
+        if self.model is not None:
+            names = (f"{collection.prefix}{name}" for name in self.model.latent_names)
+            return [Branch(name, self.model.latent_dtype, counter is not None, counter) for name in names]
+        return [] if counter is None or collection.counted else [Branch(counter, np.dtype(np.int32))]
+
+    def encode(self, arrays: Mapping[str, ak.Array]) -> dict[str, ak.Array]:
+        """Take in a step of events, and give the arrays of the new branches."""
+        lists = {name: arrays[self.collection.column(name).branch] for name in self.coded}
+        counts = self._counts(lists, arrays)
+        columns = {
+            name: np.ascontiguousarray(ak.to_numpy(ak.flatten(array) if counts is not None else array))
+            for name, array in lists.items()
+        }
+        self.jets += len(next(iter(columns.values())))
+        new: dict[str, ak.Array] = {}
+        latents = None
+        if self.model is not None:
+            jets = self.collection.jets(arrays, self.model.columns)
+            if self.bounds is None:  # otherwise they come back within their bounds all the same
+                self.replaced.update(self.model.replaced(jets))
+            latents = self.model.latents(jets)
+            new = {f"{self.collection.prefix}{name}": latents[name] for name in latents.fields}
+        elif counts is not None:
+            new = {branch.name: ak.Array(counts.astype(np.int32)) for branch in self.new_branches}
+        if self.bounds is not None:
+            self._held.append(_Held(columns, counts, latents))
+            if sum(held.jets for held in self._held) > cluster.CLUSTER_JETS:
+                self._submit(last=False)
+        return new
+
+    def finish(self) -> None:
+        """Have the events that are still held back coded."""
+        if self._held:
+            self._submit(last=True)
+
+    def _submit(self, *, last: bool) -> None:
+        """Have full clusters coded, and the last one as well if nothing follows: they do not depend on the steps."""
+        held = _Held.joined(self._held)
+        ranges = clusters_of(held.jets, held.counts)
+        for events, jets in ranges if last else ranges[:-1]:
+            if self._payload is not None:
+                self._payload.submit(self.collection.name, partial(self._code, held.part(events, jets)))
+        self._held = [] if last else [held.part(*ranges[-1])]
+
+    def _code(self, held: _Held) -> Cluster:
+        bounds = (self.bounds or Bounds()).in_unit(self.collection.unit)
+        guess = None
+        if self.model is not None and held.latents is not None:
+            guess = self.model.guess(held.latents, bounds.columns, self.collection.unit)
+        return Cluster.of(held.columns, held.counts, bounds, guess)
+
+    def to_config(self) -> dict[str, Any]:
+        """Say as JSON what was coded, and how."""
+        latents = [branch.name for branch in self.new_branches] if self.model is not None else []
+        promised = (self.bounds or Bounds()).to_config()
+        return {
+            **self.collection.to_config(),
+            "jets": self.jets,
+            "coded": list(self.coded),
+            "latents": latents,
+            **promised,
+        }
+
+    def _counts(
+        self, lists: Mapping[str, ak.Array], arrays: Mapping[str, ak.Array]
+    ) -> NDArray[np.int64] | None:
+        """Jets an event, of which all columns have as many and the counter says as many; None where a row is a jet."""
+        counter, name = self.collection.counter, self.collection.name
+        if counter is None:
+            return None
+        counts: dict[str, NDArray[np.int64]] = {
+            column: ak.to_numpy(ak.num(array)).astype(np.int64) for column, array in lists.items()
+        }
+        first = next(iter(counts.values()))
+        for column, found in counts.items():
+            if not np.array_equal(found, first):
+                raise InputError(f"column {column!r} of {name} has another number of jets than the first")
+        if counter in arrays and not np.array_equal(ak.to_numpy(arrays[counter]), first):
+            raise InputError(
+                f"{counter!r} says other lengths than the lists of {name} have: its jets could not be restored"
+            )
+        return first
+
+
+def coded_columns(model: LatentCodec | None, collection: Collection, where: str) -> tuple[str, ...]:
+    """Columns of a file that are coded: all of them, or those that a model's stand for, such as E, or px, py, pz and E.
+
+    ``where`` names the file in errors.
+
+    Raises
+    ------
+    CodecError
+        If the collection lacks one.
+    """
+    if model is None:
+        return collection.column_names
+    names: list[str] = []
+    whole = collection.momentum if len(collection.momentum) == 4 else ()
+    try:
+        for name in model.columns:
+            names += whole if whole and name in kinematics.MOMENTUM else [collection.column(name).name]
+        return tuple(dict.fromkeys(names))
+    except KeyError as error:
+        raise CodecError(
+            f"the model codes columns {', '.join(model.columns)}; collection {collection.name!r} of {where} has "
+            f"no {error.args[0]}, only {', '.join(collection.column_names)}"
+        ) from None

@@ -1,0 +1,1 @@
+"""The autoencoder codec: features, network, latents, and its model file."""

@@ -1,1 +1,0 @@
-"""The network: features, autoencoder and training loop."""

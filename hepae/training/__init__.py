@@ -1,0 +1,1 @@
+"""Training of the autoencoder: the loop, its data, its record, its processes."""

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+
+import hepae
+from hepae.bounded import cluster as clusters
+from hepae.bounded.cluster import Cluster, clusters_of
+from hepae.bounded.codec import BoundedCodec
+from hepae.bounds import DEFAULT_BOUNDS, Bound, Bounds
+from hepae.errors import CodecError, ConfigError
+
+GOLDEN = Path(__file__).parents[1] / "data" / "bounded_v1.root"
+
+
+@pytest.fixture(scope="module")
+def jets(sample):
+    return hepae.read_jets(sample)
+
+
+def test_every_jet_is_within_its_bounds(jets):
+    codec = BoundedCodec({"pt": "0.1%", "eta": 1e-3, "phi": 1e-3, "mass": "1%+1MeV"})
+    compressed = codec.compress(jets)
+    restored = codec.decompress(compressed)
+    assert ak.all(ak.num(restored) == ak.num(jets))
+    for name in ("pt", "eta", "mass"):
+        error = np.abs(ak.flatten(restored[name]) - ak.flatten(jets[name]))
+        assert np.all(error <= DEFAULT_BOUNDS[name].allowed(ak.to_numpy(ak.flatten(jets[name]))))
+    away = np.abs(ak.to_numpy(ak.flatten(restored.phi) - ak.flatten(jets.phi)))
+    assert np.minimum(away, 2 * np.pi - away).max() <= 1e-3
+    assert compressed.nbytes / 52_385 < 4.95
+
+
+def test_equal_jets_give_equal_bytes_and_flat_jets_work(jets):
+    codec = BoundedCodec()
+    flat = ak.flatten(jets)
+    assert codec.compress(flat) is not codec.compress(flat)
+    assert codec.compress(flat).clusters == codec.compress(flat).clusters
+    assert len(codec.decompress(codec.compress(flat))) == len(flat)
+    assert codec.decompress(codec.compress(jets[:0])).fields == jets.fields
+
+
+def test_further_columns_are_exact_and_edges_hold(jets):
+    jets = jets[:3000]
+    jets["n"] = ak.values_astype(jets.pt % 7, np.uint8)
+    jets["btag"] = ak.values_astype(jets.pt % 1, np.float32)
+    codec = BoundedCodec(edges={"pt": "25,30,50", "eta": [-2.4, 2.4]})
+    restored = codec.decompress(codec.compress(jets))
+    assert ak.all(restored.n == jets.n)
+    assert ak.all(restored.btag == jets.btag)
+    for edge in (25, 30, 50):
+        assert ak.all((restored.pt > edge) == (jets.pt > edge))
+    assert ak.all((np.abs(restored.eta) < 2.4) == (np.abs(jets.eta) < 2.4))
+    with pytest.raises(ConfigError, match="there are pt"):
+        BoundedCodec({"nope": 1}).compress(jets)
+    with pytest.raises(ConfigError, match="'nope' for edges"):
+        BoundedCodec(edges={"nope": [1.0]}).compress(jets)
+    assert BoundedCodec.from_config(json.loads(json.dumps(codec.to_config()))).bounds == codec.bounds
+
+
+def test_clusters_cover_all_events_once(monkeypatch, jets):
+    monkeypatch.setattr(clusters, "CLUSTER_JETS", 1000)
+    counts = ak.to_numpy(ak.num(jets))
+    ranges = clusters_of(int(counts.sum()), counts)
+    assert len(ranges) > 40
+    assert ranges[0][0][0] == 0
+    assert ranges[-1][0][1] == len(counts)
+    assert all(a[0][1] == b[0][0] and a[1][1] == b[1][0] for a, b in itertools.pairwise(ranges))
+    codec = BoundedCodec()
+    restored = codec.decompress(codec.compress(jets))
+    assert ak.max(np.abs(restored.pt / jets.pt - 1), axis=None) <= 1e-3
+    assert clusters_of(5, np.array([5000, 0, 2]))[0][0] == (0, 1)
+
+
+def test_a_checksum_is_looked_at_before_the_blob(jets):
+    (cluster,) = BoundedCodec().compress(jets[:200]).clusters
+    counts = ak.to_numpy(ak.num(jets[:200])).astype(np.int64)
+    blob = bytearray(cluster.blob)
+    blob[len(blob) // 2] ^= 4
+    with pytest.raises(CodecError, match="checksum"):
+        replace(cluster, blob=bytes(blob)).columns(counts)
+
+
+def test_a_payload_that_lies_is_refused(jets):
+    """Bits flipped and the checksum set right again: whatever comes out, it is an error or a column of jets."""
+    import zlib
+
+    (cluster,) = BoundedCodec().compress(jets[:100]).clusters
+    counts = ak.to_numpy(ak.num(jets[:100])).astype(np.int64)
+    refused = 0
+    for at in range(0, len(cluster.blob), 7):
+        blob = bytearray(cluster.blob)
+        blob[at] ^= 1 << (at % 8)
+        try:
+            columns = replace(cluster, blob=bytes(blob), crc=zlib.crc32(blob)).columns(counts)
+        except CodecError:
+            refused += 1
+        else:
+            assert all(len(values) == cluster.jets for values in columns.values())
+    assert refused > 0
+
+
+def test_a_codec_that_breaks_its_bound_writes_nothing(monkeypatch, jets):
+    whole = clusters.decode_cluster
+
+    def wrong(*arguments, **options):
+        columns = whole(*arguments, **options)
+        columns["pt"] = columns["pt"] * 1.01
+        return columns
+
+    monkeypatch.setattr(clusters, "decode_cluster", wrong)
+    with pytest.raises(CodecError, match="'pt' would break their bound"):
+        BoundedCodec().compress(jets[:50])
+
+
+DECODE = """
+import hashlib, sys, numpy as np, awkward as ak, hepae
+with hepae.open(sys.argv[1]) as file:
+    jets = file.jets()
+digest = hashlib.sha256()
+for name in jets.fields:
+    digest.update(ak.to_numpy(ak.flatten(jets[name])).tobytes())
+assert "torch" not in sys.modules
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"OMP_NUM_THREADS": "1"},
+        {"OMP_NUM_THREADS": "2"},
+        {"OPENBLAS_CORETYPE": "Nehalem"},
+        {"OPENBLAS_CORETYPE": "Haswell"},
+        {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"},
+        {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"},
+    ],
+    ids=lambda environment: "-".join(environment.values()),
+)
+def test_decoding_gives_the_same_bits_everywhere(environment):
+    """The golden file's jets, byte for byte, with any number of threads and old and new processors."""
+    expected = json.loads(GOLDEN.with_suffix(".json").read_text())["sha256"]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", DECODE, str(GOLDEN)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == expected
+
+
+def test_the_seed_comes_from_the_jets():
+    columns = {"x": np.arange(100, dtype=np.float32)}
+    first = Cluster.of(columns, None, Bounds({"x": Bound(0, 0.01)}))
+    second = Cluster.of({"x": columns["x"] + 1}, None, Bounds({"x": Bound(0, 0.01)}))
+    assert first.seed != second.seed
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_exact_floats_gain_from_what_pcodec_finds_in_them(kind):
+    """Multiples of 0.01 are no round numbers in bits."""
+    values = (np.random.default_rng(8).integers(0, 4000, 20_000) * 0.01).astype(kind)
+    values[[3, 700]] = np.nan, -0.0
+    cluster = Cluster.of({"x": values}, None, Bounds())
+    assert cluster.columns(None)["x"].tobytes() == values.tobytes()
+    assert len(cluster.blob) / len(values) < 2

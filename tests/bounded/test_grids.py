@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hepae.bounded.bytestream import Reader, Writer
+from hepae.bounded.grids import Grid, GrowingGrid, UniformGrid
+from hepae.errors import CodecError
+
+
+def written(grid):
+    out = Writer()
+    grid.write(out)
+    return out.content()
+
+
+@pytest.mark.parametrize("relative", [0.5, 0.1, 0.0109, 1e-2, 2.7e-3, 1e-3, 1e-6])
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+def test_half_a_step_is_what_is_allowed_and_no_less(relative, offset):
+    """From any value half a step up or down stays within the bound; on average little of it is given away."""
+    values = np.concatenate(
+        [np.exp(np.random.default_rng(1).uniform(-9, 9, 100_000)), 2.0 ** np.arange(-9, 9)]
+    )
+    values = np.concatenate([values, -values])
+    grid = GrowingGrid.of(relative, offset, values)
+    position = grid.forward(values)
+    used = []
+    for half in (-0.5, 0.5):
+        error = np.abs(grid.inverse(position + half) - values) / (relative * (np.abs(values) + offset))
+        assert error.max() <= 1
+        used.append(error)
+    assert np.mean(np.abs(grid.inverse(position + 0.5) - grid.inverse(position - 0.5))) > 0
+    if relative < 0.01:
+        assert np.mean(used) > 0.99
+
+
+@given(
+    values=st.lists(
+        st.floats(-1e30, 1e30).filter(lambda v: v == 0 or abs(v) > 1e-30), min_size=1, max_size=20
+    ),
+    relative=st.floats(1e-6, 0.5),
+    offset=st.sampled_from([0.0, 1e-3, 7.0]),
+)
+@settings(max_examples=100, deadline=None)
+def test_positions_rise_with_values_and_are_inverted(values, relative, offset):
+    values = np.sort(np.array(values))
+    values = values[(values != 0) | (offset > 0)]
+    grid = GrowingGrid.of(relative, offset, values)
+    position = grid.forward(values)
+    assert np.all(np.diff(position) >= 0)
+    assert np.all(np.abs(grid.inverse(position) - values) <= 1e-5 * relative * (np.abs(values) + offset))
+    assert offset or np.all(np.abs(position) >= 1 - 1e-6)  # both signs stay apart
+
+
+def test_a_circle_has_a_whole_number_of_steps():
+    steps = 2 * np.pi / UniformGrid.of(1e-3, circle=True).step
+    assert steps == pytest.approx(round(steps), abs=1e-9)
+    assert 1 <= steps * 2e-3 / (2 * np.pi) < 1.001
+
+
+@pytest.mark.parametrize("grid", [UniformGrid(0.1), GrowingGrid(1.4, 0.1, -100.5)], ids=str)
+def test_a_grid_survives_being_written(grid):
+    assert Grid.read(grid.kind, Reader(written(grid))) == grid
+
+
+@pytest.mark.parametrize(
+    "grid", [UniformGrid(0.0), UniformGrid(np.nan), GrowingGrid(1.0, -1.0, 0.0)], ids=str
+)
+def test_a_grid_that_makes_no_sense_is_refused(grid):
+    with pytest.raises(CodecError, match="grid"):
+        Grid.read(grid.kind, Reader(written(grid)))
+
+
+def test_a_bound_too_fine_has_no_grid():
+    assert GrowingGrid.of(1e-13, 0.0, np.ones(1)) is None
+    assert UniformGrid.of(0.0) is None
+
+
+def by_the_book(grid, position):
+    """One value as PAYLOAD.md says it, without numpy."""
+    roots = [2.0]
+    for _ in range(8):
+        roots.append(math.sqrt(roots[-1]))
+    starts = [math.prod(roots[8 - j] for j in range(8) if k >> j & 1) for k in range(256)] + [2.0]
+    along = (abs(position) + grid.origin) / grid.width
+    n = math.floor(along)
+    mantissa = (along - n) * (starts[n % 256 + 1] - starts[n % 256]) + starts[n % 256]
+    return math.copysign(math.ldexp(mantissa, n >> 8) - grid.offset, position)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1])
+def test_values_are_to_the_bit_what_the_document_says(offset):
+    grid = GrowingGrid.of(1e-3, offset, np.array([1e-6, 1e6]))
+    positions = np.random.default_rng(2).uniform(-9000, 9000, 2000)
+    assert grid.inverse(positions).tolist() == [
+        by_the_book(grid, position) for position in positions.tolist()
+    ]

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import hepae
+from hepae.bounded import prediction
+from hepae.bounded.bytestream import Reader, Writer
+from hepae.bounded.streams import HEADER, write_stream
+from hepae.errors import CodecError
+
+ANY = st.integers(-(2**63), 2**63 - 1)
+MOMENTUM = prediction.Momentum("pt", "phi")
+
+
+def round_trip(columns, counts, momentum=None, values=None):
+    data = prediction.encode(columns, counts, momentum, values)
+    length = len(next(iter(columns.values())))
+    reader = Reader(data)
+    found = prediction.decode(reader, HEADER, list(columns), length, counts, momentum, values)
+    for name, integers in columns.items():
+        assert found[name].dtype == np.int64
+        assert np.array_equal(found[name], integers), name
+    with pytest.raises(CodecError):
+        reader.raw(1)
+    return data
+
+
+def alone(integers):
+    """Bytes of a column that is coded as it is."""
+    out = Writer()
+    write_stream(out, integers, ordered=True)
+    return len(out.content())
+
+
+def restored(_, integers):
+    return integers * 0.01 + 20.0
+
+
+def jets(events=4000, most=6, seed=0):
+    """Events whose jets fall in pt and balance in phi, as integers; no libm, so that every machine has the same."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, most, events)
+    length = int(counts.sum())
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    rank = np.arange(length) - first
+    hardest = rng.integers(0, 8000, events)
+    pt = np.repeat(hardest, counts) * 10 // (10 + 7 * rank) + rng.integers(0, 40, length)
+    away = np.repeat(rng.integers(0, 3142, events), counts) + 1571 * rank
+    columns = {
+        "pt": pt,
+        "eta": rng.integers(-2500, 2500, length),
+        "phi": (away + rng.integers(-60, 60, length)) % 3142 - 1571,
+        "mass": pt // 10 + rng.integers(-9, 9, length) * (1 + pt // 4000),
+    }
+    return columns, counts
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_any_integers_come_back(data):
+    counts = np.array(data.draw(st.lists(st.integers(0, 7), max_size=12)), np.int64)
+    length = int(counts.sum())
+    elements = st.one_of(st.integers(-5, 5), ANY)
+    columns = {n: data.draw(arrays(np.int64, length, elements=elements)) for n in ("pt", "phi", "c")}
+    round_trip(columns, counts, MOMENTUM, restored)
+    round_trip(columns, None)
+
+
+@given(st.integers(0, 2**32), st.integers(0, 63), st.integers(0, 63), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_any_width_comes_back_when_columns_know_of_each_other(seed, bits, noise, jagged):
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 60, 40) if jagged else None
+    length = int(counts.sum()) if jagged else 700
+    base = rng.integers(-(2**bits), 2**bits - 1, length)
+    with np.errstate(over="ignore"):
+        columns = {
+            "pt": base,
+            "b": base + (rng.integers(-(2**noise), 2**noise - 1, length)),
+            "phi": -3 * base,
+        }
+    columns["b"][rng.random(length) < 0.01] = rng.choice([-(2**63), 2**63 - 1])
+    round_trip(columns, counts, MOMENTUM, restored)
+
+
+@pytest.mark.parametrize("counts", [[1000], [0, 0], [1], [], [300, 0, 1, 70, 500], [32, 33, 64, 65, 31]])
+def test_events_of_any_size(counts):
+    counts = np.array(counts, np.int64)
+    rng = np.random.default_rng(5)
+    columns = {n: rng.integers(-3000, 3000, int(counts.sum())) for n in ("pt", "eta", "phi", "mass")}
+    round_trip(columns, counts, MOMENTUM, restored)
+
+
+def test_few_jets_are_few_bytes():
+    columns, counts = jets(events=4)
+    assert len(round_trip(columns, counts, MOMENTUM, restored)) < 8 * 4 * len(columns["pt"]) / 2 + 40
+    assert len(round_trip({n: v[:1] for n, v in columns.items()}, np.array([1]))) < 50
+    assert len(round_trip({n: v[:0] for n, v in columns.items()}, np.array([0, 0]))) < 5
+
+
+def test_jets_without_momentum_and_no_columns_at_all():
+    columns, counts = jets()
+    round_trip(columns, counts)
+    assert (
+        prediction.decode(Reader(prediction.encode({}, None, None, None)), HEADER, [], 0, None, None, None)
+        == {}
+    )
+
+
+def test_each_column_gains_from_what_is_known():
+    columns, counts = jets(20_000)
+    length = len(columns["pt"])
+    spent, before = {}, 0
+    for name in columns:
+        some = {n: columns[n] for n in list(columns)[: list(columns).index(name) + 1]}
+        total = len(round_trip(some, counts, MOMENTUM, restored))
+        spent[name] = (total - before) / alone(columns[name])
+        before = total
+    assert spent["pt"] < 0.85
+    assert spent["phi"] < 0.87
+    assert spent["mass"] < 0.7
+    assert spent["eta"] < 1 + 100 / length
+
+
+def test_many_columns_gain_from_each_other():
+    rng = np.random.default_rng(6)
+    base = rng.normal(0, 1000, 20_000)
+    columns = {f"c{i}": np.rint(base * (i + 1) + rng.normal(0, 5, 20_000)).astype(np.int64) for i in range(8)}
+    assert len(round_trip(columns, None)) < 0.6 * sum(map(alone, columns.values()))
+
+
+def test_a_copy_costs_nothing_and_noise_no_more_than_alone():
+    rng = np.random.default_rng(7)
+    noise = rng.integers(-(2**40), 2**40, 50_000)
+    columns = {"noise": noise, "copy": noise, "other": rng.integers(0, 2**16, 50_000)}
+    assert len(round_trip(columns, None)) < alone(noise) + alone(columns["other"]) + 100
+
+
+def test_columns_in_the_order_of_the_file_are_coded_in_that_order():
+    counts = np.random.default_rng(8).integers(0, 5, 20_000)
+    column = np.arange(int(counts.sum())) * 1000 + 5
+    assert len(round_trip({"number": column}, counts)) < 100
+
+
+def test_two_jets_that_cancel_exactly_have_a_direction():
+    counts = np.full(2000, 3)
+    phi = np.tile(np.array([-1000, 571, 3], np.int64), 2000)
+    columns = {"pt": np.full(6000, 100, np.int64), "phi": phi}
+    round_trip(columns, counts, MOMENTUM, lambda _, i: i * 1.0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -5.0, 0.0, 1e300])
+def test_a_pt_that_makes_no_sense_does_no_harm(value):
+    columns, counts = jets(500)
+    round_trip(columns, counts, MOMENTUM, lambda _, i: np.where(i % 3 == 0, value, 1.0))
+
+
+def test_damaged_streams_are_refused_and_take_no_memory():
+    columns, counts = jets(500)
+    data = prediction.encode(columns, counts, MOMENTUM, restored)
+    length = int(counts.sum())
+    for cut in range(0, len(data), max(1, len(data) // 60)):
+        with pytest.raises(CodecError):
+            prediction.decode(Reader(data[:cut]), HEADER, list(columns), length, counts, MOMENTUM, restored)
+    with pytest.raises(CodecError, match="jets"):
+        prediction.decode(Reader(data), HEADER, list(columns), length + 1, counts, MOMENTUM, restored)
+    with pytest.raises(CodecError, match="jets"):
+        prediction.decode(Reader(data), HEADER, list(columns), length, -counts, MOMENTUM, restored)
+
+
+def test_changed_bytes_give_integers_or_an_error():
+    columns, counts = jets(300)
+    data = prediction.encode(columns, counts, MOMENTUM, restored)
+    length = int(counts.sum())
+    rng = np.random.default_rng(9)
+    refused = 0
+    for _ in range(400):
+        damaged = bytearray(data)
+        damaged[rng.integers(len(data) if rng.random() < 0.5 else 200)] = rng.integers(256)
+        try:
+            found = prediction.decode(
+                Reader(bytes(damaged)), HEADER, list(columns), length, counts, MOMENTUM, restored
+            )
+        except CodecError:
+            refused += 1
+        else:
+            assert all(len(integers) == length for integers in found.values())
+    assert refused > 0
+
+
+@pytest.mark.parametrize(
+    ("bounds", "most"),
+    [
+        ({"pt": "0.1%", "eta": 1e-3, "phi": 1e-3, "mass": "1%+1MeV"}, 4.77),
+        ({"pt": "1%", "eta": 1e-2, "phi": 1e-2, "mass": "5%"}, 3.25),
+        ({"pt": "0.01%", "eta": 1e-4, "phi": 1e-4, "mass": "0.1%"}, 6.44),
+    ],
+)
+def test_bytes_of_real_jets(data, bounds, most):
+    jets = hepae.read_jets(data / "pythia_dijets.root")[["pt", "eta", "phi", "mass"]]
+    compressed = hepae.BoundedCodec(bounds).compress(ak.values_astype(jets, np.float32))
+    assert compressed.nbytes / int(compressed.counts.sum()) < most
+
+
+SCRIPT = """
+import hashlib, sys
+import numpy as np
+from test_prediction import MOMENTUM, jets, restored
+from hepae.bounded import prediction
+from hepae.bounded.bytestream import Reader
+from hepae.bounded.streams import HEADER
+columns, counts = jets(6000)
+data = prediction.encode(columns, counts, MOMENTUM, restored)
+found = prediction.decode(Reader(data), HEADER, list(columns), int(counts.sum()), counts, MOMENTUM, restored)
+assert all(np.array_equal(found[name], columns[name]) for name in columns)
+print(hashlib.sha256(data).hexdigest())
+"""
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"OMP_NUM_THREADS": "1", "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"},
+        {"OMP_NUM_THREADS": "2", "OPENBLAS_CORETYPE": "Nehalem"},
+        {"OMP_NUM_THREADS": "1", "OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": "X86_V4"},
+    ],
+)
+def test_bytes_do_not_depend_on_the_processor(environment):
+    columns, counts = jets(6000)
+    here = hashlib.sha256(prediction.encode(columns, counts, MOMENTUM, restored)).hexdigest()
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT],
+        env={**os.environ, **environment, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == here
