@@ -126,9 +126,10 @@ PT_EDGES = (20.0, 30.0, 50.0)
 def in_form(
     form: tuple[str, ...], dtype: np.dtype[Any], length: int, share: float, random: Random
 ) -> Columns:
-    """Four-momenta in these columns, some spacelike or without mass, and a share of hostile ones in each."""
+    """Four-momenta in these columns, some boosted, light, without mass or spacelike, and a share of hostile values in each."""
     pt, eta, phi, mass = (column_values(column, length, 0.0, random) for column in MOMENTA.values())
-    mass = mass * random.choice([1.0, 0.0, -1e-3], length, p=[0.9, 0.08, 0.02])
+    pt = pt * random.choice([1.0, 100.0], length, p=[0.8, 0.2])
+    mass = mass * random.choice([1.0, 1e-3, 0.0, -1e-3], length, p=[0.7, 0.2, 0.08, 0.02])
     energy = np.sqrt(np.square(pt * np.cosh(eta)) + mass * np.abs(mass))
     cartesian = {"px": pt * np.cos(phi), "py": pt * np.sin(phi), "pz": pt * np.sinh(eta)}
     found = {"pt": pt, "eta": eta, "phi": phi, "mass": mass, "E": energy, **cartesian}
@@ -142,9 +143,9 @@ def in_form(
 
 
 @np.errstate(all="ignore")
-def momenta_of(columns: Columns) -> Columns:
-    """Give pt, eta, phi and mass of a four-momentum's columns, in float64 as an analysis would."""
-    own = {name: values.astype(np.float64) for name, values in columns.items()}
+def momenta_of(columns: Columns, dtype: type[np.floating[Any]] = np.float64) -> Columns:
+    """Give pt, eta, phi and mass of a four-momentum's columns, computed in float64 as an analysis does, or in long double."""
+    own = {name: values.astype(dtype) for name, values in columns.items()}
     if "px" in own:
         own["pt"] = np.hypot(own["px"], own["py"])
         own["eta"] = np.arcsinh(own["pz"] / own["pt"])
@@ -159,7 +160,8 @@ def momenta_of(columns: Columns) -> Columns:
 def judge_form(before: Columns, after: Columns) -> dict[str, Failures]:
     """Count what failed in pt, eta, phi and mass, and which repeated values of the file's own columns changed.
 
-    A −0 may come back as 0 there: it is the result of a sum.
+    The mass is judged as float64 and as long double gives it. A −0 may come back as 0 in the file's own columns: it is the
+    result of a sum.
     """
     edges = {"pt": PT_EDGES}
     original, restored = momenta_of(before), momenta_of(after)
@@ -167,6 +169,8 @@ def judge_form(before: Columns, after: Columns) -> dict[str, Failures]:
     for name, column in MOMENTA.items():
         found[name] = judge(replace(column, edges=edges.get(name, ())), original[name], restored[name])
         found[name].repeated = 0  # what repeats is the file's own
+    exact = [momenta_of(columns, np.longdouble)["mass"] for columns in (before, after)]
+    found["mass"].bound += judge(replace(MOMENTA["mass"], edges=()), *exact).bound
     for name, values in before.items():
         same = int(np.count_nonzero(values == after[name]))
         found.setdefault(name, Failures(len(values), kept=same))

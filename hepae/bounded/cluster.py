@@ -195,12 +195,20 @@ def _broken(
     bounds: Bounds,
     restored: Mapping[str, NDArray[Any]],
 ) -> NDArray[np.bool_]:
-    """Jets whose own columns, computed of restored ones and rounded to their types, would not hold the bounds."""
+    """Jets whose own columns, computed of the restored ones and rounded to their types, do not hold the bounds.
+
+    The mass has to hold its bound for every mass in `Coordinates.mass_range` of the original and of what is restored.
+    """
     own = coordinates.inverse(restored, {name: columns[name].dtype for name in coordinates.replaced})
-    again = coordinates.forward({**restored, **own})
+    completed = {**restored, **own}
+    again = coordinates.forward(completed)
     broken = np.zeros(len(coded[coordinates.added[0]]), bool)
     for name in coordinates.added:
         broken |= ~np.isfinite(coded[name]) | violations(name, coded[name], again[name], *bounds.of(name))
+    if "mass" in coordinates.added:
+        (low, high), (least, most) = coordinates.mass_range(columns), coordinates.mass_range(completed)
+        for before, after in ((low, most), (high, least)):
+            broken |= violations("mass", before, after, *bounds.of("mass"))
     for name in coordinates.replaced:
         bits = f"V{own[name].itemsize}"
         broken |= repeated_rows(columns[name]) & (columns[name].view(bits) != own[name].view(bits))

@@ -23,12 +23,13 @@ _PER_LN2, _PER_HALF_PI = 1.4426950408889634, 0.6366197723675814
 _EXP = tuple(1 / math.factorial(n) for n in range(14))
 _COS = tuple((-1) ** n / math.factorial(2 * n) for n in range(9))
 _SIN = tuple((-1) ** n / math.factorial(2 * n + 1) for n in range(9))
-_LARGEST = 708.0
+LARGEST = 708.0
+"""Largest argument of exp that neither overflows nor underflows."""
 
 
 def exp(x: Floats) -> Floats:
     """Give eˣ; arguments beyond ±708 are taken for these, NaN stays NaN."""
-    x = np.clip(x, -_LARGEST, _LARGEST)
+    x = np.clip(x, -LARGEST, LARGEST)
     turns, rest = _reduced(x, _PER_LN2, _LN2)
     return np.ldexp(_polynomial(_EXP, rest), turns.astype(np.int32))
 

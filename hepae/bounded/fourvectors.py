@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hepae.bounded.exact_math import sin_cos, sinh_cosh
+from hepae.bounded.exact_math import LARGEST, sin_cos, sinh_cosh
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     Columns = Mapping[str, NDArray[Any]]
     Floats = NDArray[np.float64]
+
+_ROUNDING = 2.0**-48
+"""Largest error of m² in float64, as a share of max(|E|, p)²: 32 roundings of 2⁻⁵³. E² − p² cancels, so this error does not
+shrink with m. The largest seen in 10⁷ jets: 7 roundings here, 8 in vector, 11 in vector where E and pt were converted from MeV."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +39,45 @@ class Coordinates:
 
         A spacelike four-momentum has mass −√(−m²), vector's own convention.
         """
+        found: dict[str, Floats] = {}
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            own = {name: columns[name].astype(np.float64) for name in self.own}
+            own = self._own(columns)
             if "px" in own:
                 pt = np.hypot(own["px"], own["py"])
-                found: dict[str, Floats] = {
-                    "pt": pt,
-                    "eta": np.where(pt > 0, np.arcsinh(own["pz"] / pt), np.sign(own["pz"]) * np.inf),
-                    "phi": np.arctan2(own["py"], own["px"]),
-                }
-                p = np.hypot(pt, own["pz"])
-            else:
-                found, p = {}, own["pt"] * np.cosh(own["eta"])
+                found["pt"] = pt
+                found["eta"] = np.where(pt > 0, np.arcsinh(own["pz"] / pt), np.sign(own["pz"]) * np.inf)
+                found["phi"] = np.arctan2(own["py"], own["px"])
             if "E" in own:
-                square = (own["E"] - p) * (own["E"] + p)
-                found["mass"] = np.copysign(np.sqrt(np.abs(square)), square)
+                p = _momentum(own)
+                found["mass"] = _signed_root((own["E"] - p) * (own["E"] + p))
         return found
+
+    def mass_range(self, columns: Columns) -> tuple[Floats, Floats]:
+        """Range of the mass of each jet that covers the rounding errors of float64.
+
+        It holds the mass in exact arithmetic, and the mass that float64 gives with any of the usual formulas, also after a
+        conversion from MeV to GeV.
+
+        Parameters
+        ----------
+        columns
+            The file's own, with E; each of shape (jets,).
+
+        Returns
+        -------
+        tuple of arrays
+            Smallest and largest mass, each of shape (jets,), in the unit of E.
+        """
+        with np.errstate(invalid="ignore", over="ignore"):
+            own = self._own(columns)
+            energy, p = own["E"], _momentum(own)
+            largest = np.maximum(np.abs(energy), p)
+            rounding = largest * largest * _ROUNDING + np.where(largest > 0, np.finfo(np.float64).tiny, 0.0)
+            square = (energy - p) * (energy + p)
+            return _signed_root(square - rounding), _signed_root(square + rounding)
+
+    def _own(self, columns: Columns) -> dict[str, Floats]:
+        return {name: columns[name].astype(np.float64) for name in self.own}
 
     def inverse(self, columns: Columns, dtypes: Mapping[str, np.dtype[Any]]) -> dict[str, NDArray[Any]]:
         """Give the replaced columns, in their types, of pt, eta, phi and mass."""
@@ -66,6 +93,18 @@ class Coordinates:
                 square = p * p + mass * np.abs(mass)
                 found["E"] = np.sqrt(np.maximum(square, 0.0))
             return {name: found[name].astype(dtypes[name]) for name in self.replaced}
+
+
+def _momentum(own: Mapping[str, Floats]) -> Floats:
+    """Size of the momentum, with the same bits on every machine; infinite or NaN beyond the range of cosh(eta)."""
+    if "px" in own:
+        return np.sqrt(own["px"] * own["px"] + own["py"] * own["py"] + own["pz"] * own["pz"])
+    _, cosh = sinh_cosh(own["eta"])
+    return own["pt"] * np.where(np.abs(own["eta"]) < LARGEST, cosh, np.inf)
+
+
+def _signed_root(square: Floats) -> Floats:
+    return np.copysign(np.sqrt(np.abs(square)), square)
 
 
 SYSTEMS = (

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 import vector
@@ -52,6 +53,74 @@ def test_the_four_momentum_keeps_its_bounds_in_whatever_columns(coordinates, kin
     error = np.abs(after.mass - before.mass)
     assert np.all(error <= (0.01 * np.abs(before.mass) + 0.001) * 1.0000001)
     assert len(cluster.blob) / N < (6.2 if kind == np.float32 else 5.5)
+
+
+def boosted(scale, kind, names, seed=6):
+    """Jets of which three in ten are so light for their energy that E² − p² loses most of the mass's digits."""
+    rng = np.random.default_rng(seed)
+    pt, eta = scale * (1 + rng.exponential(0.2, N)), rng.uniform(-1, 1, N) * (5 if scale < 1000 else 2.5)
+    phi = rng.uniform(-np.pi, np.pi, N)
+    mass = np.where(rng.random(N) < 0.3, rng.exponential(0.05, N), pt * rng.uniform(0.02, 0.2, N))
+    mass[::50] = 0.0
+    jets = vector.array({"pt": pt, "eta": eta, "phi": phi, "mass": mass})
+    return {name: np.array(getattr(jets, name), kind) for name in names}
+
+
+def masses_in_long_double(columns):
+    own = {name: values.astype(np.longdouble) for name, values in columns.items()}
+    if "px" in own:
+        square = own["E"] ** 2 - own["px"] ** 2 - own["py"] ** 2 - own["pz"] ** 2
+    else:
+        p = own["pt"] * np.cosh(own["eta"])
+        square = (own["E"] - p) * (own["E"] + p)
+    return np.copysign(np.sqrt(np.abs(square)), square)
+
+
+def mass_in_fifty_digits(jet):
+    mpmath.mp.dps = 50
+    own = {name: mpmath.mpf(float(value)) for name, value in jet.items()}
+    if "px" in own:
+        square = own["E"] ** 2 - own["px"] ** 2 - own["py"] ** 2 - own["pz"] ** 2
+    else:
+        square = own["E"] ** 2 - (own["pt"] * mpmath.cosh(own["eta"])) ** 2
+    return mpmath.sign(square) * mpmath.sqrt(abs(square))
+
+
+@pytest.mark.parametrize("coordinates", SYSTEMS[:2], ids=lambda coordinates: ",".join(coordinates.own))
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [450.0, 4000.0])
+def test_the_mass_of_boosted_jets_holds_its_bound_in_any_arithmetic(coordinates, kind, scale):
+    columns = boosted(scale, kind, coordinates.own)
+    _, restored = coded(columns)
+    changed = columns["E"] != restored["E"]
+    assert np.count_nonzero(changed) > 0.4 * N
+    in_gev = {name: 1.0 if name in ("eta", "phi") else 1e-3 for name in columns}
+    ways = {
+        "vector": lambda jets: derived(jets).mass,
+        "vector, MeV to GeV": lambda jets: (
+            1e3 * derived({name: values * in_gev[name] for name, values in jets.items()}).mass
+        ),
+        "long double": masses_in_long_double,
+    }
+    for way, masses in ways.items():
+        before, after = (
+            masses({n: v.astype(np.float64) for n, v in jets.items()}) for jets in (columns, restored)
+        )
+        error = np.abs(after - before) / (0.01 * np.abs(before) + 0.001)
+        assert np.count_nonzero(error > 1 + 1e-12) == 0, way
+    hardest = np.argsort(np.where(changed, -error, 0.0))[:300]
+    for row in hardest:
+        first, second = (
+            mass_in_fifty_digits({n: v[row] for n, v in jets.items()}) for jets in (columns, restored)
+        )
+        assert abs(second - first) <= 0.01 * abs(first) + 0.001
+
+
+def test_the_mass_of_boosted_jets_stays_on_its_side_of_an_edge():
+    columns = boosted(4000.0, np.float64, ("pt", "eta", "phi", "E"))
+    _, restored = coded(columns, edges={"mass": "0.05"})
+    for masses in (lambda jets: derived(jets).mass, masses_in_long_double):
+        assert np.array_equal(masses(columns) > 0.05, masses(restored) > 0.05)
 
 
 def test_forward_and_inverse_are_each_others():
