@@ -36,7 +36,7 @@ def without(ideas: set[str]) -> Iterator[None]:
     with ExitStack() as stack:
         if "anchors" in ideas:
             nothing = [prediction._NOTHING]
-            stack.enter_context(mock.patch.object(prediction._Column, "_anchors", return_value=nothing))
+            stack.enter_context(mock.patch.object(prediction._Regimes, "_anchors", return_value=nothing))
         if "fits" in ideas:
             stack.enter_context(mock.patch.object(Form, "fit", return_value=Form()))
         for name in ("GROUPS", "_TRIED") if "groups" in ideas else ():

@@ -21,9 +21,9 @@ import onnxruntime
 import torch
 
 import hepae
+from hepae.latent.autoencoder import CACHED_JETS
 from hepae.latent.onnx import export
 from hepae.samples import sample_path
-from hepae.training.loop import CACHED_JETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=2 python analysis/benchmark_training.py [JETS.root]
 
 The default network, 4-512-256-128-3-128-256-512-4, in: a plain torch loop that slices a shuffled tensor (float32, Adam
-with its default options), hepae in float32, as it is by default (bfloat16 where the processor has it), with large
-batches, through a shuffle buffer smaller than the data, and a plain loop in bfloat16 under torch.compile. Then a network
+with its default options), hepae as it is by default, with large batches, through a
+shuffle buffer smaller than the data, and a plain loop under torch.compile. Then a network
 of AE_3D_200's size: hepae beside a DataLoader that collects sample by sample, the better one of none and two workers.
 All are measured in turns on the same jets, so a busy machine slows all; the ratios are what to compare. At the end the
 loss of the plain loop and of hepae after the same epochs with the same schedule.
@@ -25,13 +25,17 @@ from torch.utils.data import DataLoader, TensorDataset
 import hepae
 from hepae.kinematics import flat_column
 from hepae.latent.autoencoder import Autoencoder, AutoencoderConfig
+from hepae.latent.batches import batches
 from hepae.latent.features import FeatureMap
 from hepae.samples import sample_path
-from hepae.training.loop import EpochMetrics, TrainingConfig, fit
-from hepae.training.rows import Rows, batches
+from hepae.training.configuration import TrainingConfig
+from hepae.training.loop import fit
+from hepae.training.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from hepae.training.metrics import EpochMetrics
 
 DEFAULT, SMALL = AutoencoderConfig(), AutoencoderConfig.preset("AE_3D_200")
 
@@ -41,13 +45,10 @@ def with_hepae(
     network: AutoencoderConfig,
     batch_size: int,
     *,
-    precision: str = "auto",
     parts: int = 1,
 ) -> Callable[[], float]:
     """Give an epoch of `hepae.training.loop.fit`, which says its jets/s; the buffer holds one of so many parts."""
-    config = TrainingConfig(
-        epochs=1, batch_size=batch_size, network=network, precision=precision, device="cpu"
-    )
+    config = TrainingConfig(epochs=1, batch_size=batch_size, network=network, device="cpu")
     model = Autoencoder(features.shape[1], network)
     buffer = len(features) // parts
     if parts > 1:
@@ -73,10 +74,8 @@ def by_hand(
         model.train()
         started = time.monotonic()
         for batch in feed():
-            with torch.autocast("cpu", torch.bfloat16, enabled=compiled):
-                restored = forward(batch)
             optimizer.zero_grad()
-            functional.mse_loss(restored, batch).backward()
+            functional.mse_loss(forward(batch), batch).backward()
             optimizer.step()
         return len(features) / (time.monotonic() - started)
 
@@ -143,22 +142,20 @@ def main(jets: str | None, count: int, repeats: int, epochs: int) -> None:
     """Measure all loops on random features, and losses on the features of JETS, by default the bundled sample."""
     features = torch.rand(count, 4, generator=torch.Generator().manual_seed(0))
     loops = {
-        "plain loop, float32": by_hand(features, DEFAULT, lambda: sliced(features, 1024)),
-        "hepae, float32": with_hepae(features, DEFAULT, 1024, precision="float32"),
+        "plain loop": by_hand(features, DEFAULT, lambda: sliced(features, 1024)),
         "hepae": with_hepae(features, DEFAULT, 1024),
         "hepae, batches of 8192": with_hepae(features, DEFAULT, 8192),
         "hepae, a buffer of a tenth of the jets": with_hepae(features, DEFAULT, 1024, parts=10),
     }
     if shutil.which("c++") or shutil.which("g++"):
-        loops["plain loop, bfloat16, torch.compile"] = by_hand(
+        loops["plain loop, torch.compile"] = by_hand(
             features, DEFAULT, lambda: sliced(features, 1024), compiled=True
         )
     else:
         click.echo("torch.compile is left out: there is no C++ compiler")
     threads = f"{torch.get_num_threads()} threads"
-    bfloat16 = "bfloat16" if TrainingConfig().in_bfloat16(torch.device("cpu")) else "float32"
-    title = f"default network, batches of 1024, {threads}, {count} jets; hepae's default here is {bfloat16}"
-    show(title, in_turns(loops, repeats), "plain loop, float32")
+    title = f"default network, batches of 1024, {threads}, {count} jets"
+    show(title, in_turns(loops, repeats), "plain loop")
 
     loops = {
         f"DataLoader, {workers} workers": by_hand(
@@ -166,7 +163,7 @@ def main(jets: str | None, count: int, repeats: int, epochs: int) -> None:
         )
         for workers in (0, 2)
     }
-    loops["plain loop, float32"] = by_hand(features, SMALL, lambda: sliced(features, 256))
+    loops["plain loop"] = by_hand(features, SMALL, lambda: sliced(features, 256))
     for size in (256, 1024, 8192):
         loops[f"hepae, batches of {size}"] = with_hepae(features, SMALL, size)
     speeds = in_turns(loops, repeats)
@@ -184,7 +181,7 @@ def main(jets: str | None, count: int, repeats: int, epochs: int) -> None:
             f"validation loss after {epochs} epochs of {len(train)} jets of {jets or 'the bundled sample'}"
         )
         click.echo(
-            f"  plain loop, float32 {plain:.3e}, hepae {own.validation_loss:.3e}: {own.validation_loss / plain:.2f} ×"
+            f"  plain loop {plain:.3e}, hepae {own.validation_loss:.3e}: {own.validation_loss / plain:.2f} ×"
         )
 
 

@@ -40,6 +40,15 @@ from hepae.processors import CompressionProcessor, files_of, merge
 @click.option(
     "--unit", type=click.Choice(["MeV", "GeV"]), help="Of pt, mass and E, where names and values do not tell."
 )
+@click.option(
+    "--drop",
+    metavar="GLOB",
+    multiple=True,
+    help="Leave out these other branches and objects (histograms, …).",
+)
+@click.option(
+    "--drop-unreadable", is_flag=True, help="Leave out branches and objects that cannot be read or copied."
+)
 @click.option("--force", is_flag=True, help="Replace outputs that exist.")
 @jobs.options
 def main(
@@ -50,6 +59,8 @@ def main(
     edges: tuple[str, ...],
     collections: tuple[str, ...],
     unit: str | None,
+    drop: tuple[str, ...],
+    drop_unreadable: bool,
     force: bool,
     tree: str | None,
     **execution: Any,
@@ -65,18 +76,19 @@ def main(
         except OSError as error:
             raise OutputError(f"cannot make the folder {output}: {error.strerror}") from None
         with tempfile.TemporaryDirectory(prefix=".parts-", dir=output) as parts:
-            job = CompressionProcessor(codec, parts, collection=collections or None, unit=unit)
+            chosen = {"collection": collections or None, "drop": drop, "drop_unreadable": drop_unreadable}
+            job = CompressionProcessor(codec, parts, unit=unit, **chosen)
             manifest = run(fileset, job, BaseSchema)
             written = merge(manifest, fileset, parts, output, treename=tree, force=force)
         compressed = {}
         for dataset, path in written.items():
             with hepae.open(path) as file:
-                sizes = file.header["bytes"]
+                sizes = file.header.bytes
                 compressed[dataset] = {"files": {path.name: file.tree}}
             click.echo(
-                f"{path}: {file.num_entries} events, {file.header['jets']} jets; "
-                f"files {sizes['file_original'] / 1e6:.2f} → {path.stat().st_size / 1e6:.2f} MB, "
-                f"coded columns {sizes['original'] / 1e6:.2f} → {sizes['compressed'] / 1e6:.2f} MB"
+                f"{path}: {file.num_entries} events, {file.header.jets} jets; "
+                f"files {sizes.file_original / 1e6:.2f} → {path.stat().st_size / 1e6:.2f} MB, "
+                f"coded columns {sizes.original / 1e6:.2f} → {sizes.compressed / 1e6:.2f} MB"
             )
         (output / "fileset.json").write_text(json.dumps(compressed, indent=2) + "\n")
         events = sum(part.stop - part.start for parts_of in manifest.values() for part in parts_of)

@@ -14,7 +14,7 @@ import click
 import hepae
 from hepae.comparison import compare_files
 from hepae.samples import sample_path
-from hepae.validation import plotting
+from hepae.validation import canvas, plotting
 
 BOUNDED = ("pt_residual", "mass_residual", "pt_against_pt", "correlations", "cut_flow")
 """What is shown of the bounded codec beside the whole gallery of the latents."""
@@ -41,14 +41,14 @@ def main(output: Path, epochs: int) -> None:
             ("bounded_", [bounds], BOUNDED),
             ("versions_", [bounds, latents, small], VERSIONS),
         ):
-            style = plotting.Style(label="PYTHIA dijets", com=13)
+            style = canvas.Style(label="PYTHIA dijets", com=13)
             compared = compare_files(sample_path(), versions, folder / f"{prefix}figures", style=style)
             for figure in compared.figures:
                 if figure.suffix == ".png" and (stems is None or figure.stem in stems):
                     shutil.copyfile(figure, output / f"{prefix}{figure.name}")
         rows = [vars(row) for row in result.history]
         loss = plotting.loss({key: [row[key] for row in rows] for key in rows[0]})
-        plotting.save(loss, output / "loss", formats=["png"])
+        canvas.save(loss, output / "loss", formats=["png"])
 
 
 if __name__ == "__main__":

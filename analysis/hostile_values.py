@@ -91,7 +91,7 @@ def through_memory(columns: Columns, codec: hepae.BoundedCodec) -> list[tuple[Co
     found, first = [], 0
     for cluster in codec.compress(ak.zip(columns)).clusters:
         part = {name: values[first : first + cluster.jets] for name, values in columns.items()}
-        found.append((part, cluster.columns(None)))
+        found.append((part, cluster.decode(part, None)))
         first += cluster.jets
     return found
 

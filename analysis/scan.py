@@ -24,7 +24,7 @@ from study.trainings import Inputs, train_all
 import hepae
 from hepae import terminal
 from hepae.errors import CodecError, ConfigError
-from hepae.io.writers import atomic_output
+from hepae.io.outputs import atomic_output
 
 RANGE = ".."
 LOSSES = ("train_loss", "validation_loss", "test_loss")

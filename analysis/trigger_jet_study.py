@@ -27,13 +27,13 @@ from study.trainings import Inputs, train_all
 
 import hepae
 from hepae.comparison import default_resolution
-from hepae.validation import plotting
+from hepae.validation import canvas, plotting, profiles
 from hepae.validation.counts import Counts, Scheme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hepae.latent.codec import TrainingResult
+    from hepae.training.train import TrainingResult
     from hepae.validation.residuals import Residuals
 
 LOOKS = {
@@ -153,7 +153,7 @@ def resolution_figures(study: Study, measured: Sequence[tuple[rates.Point, Resid
         counts.fill(study.test, point.restored)
         profiles[f"{SHOWN[point.family]}, {point.bytes_per_jet:.1f} B"] = counts.histograms.against
     for column in ("pt", "mass"):
-        figure = plotting.response(
+        figure = profiles.response(
             {name: against[column, "pt"] for name, against in profiles.items()},
             references={study.resolution.name: study.resolution} if column == "pt" else None,
             style=study.style,
@@ -222,9 +222,9 @@ def main(
     if train is None or test is None:
         raise click.UsageError("name the folder with the pickles, or --train and --test")
     output.mkdir(parents=True, exist_ok=True)
-    style = plotting.Style(label=label, com=13)
+    style = canvas.Style(label=label, com=13)
     study = Study(
-        Inputs(train, test), output, style, plotting.JetEnergyResolution(resolution_name, *resolution)
+        Inputs(train, test), output, style, profiles.JetEnergyResolution(resolution_name, *resolution)
     )
     trainings = {
         name: replace(config, epochs=min(config.epochs, at_most or config.epochs))

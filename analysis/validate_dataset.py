@@ -16,7 +16,7 @@ from coffea.nanoevents import BaseSchema
 
 from hepae.errors import InputError
 from hepae.processors import ValidationProcessor, files_of
-from hepae.validation.plotting import Style
+from hepae.validation.canvas import Style
 
 
 @click.command()

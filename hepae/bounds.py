@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hepae.column_names import canonical_name, is_weight
 from hepae.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ ANGLES = ("eta", "phi")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(MeV|GeV|TeV)?\s*")
 _BOUND = re.compile(rf"\s*(?:({_NUMBER})\s*%)?\s*(\+)?\s*(?:({_NUMBER})\s*(MeV|GeV|TeV)?)?\s*")
-_ALIASES = {"m": "mass"}
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,25 @@ class Edges:
 
 EXACT = Bound(exact=True)
 
+
+def loosest(bounds: Iterable[Bound]) -> Bound:
+    """Give the smallest bound, as a sum of a relative and an absolute part, that allows what any of these allows.
+
+    >>> print(loosest(map(Bound.parse, ("0.1%", "5%"))), loosest(map(Bound.parse, ("1%", "exact", "5MeV"))))
+    5% 1%+5MeV
+    """
+    inexact = [bound for bound in bounds if not bound.exact]
+    if not inexact:
+        return EXACT
+    units = {bound.unit for bound in inexact if bound.absolute}
+    if len(units) > 1:  # a bare number is in GeV where the column is an energy
+        inexact = [bound.in_unit("GeV") for bound in inexact]
+    unit = units.pop() if len(units) == 1 else "" if "" in units or not units else "GeV"
+    return Bound(
+        max(bound.relative for bound in inexact), max(bound.absolute for bound in inexact), unit=unit
+    )
+
+
 DEFAULT_BOUNDS: Mapping[str, Bound] = MappingProxyType(
     {
         "pt": Bound(relative=1e-3),
@@ -210,10 +229,13 @@ class Bounds:
         What was asked for, also by pattern; after `resolve` every column's bound.
     edges
         Edges of columns that have some.
+    left_exact
+        After `resolve`: columns that a pattern matches but leaves exact.
     """
 
     columns: Mapping[str, Bound] = field(default_factory=dict)
     edges: Mapping[str, Edges] = field(default_factory=dict)
+    left_exact: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         """Check what names alone can tell.
@@ -255,10 +277,12 @@ class Bounds:
     def resolve(self, collections: Mapping[str, Mapping[str, np.dtype[Any]]]) -> dict[str, Bounds]:
         """Give every column of each collection its bound: asked for, or the default, or ``exact``.
 
-        A name that no column has may be a pattern, such as ``*``, ``Jet.*`` or ``btag*``. It is the bound of all floats
-        that it matches, by their name alone or with the collection's, and that have neither a bound of their own nor a
-        default: it changes nothing of pt, eta, phi and mass, nor of integers. Of several patterns the longest that
-        matches goes first.
+        A name that no column has may be a pattern, such as ``*``, ``Jet.*`` or ``btag*``, which is compared with a column's
+        name alone and with the collection's before it. A pattern applies to every float32 column that has no bound of its
+        own and no default, and to such float64 columns where the collection has no float32 column at all: beside those, a
+        double was chosen for its digits. It never applies to integers, nor to weights, cross sections and scale factors
+        (`is_weight`): these stay exact unless a bound is given for their full name. Nor does a relative one apply to an
+        angle phi, as in ``SubJet.phi``. Of several patterns that match, the longest applies.
 
         Parameters
         ----------
@@ -283,20 +307,29 @@ class Bounds:
                     f"in {name} there are {', '.join(each)}" for name, each in collections.items()
                 )
                 raise ConfigError(f"no column {key!r} {what}: {lists}")
-        resolved = {}
-        for name, dtypes in collections.items():
-            bounds, edges = {}, {}
-            for column, dtype in dtypes.items():
-                plain, own = _keys(name, column)
-                asked = self.columns.get(own, self.columns.get(plain))
-                if asked is None and column not in DEFAULT_BOUNDS and dtype.kind == "f":
-                    asked = self._by_pattern(patterns, (plain, own))
-                bounds[column] = _checked(column, dtype, asked)
-                cuts = self.edges.get(own, self.edges.get(plain))
-                if cuts:
-                    edges[column] = cuts
-            resolved[name] = Bounds(bounds, edges)
-        return resolved
+        return {name: self._of_collection(name, dtypes, patterns) for name, dtypes in collections.items()}
+
+    def _of_collection(
+        self, name: str, dtypes: Mapping[str, np.dtype[Any]], patterns: Iterable[str]
+    ) -> Bounds:
+        """Bounds and edges of the columns of one collection."""
+        smallest = min((dtype.itemsize for dtype in dtypes.values() if dtype.kind == "f"), default=0)
+        bounds, edges, left_exact = {}, {}, []
+        for column, dtype in dtypes.items():
+            plain, own = _keys(name, column)
+            asked = self.columns.get(own, self.columns.get(plain))
+            if asked is None and column not in DEFAULT_BOUNDS and dtype.kind == "f":
+                asked = self._by_pattern(patterns, (plain, own))
+                if asked not in (None, EXACT) and (
+                    dtype.itemsize > smallest or is_weight(own) or not _fits(column, asked)
+                ):
+                    asked = EXACT
+                    left_exact.append(column)
+            bounds[column] = _checked(column, dtype, asked)
+            cuts = self.edges.get(own, self.edges.get(plain))
+            if cuts:
+                edges[column] = cuts
+        return Bounds(bounds, edges, tuple(left_exact))
 
     def _by_pattern(self, patterns: Iterable[str], names: Iterable[str]) -> Bound | None:
         """Bound of the longest pattern that matches one of a column's names."""
@@ -316,9 +349,10 @@ class Bounds:
 
     def in_unit(self, unit: str) -> Bounds:
         """Give the same bounds and edges for bare numbers, energies being in this unit."""
-        return Bounds(
-            {name: bound.in_unit(unit) for name, bound in self.columns.items()},
-            {name: edges.in_unit(unit) for name, edges in self.edges.items()},
+        return replace(
+            self,
+            columns={name: bound.in_unit(unit) for name, bound in self.columns.items()},
+            edges={name: edges.in_unit(unit) for name, edges in self.edges.items()},
         )
 
     def to_config(self) -> dict[str, Any]:
@@ -335,6 +369,12 @@ class Bounds:
     def from_config(cls, config: Mapping[str, Any]) -> Bounds:
         """Rebuild bounds from what `to_config` gave."""
         return cls.parse(config["bounds"], config["edges"])
+
+
+def _fits(column: str, bound: Bound) -> bool:
+    """Whether a column may have this bound: no relative one for phi, no unit of energy for an angle."""
+    name = _column(column)
+    return not ((name == "phi" and bound.relative) or (name in ANGLES and bound.unit))
 
 
 def _keys(collection: str, column: str) -> tuple[str, str]:
@@ -369,16 +409,11 @@ def _items(asked: Mapping[str, Any] | Iterable[str]) -> list[tuple[str, Any]]:
             pairs.append((name.strip(), text))
     named: dict[str, Any] = {}
     for name, value in pairs:
-        canonical = _canonical(name)
+        canonical = canonical_name(name)
         if canonical in named:
             raise ConfigError(f"{canonical} is given twice; give it once")
         named[canonical] = value
     return list(named.items())
-
-
-def _canonical(name: str) -> str:
-    prefix, dot, column = name.rpartition(".")
-    return f"{prefix}{dot}{_ALIASES.get(column, column)}"
 
 
 def _named(name: str, parse: Any, text: Any) -> Any:

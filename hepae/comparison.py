@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 from contextlib import ExitStack
@@ -16,18 +15,28 @@ from hepae import kinematics, samples
 from hepae.errors import InputError, OutputError
 from hepae.files.compressed import CompressedFile
 from hepae.files.header import is_compressed
+from hepae.io.inputs import OneUnit
 from hepae.io.locations import Location, expand, locate
-from hepae.io.readers import STEP_SIZE, Source, choose_collection, choose_collections, open_source, steps
-from hepae.io.writers import atomic_output
+from hepae.io.outputs import output_folder
+from hepae.io.readers import (
+    STEP_SIZE,
+    Source,
+    choose_collection,
+    choose_collections,
+    matching_collections,
+    open_source,
+    steps,
+)
 from hepae.validation.counts import BINNING_ENTRIES, ORIGINAL, Counts, Scheme, Version, metrics
+from hepae.versions import StoredJets, VersionJets, require_same_events, require_same_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hepae.bounds import Bound
-    from hepae.io.layouts import Collection
     from hepae.io.locations import Url
-    from hepae.validation.plotting import JetEnergyResolution, Style
+    from hepae.validation.canvas import Style
+    from hepae.validation.gallery import Figures
+    from hepae.validation.profiles import JetEnergyResolution
     from hepae.validation.report import Page, Shown
 
 STEP_JETS = 500_000
@@ -36,104 +45,27 @@ STEP_JETS = 500_000
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """What `compare_files` found and wrote: the content of metrics.json, the figures' files, and the page."""
+    """What `compare_files` found and wrote.
+
+    Attributes
+    ----------
+    metrics
+        The content of metrics.json.
+    figures
+        Files of the figures.
+    report
+        The page, where it was asked for.
+    without_figure
+        Number of columns that changed and have no figure.
+    notes
+        What a user should know of the compressed files.
+    """
 
     metrics: dict[str, Any]
     figures: list[Path]
     report: Path | None = None
-
-
-@dataclass(frozen=True)
-class StoredJets:
-    """Jets of a file that is not compressed, by ranges of entries.
-
-    Parameters
-    ----------
-    source
-        The open file.
-    collection
-        Which of its jets.
-    columns
-        Columns that are read beside the four-momentum; by default all.
-    """
-
-    source: Source
-    collection: Collection
-    columns: Sequence[str] | None = None
-
-    def read(self, start: int, stop: int) -> ak.Array:
-        """Jets of these entries, as `hepae.read_jets` gives them."""
-        wanted = (
-            {*self.collection.column_names} if self.columns is None else {*self.columns, *kinematics.MOMENTUM}
-        )
-        branches = [column.branch for column in self.collection.columns if column.name in wanted]
-        return self.collection.jets(self.source.arrays(branches, start, stop))
-
-    def has(self, name: str) -> bool:
-        """Whether there is such a column, or E for mass."""
-        try:
-            self.collection.column(name)
-        except KeyError:
-            return False
-        return True
-
-    def stored_bytes(self, columns: Sequence[str]) -> dict[str, int]:
-        """Bytes by column."""
-        branches = {name: self.collection.column(name).branch for name in columns}
-        return {name: self.source.stored_bytes(branch) for name, branch in branches.items()}
-
-
-@dataclass(frozen=True)
-class _File:
-    """A collection in a compressed or restored file beside the original, and what the version is called."""
-
-    name: str
-    path: Location
-    jets: CompressedFile | StoredJets
-    collection: str
-
-    @property
-    def bounds(self) -> dict[str, Bound]:
-        """Bounds that it promises."""
-        return self.jets.bounds(self.collection) if isinstance(self.jets, CompressedFile) else {}
-
-    @property
-    def coded(self) -> tuple[str, ...] | None:
-        """Columns that were coded; None of a restored file, which does not know."""
-        return self.jets.coded(self.collection) if isinstance(self.jets, CompressedFile) else None
-
-    def read(self, start: int, stop: int) -> tuple[ak.Array, ak.Array | None]:
-        """Jets of these entries, and their latents where there are some."""
-        if isinstance(self.jets, CompressedFile):
-            which = {"collection": self.collection}
-            return self.jets.jets(start, stop, **which), self.jets.latents(start, stop, **which)
-        return self.jets.read(start, stop), None
-
-    def stored_bytes(self, before: StoredJets) -> tuple[dict[str, int], dict[str, int]]:
-        """Bytes of the columns that were coded or, of a restored file, that both have, by what is known to take them."""
-        if isinstance(self.jets, CompressedFile):
-            coded = self.jets.coded(self.collection)
-            return before.stored_bytes(coded), self.jets.stored_bytes(self.collection)
-        shared = [name for name in before.collection.column_names if self.jets.has(name)]
-        return before.stored_bytes(shared), self.jets.stored_bytes(shared)
-
-    def facts(self) -> dict[str, str]:
-        """What the page tells of it."""
-        if isinstance(self.jets, StoredJets):
-            return {"codec": "none: a restored file, which does not know its bounds"}
-        header = self.jets.header
-        config = header["collections"][self.collection]
-        told = {
-            "codec": str(header["codec"]),
-            "collection": self.collection,
-            "columns": ", ".join(config["coded"]),
-            "latents": ", ".join(config["latents"]),
-            "bounds": ", ".join(f"{name} {bound}" for name, bound in self.bounds.items()) or "none",
-            "edges": "; ".join(f"{name} at {cuts}" for name, cuts in config["edges"].items()),
-            "model SHA-256": str(header["model_sha256"] or ""),
-            "written by": f"hepae {header['hepae']}",
-        }
-        return {name: text for name, text in told.items() if text}
+    without_figure: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,7 +75,7 @@ class _Compared:
     prefix: str
     """What the names of its columns and figures begin with, where there are several."""
     before: StoredJets
-    files: list[_File]
+    files: list[VersionJets]
     versions: list[Version]
 
 
@@ -155,6 +87,7 @@ def compare_files(
     style: Style,
     resolution: JetEnergyResolution | None = None,
     report: bool = False,
+    figures: Figures = "main",
     tree: str | None = None,
     collection: str | Sequence[str] | None = None,
     unit: str | None = None,
@@ -165,9 +98,9 @@ def compare_files(
     """Compare the jets of an original file with those of one or more compressed or restored ones.
 
     All files are streamed in steps. ``metrics.json`` and the figures (each as PNG and PDF) are written into the
-    folder ``output``: for every column that changed, and for the four-momentum, the original and restored spectrum with
-    their ratio, and the residual; the residuals of the four-momentum against pt and eta, against each other, and over eta and phi;
-    what becomes of events; latents; and bytes.
+    folder ``output``: for the four-momentum, and for the further columns that differ most, the original and restored
+    spectrum with their ratio, and the residual; the residuals of the four-momentum against pt and eta, against each other,
+    and over eta and phi; what becomes of events; latents; and bytes.
 
     Parameters
     ----------
@@ -184,12 +117,17 @@ def compare_files(
         `hepae.samples.resolution` (ATLAS, arXiv:1910.04482).
     report
         Write the page ``report.html`` as well, which needs nothing beside it.
-    tree, unit
+    figures
+        ``all`` to draw figures of every column that changed; by default of those that `hepae.validation.gallery.select`
+        chooses. ``metrics.json`` and the page's tables have all columns in any case.
+    tree
         As for `hepae.read_jets`.
+    unit
+        As for `hepae.read_jets`; by default the one that a compressed file was made with.
     collection
         Which jets, by names or patterns; by default all that the first compressed file coded, or as for `hepae.read_jets`.
     force
-        Replace the metrics.json of an earlier comparison.
+        Replace an earlier comparison in the folder. Files that no comparison wrote stay.
     step_size
         Memory a step may take, or its number of entries.
     progress
@@ -207,16 +145,25 @@ def compare_files(
         raise OutputError(f"{output / 'metrics.json'} exists already; name another folder or add --force")
     with ExitStack() as stack:
         version_names = _version_names(paths)
-        files: list[CompressedFile | Source] = []
-        for path in paths:
-            if is_compressed(path):
-                files.append(stack.enter_context(CompressedFile(path)))
-            else:
-                files.append(stack.enter_context(open_source(path, tree=tree, unit=unit)))
-        first = next((file for file in files if isinstance(file, CompressedFile)), None)
+        by_path = {path: stack.enter_context(CompressedFile(path)) for path in paths if is_compressed(path)}
+        first = next(iter(by_path.values()), None)
+        for compressed in by_path.values():
+            unit = compressed.original_unit(unit)
+        one_unit = OneUnit(unit)
+        notes = tuple(f"{path}: {note}" for path, file in by_path.items() for note in file.notes)
         source = stack.enter_context(
             open_source(original, tree=tree or (first.tree if first else None), unit=unit)
         )
+        one_unit.apply(source)
+        files: list[CompressedFile | Source] = []
+        for path in paths:
+            if path in by_path:
+                files.append(by_path[path])
+                continue
+            restored = stack.enter_context(open_source(path, tree=tree, unit=unit))
+            one_unit.apply(restored)
+            files.append(restored)
+        one_unit.warn()
         chosen = _collections(source, first, collection)
         for path, file in zip(paths, files, strict=True):
             if file.num_entries != source.num_entries:
@@ -226,10 +173,12 @@ def compare_files(
                 )
         if source.num_entries == 0:
             raise InputError(f"{original} has no events to compare")
+        for file in files:
+            require_same_events(source, file, source.entries_per_step(step_size))
         compared = []
         for number, name in enumerate(chosen):
             beside = [
-                _File(called, path, _jets(file, name), name)
+                VersionJets(called, path, _jets(file, name), name)
                 for called, path, file in zip(version_names, paths, files, strict=True)
             ]
             done = source.num_entries * number, source.num_entries * len(chosen)
@@ -246,24 +195,21 @@ def compare_files(
     if len(paths) > 1:
         named = zip(paths, found, strict=True)
         written = {"versions": [{"file": str(path), **numbers} for path, numbers in named]}
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {output}: {error.strerror}") from None
-    from hepae.validation.gallery import Gallery
+    from hepae.validation.gallery import Gallery, select
 
-    gallery = Gallery(output, style, resolution or default_resolution())
-    for one in compared:
-        gallery.draw(one.versions, one.prefix)
-    page = output / "report.html" if report else None
-    if page is not None:
-        sizes = [numbers["bytes"] for numbers in found]
-        text = _page(original, compared, sizes, gallery.shown).render()
-        with atomic_output(page, force=True) as temporary:  # with its metrics.json, which was asked for above
-            temporary.write_bytes(text.encode("utf-8", "replace"))
-    with atomic_output(output / "metrics.json", force=force) as temporary:
-        temporary.write_text(json.dumps(written, indent=2) + "\n")
-    return ComparisonResult(written, gallery.files, page)
+    chosen_figures = select({one.prefix: one.versions for one in compared}, figures)
+    left_out = sum(len(selection.left_out) for selection in chosen_figures.values())
+    with output_folder(output, marker="metrics.json", force=force) as folder:
+        gallery = Gallery(folder, style, resolution or default_resolution())
+        for one in compared:
+            gallery.draw(one.versions, one.prefix, chosen_figures[one.prefix])
+        if report:
+            sizes = [numbers["bytes"] for numbers in found]
+            text = _page(original, compared, sizes, gallery.shown, left_out).render()
+            (folder / "report.html").write_bytes(text.encode("utf-8", "replace"))
+        (folder / "metrics.json").write_text(json.dumps(written, indent=2) + "\n")
+    drawn = [output / file.name for file in gallery.files]
+    return ComparisonResult(written, drawn, output / "report.html" if report else None, left_out, notes)
 
 
 def _version_names(paths: Sequence[Location]) -> list[str]:
@@ -286,7 +232,8 @@ def _collections(
     names = list(first.collections)
     if asked:
         patterns = [asked] if isinstance(asked, str) else asked
-        names = [name for p in patterns for name in fnmatch.filter(first.collections, p) or [first.choose(p)]]
+        matching = (matching_collections(p, first.collections) or [first.choose(p)] for p in patterns)
+        names = [name for found in matching for name in found]
     return [choose_collection(source, name).name for name in dict.fromkeys(names)]
 
 
@@ -306,7 +253,7 @@ def _compare(
     source: Source,
     name: str,
     prefix: str,
-    files: list[_File],
+    files: list[VersionJets],
     step_size: str | int,
     progress: Callable[[int], None] | None,
 ) -> _Compared:
@@ -319,10 +266,13 @@ def _compare(
         _require_same_momentum(before, file)
     stop = min(source.num_entries, BINNING_ENTRIES)
     sample = before.read(0, stop)
-    counted = [
-        Counts.of(Scheme.choose(sample, *file.read(0, stop), coded=file.coded, bounds=file.bounds))
-        for file in files
-    ]
+    counted = []
+    for file in files:
+        restored, latents = file.read(0, stop)
+        require_same_lengths(before, file, sample, restored, 0)
+        counted.append(
+            Counts.of(Scheme.choose(sample, restored, latents, coded=file.coded, bounds=file.bounds))
+        )
     step = source.entries_per_step(step_size)
     if isinstance(step_size, str):
         jets_per_entry = ak.count(sample[sample.fields[0]], axis=None) / stop
@@ -330,7 +280,9 @@ def _compare(
     for start, end in steps(source.num_entries, step):
         jets = before.read(start, end)
         for file, counts in zip(files, counted, strict=True):
-            counts.fill(jets, *file.read(start, end))
+            restored, latents = file.read(start, end)
+            require_same_lengths(before, file, jets, restored, start)
+            counts.fill(jets, restored, latents, promised=file.bounds_by_events(start, end))
         if progress is not None:
             progress(end)
     versions = [
@@ -340,7 +292,7 @@ def _compare(
     return _Compared(prefix, before, files, versions)
 
 
-def _require_same_momentum(before: StoredJets, file: _File) -> None:
+def _require_same_momentum(before: StoredJets, file: VersionJets) -> None:
     """Refuse jets of which one file has a four-momentum and the other has not."""
     after = (
         file.jets.collections[file.collection]
@@ -361,7 +313,7 @@ def _require_same_momentum(before: StoredJets, file: _File) -> None:
 
 def default_resolution() -> JetEnergyResolution:
     """Jet energy resolution of `hepae.samples.resolution`, as a figure draws it."""
-    from hepae.validation.plotting import JetEnergyResolution
+    from hepae.validation.profiles import JetEnergyResolution
 
     return JetEnergyResolution(
         "Jet energy resolution, arXiv:1910.04482", samples.NOISE, samples.STOCHASTIC, samples.CONSTANT
@@ -373,6 +325,7 @@ def _page(
     compared: Sequence[_Compared],
     sizes: Sequence[dict[str, Any]],
     figures: Sequence[Shown],
+    without_figure: int,
 ) -> Page:
     """Put together what the page tells."""
     from hepae.validation.report import ComparedColumn, ComparedFile, Page
@@ -393,24 +346,28 @@ def _page(
             told |= {
                 (name if name in ("codec", "written by", "model SHA-256") else prefix + name): text
                 for name, text in one.files[i].facts().items()
+                if not prefix or name not in ("collection", "columns", "bounds")  # the tables have them
             }
-        files.append(ComparedFile(file.name, str(file.path), *_size_and_hash(file.path), told))
+        restored = isinstance(file.jets, StoredJets)
+        files.append(ComparedFile(file.name, str(file.path), *_size_and_hash(file.path), told, restored))
         for one in compared:
-            bounds, numbers = one.versions[i].bounds, one.versions[i].residuals
+            bounds, numbers = one.files[i].bound_texts, one.versions[i].residuals
             columns += [
                 ComparedColumn(
                     one.prefix + name,
                     file.name,
-                    str(bounds[name]) if name in bounds else None,
+                    bounds.get(name),
                     numbers[name],
                     jets=numbers.jets,
                     relative=name in kinematics.RELATIVE,
+                    deviation=one.versions[i].deviation(name),
                 )
                 for name in numbers
             ]
     by_version = dict(zip((file.name for file in compared[0].files), sizes, strict=True))
     counted = [one.versions[0].residuals for one in compared]
-    return Page(sum(of.jets for of in counted), counted[0].events, files, columns, by_version, figures)
+    jets = sum(of.jets for of in counted)
+    return Page(jets, counted[0].events, files, columns, by_version, figures, without_figure)
 
 
 def _size_and_hash(path: Location) -> tuple[int, str]:

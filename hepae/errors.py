@@ -21,3 +21,7 @@ class ConfigError(HepaeError):
 
 class CodecError(HepaeError):
     """A codec that does not fit the jets, or a payload that is damaged."""
+
+
+class UnitWarning(UserWarning):
+    """The unit of a file was assumed from its values; give it (``unit=``, ``--unit``) to be sure, and to silence this."""

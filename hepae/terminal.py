@@ -1,4 +1,7 @@
-"""What the command line shows: tables on standard output, progress on standard error. rich is imported on first use."""
+"""What the command line shows: tables on standard output, progress on standard error. rich is imported on first use.
+
+Tables hold names of files and columns, so their text is printed as it is: rich must not read ``[red]`` in it as a style.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,24 @@ def console() -> Console:
     """Standard output, wide enough for tables where it is no terminal."""
     from rich.console import Console
 
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(width=132, highlight=False)
+    found = Console(highlight=False, markup=False, emoji=False)
+    if not found.is_terminal:
+        found.width = 132
+    return found
 
 
-def table(title: str, *columns: str) -> Table:
-    """An empty table; without names of columns it has no header."""
+def table(title: str, *columns: str, numbers: bool = True) -> Table:
+    """Make an empty table; without names of columns it has no header.
+
+    Columns behind the first one hold numbers, which are never folded, or else text.
+    """
     from rich.table import Table
 
     rows = Table(title=title, title_justify="left", show_header=any(columns), min_width=min(len(title), 100))
     for i, column in enumerate(columns):
-        justify: Literal["left", "right"] = "left" if i == 0 or not any(columns) else "right"
-        rows.add_column(column, justify=justify, overflow="fold", no_wrap=justify == "right")
+        text = i == 0 or not numbers or not any(columns)
+        justify: Literal["left", "right"] = "left" if text else "right"
+        rows.add_column(column, justify=justify, overflow="fold", no_wrap=not text)
     return rows
 
 
@@ -48,7 +57,7 @@ def progress(quiet: bool, what: str, unit: str) -> Iterator[Callable[..., None]]
         TextColumn("{task.percentage:>3.0f} %"),
         Speed(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[text]}", markup=False),
     )
     bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
     task = bar.add_task(what, text="", total=None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,34 @@ def data() -> Path:
     if not folder:
         pytest.skip("HEPAE_DATA is not set: no real jets to test on")
     return Path(folder)
+
+
+_LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+from hepae.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    with open("/proc/self/status") as status:  # ru_maxrss would be at least what pytest itself takes
+        kilobytes = next(line.split()[1] for line in status if line.startswith("VmHWM"))
+    print("MB:", int(kilobytes) // 1000, file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="session")
+def limited():
+    """Run the command line in 20 s of one processor and 4 GB of addresses; give its status, output and MB of memory."""
+
+    def run(*arguments):
+        command = [sys.executable, "-c", _LIMITED, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        *errors, memory = done.stderr.splitlines() or [""]
+        assert memory.startswith("MB: "), done
+        return done.returncode, done.stdout, errors, int(memory[4:])
+
+    return run
 
 
 @pytest.fixture(scope="session")

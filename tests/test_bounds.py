@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import json
 
+import awkward as ak
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hepae
+from hepae.bounded.codec import resolve
 from hepae.bounds import DEFAULT_BOUNDS, EXACT, Bound, Bounds, Edges
 from hepae.errors import ConfigError
+from hepae.io.readers import choose_collections, open_source
 
 FLOATS = {name: np.dtype("float32") for name in ("pt", "eta", "phi", "mass", "btag")}
 JETS = {**FLOATS, "n": np.dtype("int32"), "tight": np.dtype("bool")}
@@ -119,7 +123,7 @@ def test_a_collection_of_its_own_goes_first():
 
 
 def test_a_pattern_is_of_floats_that_have_no_bound_yet():
-    both = {"Jet": JETS, "Muon": {**FLOATS, "dz": np.dtype("float64"), "dxy": np.dtype("float32")}}
+    both = {"Jet": JETS, "Muon": {**FLOATS, "dz": np.dtype("float32"), "dxy": np.dtype("float32")}}
     found = Bounds.parse(["*=1%", "Muon.*=2%", "d?=0.5", "Muon.dxy=exact"]).resolve(both)
     for name in ("pt", "eta", "phi", "mass"):
         assert found["Jet"].columns[name] == found["Muon"].columns[name] == DEFAULT_BOUNDS[name]
@@ -130,6 +134,128 @@ def test_a_pattern_is_of_floats_that_have_no_bound_yet():
     asked = Bounds.parse(["pt=1%", "*=exact"]).resolve(both)
     assert asked["Jet"].columns["pt"] == Bound(0.01)
     assert asked["Muon"].columns["phi"] == DEFAULT_BOUNDS["phi"]
+
+
+WEIGHTS = [
+    "genWeight",
+    "genweight",
+    "LHEPdfWeight",
+    "mcEventWeights",
+    "Weight",
+    "weight_bTagSF",
+    "PileupWeight_NOSYS",
+    "weight_CT10_0",
+    "xsec",
+    "xSec",
+    "XSection",
+    "crossSection",
+    "cross_section",
+    "CrossSectionError",
+    "scaleFactor",
+    "scale_factor",
+    "btag_sf",
+    "elSF",
+    "MuonSFs",
+    "jvtEffSF_NOSYS",
+]
+NO_WEIGHTS = [
+    "charge",
+    "SoftActivityJetHT",
+    "lsf3",
+    "isFromLostTrack",
+    "PSFrac",
+    "ECPSFraction",
+    "JetConstitScaleMomentum_pt",
+    "ptWeightedWidth",
+    "nSFOS",
+    "ptvarcone30_Nonprompt_All_MaxWeightTTVA_pt500",
+    "crossing",
+    "efPrescaled",
+]
+
+
+def test_a_pattern_leaves_weights_exact():
+    columns = dict.fromkeys([*WEIGHTS, *NO_WEIGHTS], np.dtype("f4"))
+    found = Bounds.parse(["*=0.1%", "Event.gen*=1%"]).resolve({"Event": columns})["Event"]
+    assert {name for name, bound in found.columns.items() if bound == EXACT} == {*WEIGHTS}
+    assert found.left_exact == tuple(WEIGHTS)
+    assert found.in_unit("MeV").left_exact == tuple(WEIGHTS)
+    named = Bounds.parse(["*=0.1%", "genWeight=1%", "Event.xsec=2%"]).resolve({"Event": columns})["Event"]
+    assert named.columns["genWeight"] == Bound(0.01)
+    assert named.columns["xsec"] == Bound(0.02)
+    assert Bounds.parse(["*=exact"]).resolve({"Event": columns})["Event"].left_exact == ()
+
+
+def test_a_pattern_leaves_doubles_beside_singles_exact():
+    double = np.dtype("f8")
+    found = resolved(
+        {"*": "0.1%"}, columns={**JETS, "btag": np.dtype("f4"), "dz": double, "n64": np.dtype("i8")}
+    )
+    assert found.columns["btag"] == Bound(0.001)
+    assert found.columns["dz"] == EXACT
+    assert found.left_exact == ("dz",)
+    assert resolved({"*": "0.1%", "dz": "1%"}, columns={**JETS, "dz": double}).columns["dz"] == Bound(0.01)
+    all_double = resolved({"*": "0.1%"}, columns={"pt": double, "dz": double, "n": np.dtype("i2")})
+    assert all_double.columns["dz"] == Bound(0.001)
+    assert all_double.left_exact == ()
+
+
+@pytest.mark.parametrize("bound", ["0.1%", "1MeV"])
+def test_a_pattern_leaves_further_angles_exact_that_cannot_have_its_bound(bound):
+    found = resolved(
+        {"*": bound}, columns={**FLOATS, "SubJet.phi": np.dtype("f4"), "SubJet.pt": np.dtype("f4")}
+    )
+    assert found.columns["SubJet.phi"] == EXACT
+    assert found.columns["SubJet.pt"] == Bound.parse(bound)
+    assert found.left_exact == ("SubJet.phi",)
+
+
+def test_a_pattern_sees_the_types_of_the_file_where_a_four_momentum_is_coded_otherwise():
+    singles = {**dict.fromkeys(("px", "py", "pz", "E"), np.dtype("f4")), "dz": np.dtype("f8")}
+    doubles = dict.fromkeys(("px", "py", "pz", "E", "dz"), np.dtype("f8"))
+    asked = Bounds.parse({"*": "0.1%"})
+    assert resolve(asked, {"Jet": singles})["Jet"].columns["dz"] == EXACT
+    assert resolve(asked, {"Jet": doubles})["Jet"].columns["dz"] == Bound(0.001)
+
+
+@pytest.mark.parametrize(
+    ("name", "tree", "exact"),
+    [
+        ("physlite_rntuple.root", "EventData", {"EventInfo.mcEventWeights"}),
+        (
+            "delphes.root",
+            None,
+            {"Event.Weight", "Event.CrossSection", "Jet.TauWeight", "Jet.SoftDroppedJet.E"},
+        ),
+    ],
+)
+def test_a_pattern_leaves_the_weights_of_real_files_exact(data, name, tree, exact):
+    with open_source(data / name, tree=tree) as source:
+        types = {
+            c.name: {column: np.dtype(c.column(column).dtype) for column in c.column_names}
+            for c in choose_collections(source, "*")
+        }
+    found = resolve(Bounds.parse({"*": "0.1%"}), types)
+    bounds = {f"{c}.{column}": bound for c, each in found.items() for column, bound in each.columns.items()}
+    left = {f"{c}.{column}" for c, each in found.items() for column in each.left_exact}
+    assert exact <= left
+    assert all(bounds[column] == EXACT for column in left)
+    assert sum(bound == Bound(0.001) for bound in bounds.values()) > 100
+
+
+def test_compress_names_the_columns_that_a_pattern_left_exact(data, tmp_path):
+    path, small = data / "delphes.root", tmp_path / "small.root"
+    codec = hepae.BoundedCodec({"*": "0.1%"})
+    summary = hepae.compress_file(path, small, codec, collection=["Event", "Jet"], drop=["*"])
+    (note,) = (note for note in summary.notes if "pattern" in note)
+    assert "Event.Weight, " in note
+    assert "more exact: weights, cross sections" in note
+    branches = ("Event.Weight", "Event.CrossSection", "Jet.TauWeight", "Jet.BTagPhys", "Jet.DeltaEta")
+    with open_source(path) as before, hepae.open(small) as after:
+        first = before.arrays(branches, 0, 10)
+        second = after.arrays("Event", 0, 10) | after.arrays("Jet", 0, 10)
+    changed = [branch for branch in branches if not ak.array_equal(first[branch], second[branch])]
+    assert changed == ["Jet.DeltaEta"]
 
 
 @pytest.mark.parametrize("pattern", ["Electron.*", "b?", "nope*"])

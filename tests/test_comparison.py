@@ -15,9 +15,12 @@ from hepae.comparison import compare_files
 from hepae.errors import InputError, OutputError
 from hepae.io.layouts import Branch
 from hepae.io.writers import TreeWriter
-from hepae.validation import plotting
-from hepae.validation.plotting import Style
+from hepae.validation import canvas
+from hepae.validation.canvas import Style
 from hepae.validation.report import Shown
+
+pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+"""The unit of some files here is told by their values, which test_inputs.py is about."""
 
 KEYS = {"unit", "max_abs", "max_rel", "mean", "median", "std", "p68", "p99", "violations", "non_finite"}
 BYTES = {"file_original", "file_compressed", "original", "compressed", "per_jet", "ratio"}
@@ -62,7 +65,7 @@ def compared(sample, files):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures are drawn, but not written."""
-    monkeypatch.setattr(plotting, "save", lambda _, path: [path.with_suffix(".png")])
+    monkeypatch.setattr(canvas, "save", lambda _, path: [path.parent / f"{path.name}.png"])
 
 
 def _strict(text):
@@ -147,7 +150,8 @@ def test_several_versions_side_by_side(flat, tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text()) == result.metrics
     assert result.report == tmp_path / "report.html"
     page = result.report.read_text()
-    assert "Every promised bound held" in page
+    assert "<strong>small</strong>: ✓ every promised bound held (5 of 5)" in page
+    assert "<strong>noisy</strong>: a restored file does not know its bounds; " in page
     assert "small.root" in page
     assert "noisy.root" in page
 
@@ -195,8 +199,8 @@ def test_several_collections(make_tree, tmp_path):
     assert result.metrics["jets"] == jets + muons
     assert {"Jet.pt", "Muon.pt", "Muon.dijet_mass", "Jet.bytes"} <= {path.stem for path in result.figures}
     with hepae.open(tmp_path / "small.root") as file:
-        shares = [file.payload_bytes(name) for name in ("Jet", "Muon")]
-        assert sum(shares) == pytest.approx(file.header["bytes"]["compressed"], abs=1)
+        shares = [sum(file.stored_bytes(name).values()) for name in ("Jet", "Muon")]
+        assert sum(shares) == pytest.approx(file.header.bytes.compressed, abs=8)
         assert file.bounds("Muon") == {**DEFAULT_BOUNDS}
         assert shares[0] > shares[1] > 0
         expected = hepae.residuals(hepae.read_jets(original, collection="Muon"), file.jets(collection="Muon"))
@@ -250,7 +254,7 @@ def test_as_many_events_with_other_lists_are_refused(make_tree, tmp_path):
         )
 
     first, second = jets([2, 1, 3], "first.root"), jets([1, 2, 3], "second.root")
-    with pytest.raises(InputError, match="in their events"):
+    with pytest.raises(InputError, match="these are not the same events, or they are in another order"):
         compare_files(first, second, tmp_path / "x", style=Style())
     assert not (tmp_path / "x").exists()
 
@@ -305,6 +309,42 @@ def test_all_collections_of_a_file_are_compared(make_tree, tmp_path):
     assert promised == [0] * len(expected)
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_figures_are_of_the_columns_that_differ_most(make_tree, tmp_path, monkeypatch):
+    """All columns are in metrics.json; ten further ones have figures, of all collections together."""
+    monkeypatch.setattr(Shown, "uri", "")
+    monkeypatch.setattr(Shown, "size", (1, 1))
+    rng = np.random.default_rng(4)
+    arrays, counters, noisy = {}, {}, {}
+    for letter in ("A", "B", "C", "D", "Jet"):
+        arrays[f"n{letter}"] = np.full(40, 2, np.int32)
+        for column in ("pt", "eta", "phi", "mass", *(f"x{i}" for i in range(6 if letter in "AB" else 0))):
+            name = f"{letter}_{column}"
+            arrays[name] = ak.unflatten(rng.uniform(1, 2, 80), np.full(40, 2))
+            counters[name] = f"n{letter}"
+            size = 1e-4 * (int(column[1:]) + 1) * (10 if letter == "A" else 1) if column[0] == "x" else 0
+            size = {"C_pt": 0.1, "D_pt": 0.2, "A_pt": 0.3}.get(name, size)
+            noisy[name] = arrays[name] + size * ak.unflatten(rng.choice([-1, 1], 80), np.full(40, 2))
+    original = make_tree(arrays, counters=counters)
+    other = make_tree(arrays | noisy, name="noisy.root", counters=counters)
+    options = {"style": Style(), "collection": "*", "report": True}
+    result = compare_files(original, other, tmp_path / "main", **options)
+    names = {path.stem for path in result.figures if not path.stem.endswith("_residual")}
+    assert {name for name in names if ".x" in name} == {
+        *(f"A.x{i}" for i in range(6)), *(f"B.x{i}" for i in range(2, 6))
+    }  # fmt: skip
+    assert {name.partition(".")[0] for name in names if name.endswith(".mass")} == {"Jet", "A", "D"}
+    assert "B.bytes" not in names
+    assert result.without_figure == 2 + 2  # x0 and x1 of B, pt and E of C
+    assert len(result.metrics["columns"]) == 5 * 5 + 12
+    page = result.report.read_text()
+    assert "4 columns that changed have no figure" in page
+    assert all(f'<th scope="row">{name}</th>' in page for name in result.metrics["columns"])
+    every = compare_files(original, other, tmp_path / "all", figures="all", **options)
+    assert {"B.x0", "B.x1", "C.mass", "B.bytes"} <= {path.stem for path in every.figures}
+    assert (every.without_figure, every.metrics) == (0, result.metrics)
+
+
 def test_names_of_files_and_columns_are_shown_as_they_are(flat, make_tree, tmp_path, monkeypatch):
     shown = {}
 
@@ -315,7 +355,7 @@ def test_names_of_files_and_columns_are_shown_as_they_are(flat, make_tree, tmp_p
         shown[path.name] = texts, {text.get_text() for text in figure.findobj(Text)}
         return [path]
 
-    monkeypatch.setattr(plotting, "save", read)
+    monkeypatch.setattr(canvas, "save", read)
     names = ["Original", "ac$^$x", "_hidden", "a$_{$b\\"]
     for name in names:
         (tmp_path / f"{name}.root").write_bytes((flat / "noisy.root").read_bytes())
@@ -348,7 +388,7 @@ def test_bounds_are_drawn_where_no_jet_may_pass_them(sample, tmp_path, monkeypat
         )
         return [path]
 
-    monkeypatch.setattr(plotting, "save", read)
+    monkeypatch.setattr(canvas, "save", read)
     hepae.compress_file(sample, tmp_path / "bounds.root", hepae.BoundedCodec({"pt": "50MeV"}))
     compare_files(sample, tmp_path / "bounds.root", tmp_path / "out", style=Style())
     assert {"bound 1% (+ 1 MeV)", "0 beyond the bound"} <= drawn["mass_residual"][1]

@@ -13,7 +13,7 @@ import pytest
 import uproot
 
 import hepae
-from hepae.errors import InputError
+from hepae.errors import InputError, UnitWarning
 
 pytestmark = pytest.mark.root
 
@@ -227,7 +227,8 @@ def test_vectors_of_a_flat_ntuple_in_mev_with_a_number_of_its_own(codec, tmp_pat
     """``njets`` counts something else: it is neither the jets' counter nor a sign of NanoAOD, which is in GeV."""
     path, small, back = (tmp_path / name for name in ("in.root", "small.root", "back.root"))
     _root(f"import array\n{VECTORS}", path)
-    jets = hepae.read_jets(path)
+    with pytest.warns(UnitWarning, match="MeV"):
+        jets = hepae.read_jets(path)
     assert jets.pt.tolist() == [[50, 40], [], [30]]
     assert jets.E[0].tolist() == [90, 41]
     hepae.compress_file(path, small, codec)
@@ -257,3 +258,128 @@ def test_root_reads_the_real_dijets(data, codec, tmp_path):
         with uproot.open(path) as file:
             expected = float(ak.sum(ak.values_astype(file["Events"][name].array(), np.float64)))
         assert found[name] == pytest.approx(expected, rel=1e-9, abs=1e-6)
+
+
+OBJECTS = """
+from array import array
+file = ROOT.TFile(sys.argv[1], "RECREATE")
+cutflow = ROOT.TH1D("cutflow", "events;cut;N", 3, 0, 3)
+cutflow.Sumw2()
+for i in range(20):
+    cutflow.Fill(i % 5 - 1, 0.5 + i)
+for i, label in enumerate(("all", "trigger", "jets"), 1):
+    cutflow.GetXaxis().SetBinLabel(i, label)
+for i in range(2):  # the class of the second one is written as a reference to that of the first
+    cutflow.GetListOfFunctions().Add(ROOT.TF1(f"f{i}", "pol1", 0, 3))
+cutflow.Write()
+cutflow.Fill(1)
+cutflow.Write()  # as cutflow;2
+ROOT.TH2F("h2", "", 3, 0, 1, 4, 0, 1).Write()
+profile = ROOT.TProfile("profile", "", 3, 0, 1)
+profile.Fill(0.5, 2, 3)
+profile.Write()
+ROOT.TParameter("double")("sum_of_weights", 123.5).Write()
+ROOT.TNamed("config", "some text").Write()
+ROOT.TObjString("hello").Write("text")
+graph = ROOT.TGraphAsymmErrors(3)
+graph.SetPoint(0, 1, 2)
+graph.Write("graph")
+ROOT.TLorentzVector(1, 2, 3, 4).Write("p4")
+file.WriteObject(ROOT.std.vector("double")([1.0, 2.0]), "vector")
+histograms = ROOT.TList()
+for i in range(2):
+    histograms.Add(ROOT.TH1F(f"listed{i}", "", 2, 0, 1))
+histograms.Write("list", ROOT.TObject.kSingleKey)
+file.mkdir("empty")
+plots = file.mkdir("plots")
+plots.mkdir("inner").cd()
+ROOT.TH1F("deep", "", 5, 0, 1).Write()
+plots.cd()
+run, runs = array("i", [7]), ROOT.TTree("Runs", "")
+runs.Branch("run", run, "run/I")
+runs.Fill()
+runs.Write()
+file.cd()
+events = ROOT.TTree("Events", "")
+columns = {name: array("f", [1]) for name in ("pt", "eta", "phi", "mass")}
+for name, value in columns.items():
+    events.Branch(name, value, f"{name}/F")
+for i in range(100):
+    for value in columns.values():
+        value[0] = 1 + i / 50
+    events.Fill()
+events.Write()
+if len(sys.argv) > 2:
+    trees = ROOT.TList()
+    tree = ROOT.TTree("listed", "")
+    tree.Branch("run", run, "run/I")
+    tree.Fill()
+    trees.Add(tree)
+    trees.Write("trees", ROOT.TObject.kSingleKey)
+file.Close()
+"""
+
+READ_OBJECTS = """
+def read(folder, path=""):
+    for key in folder.GetListOfKeys():
+        name, classname = path + key.GetName(), key.GetClassName()
+        if classname.startswith("TDirectory"):
+            found[name] = "folder"
+            read(key.ReadObj(), name + "/")
+        elif classname != "TTree":
+            kind = ROOT.TClass.GetClass(classname)
+            thing = key.ReadObj() if kind.IsTObject() else folder.GetObjectChecked(key.GetName(), kind)
+            found[f"{name};{key.GetCycle()}"] = [classname, key.GetTitle(), str(ROOT.TBufferJSON.ConvertToJSON(thing, kind))]
+
+found = {}
+file = ROOT.TFile.Open(sys.argv[1])
+read(file)
+print(json.dumps(found))
+"""
+
+
+def _objects(path):
+    return json.loads(_root(READ_OBJECTS, path))
+
+
+@pytest.mark.parametrize("storage", ["ttree", "rntuple"])
+def test_objects_of_any_class_come_back_as_they_were(tmp_path, storage):
+    path, small, back = (tmp_path / f"{name}.root" for name in ("original", "small", "back"))
+    _root(OBJECTS, path)
+    hepae.compress_file(path, small, hepae.BoundedCodec(), storage=storage)
+    hepae.decompress_file(small, back)
+    expected = _objects(path)
+    assert len(expected) == 15
+    assert "fSumw2" in expected["cutflow;2"][2]
+    for copy in (small, back):
+        assert _objects(copy) == expected
+        with uproot.open(copy) as file:
+            assert file["plots/Runs"]["run"].array().tolist() == [7]
+
+
+def test_an_object_with_a_tree_in_it_is_named(tmp_path):
+    path, small = tmp_path / "original.root", tmp_path / "small.root"
+    _root(OBJECTS, path, "trees")
+    with pytest.raises(InputError, match=r"1 object .*\(trees: TList\).*--drop-unreadable.*--drop"):
+        hepae.compress_file(path, small, hepae.BoundedCodec())
+    assert not small.exists()
+    hepae.compress_file(path, small, hepae.BoundedCodec(), drop=["trees", "plots*", "list"])
+    with hepae.open(small) as file:
+        assert file.header.unreadable == ()
+    assert not {"trees;1", "list;1", "plots"} & {*_objects(small)}
+    summary = hepae.compress_file(path, small, hepae.BoundedCodec(), drop_unreadable=True, force=True)
+    assert "trees: TList" in summary.notes[-1]
+    with hepae.open(small) as file:
+        assert file.header.unreadable == ("trees",)
+
+
+def test_histograms_of_files_that_hadd_joined_are_added(tmp_path):
+    path, parts, joined = tmp_path / "a.root", [tmp_path / f"{i}.root" for i in range(2)], tmp_path / "j.root"
+    _root(OBJECTS, path)
+    for part in parts:
+        hepae.compress_file(path, part, hepae.BoundedCodec(), drop=["cutflow"])
+    _root(MERGE, joined, *parts)
+    hepae.decompress_file(joined, tmp_path / "back.root")
+    with uproot.open(path) as one, uproot.open(tmp_path / "back.root") as both:
+        assert both["profile"].member("fEntries") == 2 * one["profile"].member("fEntries")
+        assert both["Events"].num_entries == 200

@@ -19,7 +19,10 @@ from matplotlib.image import imread
 import hepae
 from hepae import kinematics
 from hepae.errors import ConfigError
-from hepae.training.loop import TrainingConfig
+from hepae.training.configuration import TrainingConfig
+
+pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+"""The unit of some files here is told by their values, which test_inputs.py is about."""
 
 ANALYSIS = Path(__file__).parent.parent / "analysis"
 THREADS = {**os.environ, "OMP_NUM_THREADS": "1"}

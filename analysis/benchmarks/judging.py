@@ -54,8 +54,6 @@ def judge(column: Column, original: NDArray[Any], restored: NDArray[Any]) -> Fai
     found = Failures(len(original), kept=int(np.count_nonzero(~changed)))
     before, after = original.astype(np.longdouble), restored.astype(np.longdouble)
     error = np.abs(after - before)
-    if column.kind == "angle":
-        error = np.minimum(error, np.abs(error - 2 * np.pi))
     bound = Bound.parse(column.bound).in_unit("GeV")
     allowed = np.longdouble(bound.relative) * np.abs(before) + np.longdouble(bound.absolute)
     inside = np.isfinite(before) & (error <= allowed) & (not bound.exact)

@@ -23,12 +23,12 @@ def latents(jets: Jets, codec: hepae.LatentCodec) -> Store:
     records = kinematics.momenta({name: jets.columns[name] for name in FOUR})
 
     def store(folder: Path) -> Stored:
-        compressed = codec.compress(records)
-        columns = {name: ak.to_numpy(compressed[name]) for name in compressed.fields}
+        encoded = codec.latents(records)
+        columns = {name: ak.to_numpy(encoded[name]) for name in encoded.fields}
         size, read = branches(jets, columns, "zstd:9")(folder)
 
         def restore() -> Columns:
-            return flat_momenta(codec.decompress(ak.zip(read())))
+            return flat_momenta(codec.jets(ak.zip(read())))
 
         return size, restore
 
@@ -47,7 +47,7 @@ def corrected(jets: Jets, codec: hepae.LatentCodec) -> Store:
     def store_coded(folder: Path) -> Stored:
         _, restore = store(folder)
         with hepae.open(folder / "after.root") as file:
-            return file.header["bytes"]["compressed"], restore
+            return file.header.bytes.compressed, restore
 
     return store_coded
 

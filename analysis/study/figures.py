@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import LogFormatterSciNotation, NullFormatter
 
-from hepae.validation import plotting
+from hepae.validation import canvas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,12 +48,12 @@ def curves(
     *,
     xlabel: str,
     ylabel: str,
-    style: plotting.Style,
+    style: canvas.Style,
     xscale: str = "linear",
     levels: Mapping[str, float] | None = None,
 ) -> Figure:
     """Draw lines on a logarithmic scale, and levels to compare them with, each with its name."""
-    (axes,) = plotting.panels(1)
+    (axes,) = canvas.panels(1)
     draw_curves(axes, lines, levels)
     axes.set_xscale(xscale)
     axes.margins(x=0.04)
@@ -62,7 +62,7 @@ def curves(
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * (high / low) ** (0.25 + 0.05 * len(lines)))
     axes.legend(loc="upper right", fontsize="small", ncols=1 if len(lines) < 5 else 2)
-    plotting.write_corner(axes, style)
+    canvas.write_corner(axes, style)
     return axes.get_figure()
 
 
@@ -89,7 +89,7 @@ def draw_curves(axes: Axes, lines: Mapping[str, Line], levels: Mapping[str, floa
     )
 
 
-def rate_distortion(lines: Mapping[str, Mapping[str, Line]], style: plotting.Style) -> Figure:
+def rate_distortion(lines: Mapping[str, Mapping[str, Line]], style: canvas.Style) -> Figure:
     """Draw a panel a column: half the width of the central 68 % of its residual against bytes a jet.
 
     Parameters
@@ -99,7 +99,7 @@ def rate_distortion(lines: Mapping[str, Mapping[str, Line]], style: plotting.Sty
     style
         What is written into the corner.
     """
-    panels = plotting.panels(len(lines))
+    panels = canvas.panels(len(lines))
     for panel, (label, ways) in zip(panels, lines.items(), strict=True):
         draw_curves(panel, ways)
         panel.set_xlim(0, 13)
@@ -108,7 +108,7 @@ def rate_distortion(lines: Mapping[str, Mapping[str, Line]], style: plotting.Sty
         values = np.concatenate([line.y for line in ways.values()])
         low, high = values[values > 0].min(), values.max()
         panel.set_ylim(low / 2, high * (high / low) ** 0.25)
-        plotting.write_corner(panel, style)
+        canvas.write_corner(panel, style)
     figure = panels[0].get_figure()
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + 1.2)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import awkward as ak
     from numpy.typing import NDArray
 
-    from hepae.latent.codec import TrainingResult
+    from hepae.training.train import TrainingResult
     from study.study import Study
 
     Results = Mapping[str, TrainingResult]

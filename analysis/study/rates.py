@@ -16,8 +16,8 @@ from benchmarks.quantized import pco
 
 import hepae
 from hepae import kinematics
-from hepae.latent.codec import LatentIntegers
 from hepae.latent.features import FeatureMap
+from hepae.latent.integers import LatentIntegers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,11 +95,12 @@ def points(train: ak.Array, test: ak.Array, codecs: Mapping[str, hepae.LatentCod
             coded = codec.with_latent_bits(bits)
             latents = coded.latents(test)
             size = stream_bytes(_matrix(latents)) / len(test)
-            yield Point(f"{family}, n bits", f"{bits} bits", size, coded.decompress(latents))
+            yield Point(f"{family}, n bits", f"{bits} bits", size, coded.jets(latents))
         for scale in BOUND_SCALES[2:6]:
             bounded = codec.with_bounds(standard_bounds(scale))
             compressed = bounded.compress(test)
-            size = (stream_bytes(_matrix(compressed.latents)) + compressed.corrections.nbytes) / len(test)
+            corrections = sum(cluster.nbytes for cluster in compressed.clusters)
+            size = (stream_bytes(_matrix(compressed.latents)) + corrections) / len(test)
             yield Point(f"{family}, bounded", f"pt {0.1 * scale:g}%", size, bounded.decompress(compressed))
     for family, bounds_of in (("bounds", standard_bounds), ("bounds, mass as pt", equal_bounds)):
         for scale in BOUND_SCALES:

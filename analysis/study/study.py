@@ -11,8 +11,8 @@ import awkward as ak
 import click
 
 import hepae
-from hepae.io.writers import atomic_output
-from hepae.validation import plotting
+from hepae.io.outputs import atomic_output
+from hepae.validation import canvas, profiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,18 +29,18 @@ class Study:
 
     inputs: Inputs
     output: Path
-    style: plotting.Style
-    resolution: plotting.JetEnergyResolution
+    style: canvas.Style
+    resolution: profiles.JetEnergyResolution
 
     @cached_property
     def train(self) -> ak.Array:
         """Training jets, flat."""
-        return _flat(hepae.read_jets(self.inputs.train))
+        return _flat(hepae.read_jets(self.inputs.train, unit="MeV"))
 
     @cached_property
     def test(self) -> ak.Array:
         """Test jets, flat."""
-        return _flat(hepae.read_jets(self.inputs.test))
+        return _flat(hepae.read_jets(self.inputs.test, unit="MeV"))
 
     def write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a table as CSV; numbers with four digits."""
@@ -59,7 +59,7 @@ class Study:
 
     def draw(self, name: str, figure: Figure) -> None:
         """Save a figure as PNG."""
-        (path,) = plotting.save(figure, self.output / name, formats=["png"])
+        (path,) = canvas.save(figure, self.output / name, formats=["png"])
         click.echo(path)
 
 

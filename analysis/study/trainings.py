@@ -14,14 +14,14 @@ import torch
 import hepae
 from hepae import terminal
 from hepae.errors import CodecError
-from hepae.latent.codec import train
 from hepae.training.runs import Run
+from hepae.training.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hepae.latent.codec import TrainingResult
+    from hepae.training.train import TrainingResult
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def train_all(
 def _train(configuration: hepae.TrainingConfig, inputs: Inputs) -> TrainingResult:
     run = _earlier(configuration)
     jets, test = (
-        hepae.read_jets(path, columns=configuration.columns) for path in (inputs.train, inputs.test)
+        hepae.read_jets(path, unit="MeV", columns=configuration.columns)
+        for path in (inputs.train, inputs.test)
     )
     return train(jets, configuration, test=test, resume=run)
 

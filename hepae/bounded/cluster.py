@@ -1,44 +1,50 @@
-"""Clusters: columns of consecutive events ↔ bytes within bounds.
+"""Clusters: columns of consecutive events ↔ bytes within bounds, one piece of bytes for each column.
 
-A cluster is coded at once: `quantization` makes integers of its columns, `prediction` takes off what columns and jets say
-about each other, pcodec codes the rest. The bytes describe themselves; PAYLOAD.md has them to the bit.
+A cluster is coded at once: `quantization` makes integers of its columns, `prediction` subtracts what other columns and jets predict,
+pcodec codes the rest. Any column is decoded with the few that it is predicted from, and no others. PAYLOAD.md has the format to the bit.
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hepae.bounded import prediction
 from hepae.bounded.bytestream import Reader, Writer
-from hepae.bounded.fourvectors import SYSTEMS, Coordinates, find_coordinates
+from hepae.bounded.fourvectors import COORDINATES, Coordinates, find_coordinates
+from hepae.bounded.jet_order import Ranks
+from hepae.bounded.parents import PARENTS
 from hepae.bounded.quantization import Quantized, dither, quantize, repeated_rows, violations
 from hepae.bounded.streams import HEADER, read_stream, write_stream
 from hepae.bounds import EXACT, Bounds
 from hepae.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Columns = Mapping[str, NDArray[Any]]
 
 CLUSTER_JETS = 250_000
 """Jets that are coded at once: more gain less than 0.1 %, fewer cost their own headers."""
 
 _VERSION = 1
+_MOST_COLUMNS = 1 << 20
 _MOST_EXCEPTIONS = 0.5
-"""Where the type of more of a four-momentum's own columns cannot hold the bounds, they cost fewer bytes all exact."""
+"""If more than this share of the jets fail, the four-momentum's own columns are stored losslessly: that takes fewer bytes."""
 _FIRST = ("pt", "eta", "phi", "mass")
+_INTEGERS, _DERIVED = range(2)
 
 
 @dataclass(frozen=True)
-class Guess:
-    """What a model says of columns, each of shape (jets,) in the file's unit, and a checksum of what it says that from.
+class Prediction:
+    """The decoder's prediction of each column, shape (jets,) in the file's unit, and the CRC of the latents it was made from.
 
     Coding and decoding need the same, but for the last bits.
     """
@@ -47,15 +53,9 @@ class Guess:
     checksum: int
 
 
-def encode_cluster(
-    columns: Mapping[str, NDArray[Any]],
-    counts: NDArray[np.int64] | None,
-    bounds: Bounds,
-    *,
-    seed: int,
-    guess: Guess | None = None,
-) -> bytes:
-    """Code one cluster; the inverse is `decode_cluster`.
+@dataclass(frozen=True)
+class ClusterInput:
+    """What to code: columns of consecutive events.
 
     Parameters
     ----------
@@ -66,134 +66,276 @@ def encode_cluster(
     bounds
         Of each column that is coded, in the same units. Where they name columns of a four-momentum that is there in
         other coordinates (`hepae.bounded.fourvectors`), these are coded in its place.
-    seed
-        Of the dither, below 2⁶⁴.
-    guess
-        What a model says of columns, known to the decoder as well: what the columns lack to it is coded.
+    prediction
+        What a model says of columns, known to the decoder as well: the differences to it are coded.
+    """
+
+    columns: Columns
+    counts: NDArray[np.int64] | None
+    bounds: Bounds
+    prediction: Prediction | None = None
+
+    @property
+    def jets(self) -> int:
+        """Number of jets."""
+        return len(next(iter(self.columns.values()), ()))
+
+    @property
+    def events(self) -> int:
+        """Number of events, or of jets where a row is a jet."""
+        return self.jets if self.counts is None else len(self.counts)
+
+    @property
+    def seed(self) -> int:
+        """Random seed of the dither: a checksum of the columns, so that equal jets give equal bytes."""
+        crc = 0
+        for values in self.columns.values():
+            crc = zlib.crc32(np.ascontiguousarray(values).data.cast("B"), crc)
+        return (crc << 32) | zlib.crc32(self.jets.to_bytes(8, "little"), crc)
+
+
+@dataclass(frozen=True)
+class CodedColumn:
+    """One column of a cluster: its name, the columns that it is predicted from, and its bytes."""
+
+    name: str
+    parents: tuple[str, ...]
+    data: bytes
+
+
+@dataclass(frozen=True)
+class CodedCluster:
+    """Columns of consecutive events, coded, each behind those that it is predicted from."""
+
+    events: int
+    jets: int
+    seed: int
+    columns: Mapping[str, CodedColumn]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns."""
+        return sum(len(column.data) for column in self.columns.values())
+
+    def decode(
+        self,
+        names: Iterable[str],
+        counts: NDArray[np.int64] | None,
+        prediction: Prediction | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Give columns in the type and unit that they came in.
+
+        Parameters
+        ----------
+        names
+            Which ones; they and the columns that they are predicted from have to be there.
+        counts, prediction
+            As in `ClusterInput`.
+
+        Raises
+        ------
+        CodecError
+            If a column is damaged.
+        """
+        events, jets = (self.jets, self.jets) if counts is None else (len(counts), int(counts.sum()))
+        if (events, jets) != (self.events, self.jets):
+            raise CodecError("damaged payload: the cluster has another number of jets than its events")
+        try:
+            decoder = _Decoder(self, Ranks.of(self.jets, counts), prediction)
+            return {name: decoder.values(name) for name in names}
+        except (IndexError, ValueError, OverflowError, KeyError, RecursionError) as error:
+            raise CodecError(f"damaged payload: it contradicts itself ({error})") from None
+
+
+def encode_cluster(work: ClusterInput) -> CodedCluster:
+    """Code a cluster, decode it again and check every value; the inverse is `CodedCluster.decode`.
 
     Raises
     ------
     CodecError
-        If a column has a type that is not coded.
+        If a column has a type that is not coded, or a value came back outside its bound or across an edge; none does, and this
+        makes sure.
     """
-    coordinates = _coordinates(columns, bounds)
-    coded = _coded(columns, coordinates)
-    jets = len(next(iter(coded.values()), ()))
-    names = [name for name in _FIRST if name in coded] + [name for name in coded if name not in _FIRST]
-    out = Writer()
-    out.varint(_VERSION)
-    out.blob(HEADER)
-    out.varint(0 if guess is None else 1 + guess.checksum)
-    out.varint(SYSTEMS.index(coordinates) + 1 if coordinates else 0)
-    quantized, integers = {}, {}
-    for i, name in enumerate(names):
-        bound, edges = bounds.of(name)
-        column = quantize(name, coded[name], bound, dither(seed, i, jets), edges)
-        quantized[name], integers[name] = column, column.integers
-        if guess is not None and name in guess.columns:
-            nearest, unsure = column.nearest(guess.columns[name])
-            column.except_for(unsure, coded[name])
-            integers[name] = column.integers - nearest
-            integers[name][column.exceptions] = 0
+    coordinates = _coordinates(work.columns, work.bounds)
+    cluster = _encode(work, coordinates)
+    restored = cluster.decode(cluster.columns, work.counts, work.prediction)
+    original, restored = _coded(work.columns, coordinates), _coded(restored, coordinates)
+    for name, values in original.items():
+        broken = violations(values, restored[name], *work.bounds.of(name))
+        if broken.any():
+            raise CodecError(
+                f"{int(broken.sum())} values of column {name!r} would break their bound; nothing was written"
+            )
+    return cluster
+
+
+def _encode(work: ClusterInput, coordinates: Coordinates | None) -> CodedCluster:
+    values, bounds, jets, seed = _coded(work.columns, coordinates), work.bounds, work.jets, work.seed
+    names = [name for name in _FIRST if name in values] + [name for name in values if name not in _FIRST]
+    quantized = {
+        name: quantize(name, values[name], bounds.of(name)[0], dither(seed, number, jets), bounds.of(name)[1])
+        for number, name in enumerate(names)
+    }
+    integers = {name: column.integers for name, column in quantized.items()}
+    predicted = work.prediction.columns if work.prediction is not None else {}
+    for name in predicted.keys() & quantized.keys():
+        nearest, unsure = quantized[name].nearest(predicted[name])
+        quantized[name].except_for(unsure, values[name])
+        integers[name] = quantized[name].integers - nearest
+        integers[name][quantized[name].exceptions] = 0
+    derived = {}
     if coordinates is not None:
-        broken = _broken(coordinates, columns, coded, bounds, _completed(quantized, seed, jets))
+        completed = {
+            name: column.complete(dither(seed, number, jets))
+            for number, (name, column) in enumerate(quantized.items())
+        }
+        broken = _broken(coordinates, work.columns, values, bounds, completed)
         if np.count_nonzero(broken) > _MOST_EXCEPTIONS * jets:
-            return encode_cluster(columns, counts, _exactly(coordinates, bounds), seed=seed, guess=guess)
-        _write_own(out, coordinates, columns, np.flatnonzero(broken))
-    out.varint(len(names))
-    for name, column in quantized.items():
-        out.text(name)
-        column.write(out)
-    momentum = _momentum(quantized) if guess is None else None
-    floats = {name: column.exact_floats() for name, column in quantized.items() if guess is None}
-    exact = {name: values for name, values in floats.items() if values is not None}
-    restore = _restorer(quantized, names, seed, jets)
-    out.raw(prediction.encode(integers, counts, momentum, restore, exact))
-    return out.content()
+            exact = ClusterInput(work.columns, work.counts, _exactly(coordinates, bounds), work.prediction)
+            return _encode(exact, None)
+        for name in coordinates.own:
+            if name in quantized:
+                quantized[name].except_for(broken, values[name])
+        derived = _derived(coordinates, work.columns, broken)
+    ranks = Ranks.of(jets, work.counts)
+    columns = {
+        name: prediction.Column(
+            ranks,
+            integers[name],
+            column.exact_floats() if work.prediction is None else None,
+            partial(_finite, column, seed, number),
+        )
+        for number, (name, column) in enumerate(quantized.items())
+    }
+    momentum = _momentum(quantized) if work.prediction is None else None
+    coded = {}
+    for number, (name, stream) in enumerate(prediction.encode(columns, momentum).items()):
+        out = Writer()
+        out.varint(_VERSION)
+        out.varint(_INTEGERS)
+        out.blob(HEADER)
+        out.varint(number)
+        out.varint(1 + work.prediction.checksum if work.prediction is not None and name in predicted else 0)
+        quantized[name].write(out)
+        out.raw(stream.stream)
+        coded[name] = CodedColumn(name, stream.parents, out.content())
+    return CodedCluster(work.events, jets, seed, coded | derived)
 
 
-def decode_cluster(
-    data: bytes,
-    jets: int,
-    counts: NDArray[np.int64] | None,
-    *,
-    seed: int,
-    guess: Guess | None = None,
-) -> dict[str, NDArray[Any]]:
-    """Give the columns of a cluster, in the type and unit that they came in.
-
-    Raises
-    ------
-    CodecError
-        If the payload is damaged.
-    """
-    reader = Reader(data)
-    if (version := reader.varint()) != _VERSION:
-        raise CodecError(f"payload of version {version}, this hepae reads {_VERSION}; upgrade hepae")
-    header = reader.blob()
-    if reader.varint() != (0 if guess is None else 1 + guess.checksum):
-        raise CodecError("these are not the latents that the payload was made with")
-    number = reader.varint(len(SYSTEMS))
-    coordinates = SYSTEMS[number - 1] if number else None
-    own = _read_own(reader, coordinates, jets, header) if coordinates else None
-    quantized: dict[str, Quantized] = {}
-    for _ in range(reader.varint(100_000)):
-        name = reader.text()
-        quantized[name] = Quantized.read(reader, jets)
-    names = list(quantized)
-    momentum = _momentum(quantized) if guess is None else None
-    restore = _restorer(quantized, names, seed, jets)
-    integers = prediction.decode(
-        reader,
-        header,
-        names,
-        jets,
-        counts,
-        momentum,
-        restore,
-        lambda name, values: quantized[name].integers_of(values),
-    )
-    for name, column in quantized.items():
-        column.integers = integers[name]
-        if guess is not None and name in guess.columns:
-            column.integers = column.integers + column.nearest(guess.columns[name])[0]
-    columns = _completed(quantized, seed, jets)
-    if coordinates is None or own is None:
-        return columns
-    rows, stored = own
-    columns.update(coordinates.inverse(columns, {name: stored[name].dtype for name in coordinates.replaced}))
-    for name, values in stored.items():
-        columns[name][rows] = values
-    return {name: values for name, values in columns.items() if name not in coordinates.added}
+def _derived(coordinates: Coordinates, columns: Columns, broken: NDArray[np.bool_]) -> dict[str, CodedColumn]:
+    """Columns that are computed from pt, eta, phi and mass, with the jets in which they are stored as they are."""
+    coded = {}
+    rows = np.flatnonzero(broken)
+    for name in coordinates.replaced:
+        exact = quantize(name, columns[name][rows], EXACT, np.zeros(len(rows)))
+        out = Writer()
+        out.varint(_VERSION)
+        out.varint(_DERIVED)
+        out.blob(HEADER)
+        out.varint(COORDINATES.index(coordinates))
+        write_stream(out, np.diff(rows, prepend=-1))
+        exact.write(out)
+        write_stream(out, exact.integers)
+        coded[name] = CodedColumn(name, coordinates.sources(name), out.content())
+    return coded
 
 
-def _coordinates(columns: Mapping[str, NDArray[Any]], bounds: Bounds) -> Coordinates | None:
+class _Decoder:
+    """Decodes columns of a cluster, each once."""
+
+    def __init__(self, cluster: CodedCluster, ranks: Ranks, predicted: Prediction | None):
+        self._cluster, self._ranks, self._predicted = cluster, ranks, predicted
+        self._quantized: dict[str, tuple[Quantized, prediction.Column, int]] = {}
+        self._values: dict[str, NDArray[Any]] = {}
+
+    def values(self, name: str) -> NDArray[Any]:
+        """Values of a column, shape (jets,)."""
+        if name not in self._values:
+            reader, kind = self._open(name)
+            if kind == _DERIVED:
+                self._values[name] = self._derive(name, reader)
+            else:
+                column, _, number = self._integers(name)
+                shifts = dither(self._cluster.seed, number, self._cluster.jets)
+                self._values[name] = column.complete(shifts)
+        return self._values[name]
+
+    def _open(self, name: str) -> tuple[Reader, int]:
+        if name not in self._cluster.columns:
+            raise CodecError(f"damaged payload: it has no column {name!r}")
+        reader = Reader(self._cluster.columns[name].data)
+        if (version := reader.varint()) != _VERSION:
+            raise CodecError(f"payload of version {version}, this hepae reads {_VERSION}; upgrade hepae")
+        return reader, reader.varint(_DERIVED)
+
+    def _integers(self, name: str) -> tuple[Quantized, prediction.Column, int]:
+        """Integers of a column, as they are and as others are predicted from them, and its number for the dither."""
+        if name in self._quantized:
+            return self._quantized[name]
+        reader, kind = self._open(name)
+        parents = self._cluster.columns[name].parents
+        if kind != _INTEGERS or len(parents) > PARENTS:
+            raise CodecError(f"damaged payload: {name!r} is not a column that others are predicted from")
+        header, number, checksum = reader.blob(), reader.varint(_MOST_COLUMNS), reader.varint()
+        column = Quantized.read(reader, self._cluster.jets, header)
+        known = [self._integers(parent)[1] for parent in parents]
+        numbers = prediction.decode(reader, header, self._ranks, known)
+        integers = (
+            column.integers_of(numbers) if numbers.dtype.kind == "f" else numbers.astype(np.int64, copy=False)
+        )
+        column.integers = integers
+        if checksum:
+            if self._predicted is None or checksum != 1 + self._predicted.checksum:
+                raise CodecError("these are not the latents that the payload was made with")
+            column.integers = integers + column.nearest(self._predicted.columns[name])[0]
+        restored = partial(_finite, column, self._cluster.seed, number)
+        self._quantized[name] = column, prediction.Column(self._ranks, integers, restored=restored), number
+        return self._quantized[name]
+
+    def _derive(self, name: str, reader: Reader) -> NDArray[Any]:
+        """A column that is computed from pt, eta, phi and mass."""
+        header = reader.blob()
+        coordinates = COORDINATES[reader.varint(len(COORDINATES) - 1)]
+        if name not in coordinates.replaced or self._cluster.columns[name].parents != coordinates.sources(
+            name
+        ):
+            raise CodecError(f"damaged payload: {name!r} is computed from other columns")
+        rows = np.cumsum(read_stream(reader, self._cluster.jets, header)) - 1
+        if len(rows) and (np.any(np.diff(rows) <= 0) or rows[0] < 0 or rows[-1] >= self._cluster.jets):
+            raise CodecError("damaged payload: exceptions beyond the cluster")
+        exact = Quantized.read(reader, len(rows), header)
+        exact.integers = read_stream(reader, len(rows), header)
+        if len(exact.integers) != len(rows):
+            raise CodecError("damaged payload: exceptions without their values")
+        sources = {source: self.values(source) for source in coordinates.sources(name)}
+        with np.errstate(over="ignore"):  # of jets that are exceptions
+            values = coordinates.compute(name, sources).astype(exact.dtype)
+        values[rows] = exact.complete(np.zeros(len(rows)))
+        return values
+
+
+def _coordinates(columns: Columns, bounds: Bounds) -> Coordinates | None:
     """Coordinates of the four-momentum that the bounds ask for and the file has otherwise."""
     types = {name: values.dtype for name, values in columns.items()}
     coordinates = find_coordinates(types)
     return coordinates if coordinates is not None and {*coordinates.added} <= {*bounds.columns} else None
 
 
-def _coded(columns: Mapping[str, NDArray[Any]], coordinates: Coordinates | None) -> dict[str, NDArray[Any]]:
+def _coded(columns: Columns, coordinates: Coordinates | None) -> dict[str, NDArray[Any]]:
     """Columns that are coded."""
     if coordinates is None:
         return dict(columns)
-    kept = {name: values for name, values in columns.items() if name not in coordinates.replaced}
+    others = {*coordinates.replaced, *coordinates.added}
+    kept = {name: values for name, values in columns.items() if name not in others}
     return {**coordinates.forward(columns), **kept}
-
-
-def _completed(quantized: Mapping[str, Quantized], seed: int, jets: int) -> dict[str, NDArray[Any]]:
-    return {
-        name: column.complete(dither(seed, i, jets)) for i, (name, column) in enumerate(quantized.items())
-    }
 
 
 def _broken(
     coordinates: Coordinates,
-    columns: Mapping[str, NDArray[Any]],
-    coded: Mapping[str, NDArray[Any]],
+    columns: Columns,
+    coded: Columns,
     bounds: Bounds,
-    restored: Mapping[str, NDArray[Any]],
+    restored: Columns,
 ) -> NDArray[np.bool_]:
     """Jets whose own columns, computed of the restored ones and rounded to their types, do not hold the bounds.
 
@@ -204,11 +346,11 @@ def _broken(
     again = coordinates.forward(completed)
     broken = np.zeros(len(coded[coordinates.added[0]]), bool)
     for name in coordinates.added:
-        broken |= ~np.isfinite(coded[name]) | violations(name, coded[name], again[name], *bounds.of(name))
+        broken |= ~np.isfinite(coded[name]) | violations(coded[name], again[name], *bounds.of(name))
     if "mass" in coordinates.added:
         (low, high), (least, most) = coordinates.mass_range(columns), coordinates.mass_range(completed)
         for before, after in ((low, most), (high, least)):
-            broken |= violations("mass", before, after, *bounds.of("mass"))
+            broken |= violations(before, after, *bounds.of("mass"))
     for name in coordinates.replaced:
         bits = f"V{own[name].itemsize}"
         broken |= repeated_rows(columns[name]) & (columns[name].view(bits) != own[name].view(bits))
@@ -221,108 +363,16 @@ def _exactly(coordinates: Coordinates, bounds: Bounds) -> Bounds:
     return Bounds({**others, **dict.fromkeys(coordinates.own, EXACT)})
 
 
-def _write_own(
-    out: Writer, coordinates: Coordinates, columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]
-) -> None:
-    """Write the jets whose own columns are stored as they are; the inverse is `_read_own`."""
-    write_stream(out, np.diff(rows, prepend=-1))
-    for name in coordinates.own:
-        column = quantize(name, columns[name][rows], EXACT, np.zeros(len(rows)))
-        column.write(out)
-        write_stream(out, column.integers)
-
-
-def _read_own(
-    reader: Reader, coordinates: Coordinates, jets: int, header: bytes
-) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
-    rows = np.cumsum(read_stream(reader, jets, header)) - 1
-    if len(rows) and (np.any(np.diff(rows) <= 0) or rows[0] < 0 or rows[-1] >= jets):
-        raise CodecError("damaged payload: exceptions beyond the cluster")
-    stored = {}
-    for name in coordinates.own:
-        column = Quantized.read(reader, len(rows))
-        column.integers = read_stream(reader, len(rows), header)
-        if len(column.integers) != len(rows):
-            raise CodecError("damaged payload: exceptions without their values")
-        stored[name] = column.complete(np.zeros(len(rows)))
-    return rows, stored
-
-
-def _momentum(quantized: Mapping[str, Quantized]) -> prediction.Momentum | None:
+def _momentum(quantized: Mapping[str, Quantized]) -> tuple[str, str] | None:
+    """Names of pt and phi, where both have a grid."""
     floats = [name for name in ("pt", "phi") if name in quantized and quantized[name].grid is not None]
-    return prediction.Momentum("pt", "phi") if len(floats) == 2 and quantized["phi"].circle else None
+    return ("pt", "phi") if len(floats) == 2 and quantized["phi"].circle else None
 
 
-def _restorer(
-    quantized: Mapping[str, Quantized], names: Sequence[str], seed: int, jets: int
-) -> prediction.Values:
-    def restore(name: str, integers: NDArray[np.int64]) -> Floats:
-        values = quantized[name].restore(integers, dither(seed, names.index(name), jets)).astype(np.float64)
-        return np.where(np.abs(values) < 1e300, values, 0.0)
-
-    return restore
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Payload of consecutive events with what reads it: counts, the dither's seed, and a CRC of the blob."""
-
-    events: int
-    jets: int
-    seed: int
-    crc: int
-    blob: bytes
-
-    @classmethod
-    def of(
-        cls,
-        columns: Mapping[str, NDArray[Any]],
-        counts: NDArray[np.int64] | None,
-        bounds: Bounds,
-        guess: Guess | None = None,
-    ) -> Cluster:
-        """Code columns, decode them again and check every value; parameters are those of `encode_cluster`.
-
-        The dither's seed is a checksum of the columns, so that equal jets give equal bytes.
-
-        Raises
-        ------
-        CodecError
-            If a value came back outside its bound or across an edge; none does, and this makes sure.
-        """
-        crc = 0
-        for values in columns.values():
-            crc = zlib.crc32(np.ascontiguousarray(values).data.cast("B"), crc)
-        jets = len(next(iter(columns.values()), ()))
-        seed = (crc << 32) | (zlib.crc32(jets.to_bytes(8, "little"), crc) & 0xFFFFFFFF)
-        blob = encode_cluster(columns, counts, bounds, seed=seed, guess=guess)
-        cluster = cls(jets if counts is None else len(counts), jets, seed, zlib.crc32(blob), blob)
-        coordinates = _coordinates(columns, bounds)
-        original, restored = _coded(columns, coordinates), _coded(cluster.columns(counts, guess), coordinates)
-        for name, values in original.items():
-            broken = violations(name, values, restored[name], *bounds.of(name))
-            if broken.any():
-                raise CodecError(
-                    f"{int(broken.sum())} values of column {name!r} would break their bound; nothing was written"
-                )
-        return cluster
-
-    def columns(
-        self, counts: NDArray[np.int64] | None, guess: Guess | None = None
-    ) -> dict[str, NDArray[Any]]:
-        """Decode, after the checksum.
-
-        Raises
-        ------
-        CodecError
-            If the blob is not what was written.
-        """
-        if zlib.crc32(self.blob) != self.crc:
-            raise CodecError("damaged payload: its checksum is another")
-        try:
-            return decode_cluster(self.blob, self.jets, counts, seed=self.seed, guess=guess)
-        except (IndexError, ValueError, OverflowError, KeyError) as error:
-            raise CodecError(f"damaged payload: it contradicts itself ({error})") from None
+def _finite(column: Quantized, seed: int, number: int) -> Floats:
+    """Restored values of a column, those that are not finite as 0."""
+    values = column.restore(column.integers, dither(seed, number, len(column.integers))).astype(np.float64)
+    return np.where(np.abs(values) < 1e300, values, 0.0)
 
 
 def clusters_of(jets: int, counts: NDArray[np.int64] | None) -> list[tuple[tuple[int, int], tuple[int, int]]]:

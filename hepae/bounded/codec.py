@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,32 +10,47 @@ import awkward as ak
 import numpy as np
 
 from hepae import kinematics
-from hepae.bounded.cluster import Cluster, clusters_of
+from hepae.bounded.cluster import ClusterInput, CodedCluster, clusters_of, encode_cluster
 from hepae.bounded.fourvectors import coded_types, find_coordinates
 from hepae.bounds import Bound, Bounds, Edges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from hepae.bounded.cluster import Guess
+    from hepae.bounded.cluster import Prediction
 
 
 @dataclass(frozen=True)
-class Compressed:
-    """Jets in memory, compressed: clusters, and the lengths of the events' lists (None for flat jets)."""
+class CompressedJets:
+    """Jets in memory, compressed, as every codec gives them.
 
-    clusters: tuple[Cluster, ...]
-    counts: NDArray[np.int64] | None
+    Parameters
+    ----------
+    names
+        Columns that are coded within bounds; none where there are latents alone.
+    clusters
+        These columns, coded.
+    counts
+        Jets an event; None for flat jets, and where no column is coded within bounds.
+    latents
+        Records z0, z1, … in the jets' lists; None for a codec without latents.
+    """
+
+    names: tuple[str, ...] = ()
+    clusters: tuple[CodedCluster, ...] = ()
+    counts: NDArray[np.int64] | None = None
+    latents: ak.Array | None = None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the payload."""
-        return sum(len(cluster.blob) for cluster in self.clusters)
+        """Bytes of the clusters, and of the latents in the type they are stored in."""
+        latents = [] if self.latents is None else flat_columns(self.latents)[0].values()
+        return sum(cluster.nbytes for cluster in self.clusters) + sum(column.nbytes for column in latents)
 
-    def columns(self, guess: Callable[[slice], Guess] | None = None) -> dict[str, NDArray[Any]]:
-        """Decode all clusters, with what a model says of a range of jets where they were coded with it.
+    def columns(self, predict: Callable[[slice], Prediction] | None = None) -> dict[str, NDArray[Any]]:
+        """Decode all clusters; where they were coded with a model, ``predict`` gives its prediction for a range of jets.
 
         Raises
         ------
@@ -45,13 +61,13 @@ class Compressed:
         for cluster in self.clusters:
             counts = None if self.counts is None else self.counts[event : event + cluster.events]
             rows = slice(jet, jet + cluster.jets)
-            parts.append(cluster.columns(counts, guess(rows) if guess else None))
+            parts.append(cluster.decode(self.names, counts, predict(rows) if predict else None))
             event, jet = event + cluster.events, jet + cluster.jets
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.names}
 
 
 class BoundedCodec:
-    """Jets within bounds, and back.
+    """Jets within bounds, and back; a `hepae.codec.Codec` without latents.
 
     Parameters
     ----------
@@ -76,6 +92,9 @@ class BoundedCodec:
     True
     """
 
+    kind = "bounded"
+    model_sha256 = None
+
     def __init__(
         self,
         bounds: Bounds | Mapping[str, Bound | str | float] | None = None,
@@ -83,7 +102,7 @@ class BoundedCodec:
     ):
         self.bounds = bounds if isinstance(bounds, Bounds) else Bounds.parse(bounds or {}, edges or {})
 
-    def compress(self, jets: ak.Array) -> Compressed:
+    def compress(self, jets: ak.Array) -> CompressedJets:
         """Compress the columns that the jets' records hold; the inverse is `decompress`.
 
         Raises
@@ -96,8 +115,8 @@ class BoundedCodec:
         bounds = resolve(self.bounds, {"jets": types})["jets"].in_unit("GeV")
         return compress_clusters(columns, counts, bounds)
 
-    def decompress(self, compressed: Compressed) -> ak.Array:
-        """Give the jets back, in GeV.
+    def decompress(self, compressed: CompressedJets) -> ak.Array:
+        """Give the jets back, in GeV; the inverse is `compress`.
 
         Raises
         ------
@@ -107,8 +126,36 @@ class BoundedCodec:
         jets = kinematics.momenta(compressed.columns())
         return jets if compressed.counts is None else ak.unflatten(jets, compressed.counts)
 
+    @property
+    def latent_types(self) -> dict[str, np.dtype[Any]]:
+        """Empty: this codec has no latents."""
+        return {}
+
+    def coded_columns(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Give the columns of a collection that are coded: all of them."""
+        return tuple(columns)
+
+    def encode_step(self, make_jets: Callable[[], ak.Array]) -> None:
+        """Give no latents."""
+
+    def predict(self, latents: ak.Array | None, columns: Iterable[str], unit: str) -> None:
+        """Give no prediction: there are no latents to make it from."""
+
+    def stored_model(self) -> bytes:
+        """Give no model: a compressed file within bounds needs none."""
+        return b""
+
+    def to_bytes(self) -> bytes:
+        """Give the codec as bytes; the inverse is `from_bytes`."""
+        return json.dumps(self.to_config()).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> BoundedCodec:
+        """Rebuild a codec from what `to_bytes` gave."""
+        return cls.from_config(json.loads(data))
+
     def to_config(self) -> dict[str, Any]:
-        """Say the codec as JSON; the inverse is `from_config`."""
+        """Give the codec as JSON can hold it; the inverse is `from_config`."""
         return self.bounds.to_config()
 
     @classmethod
@@ -152,12 +199,13 @@ def compress_clusters(
     columns: Mapping[str, NDArray[Any]],
     counts: NDArray[np.int64] | None,
     bounds: Bounds,
-    guess: Callable[[slice], Guess] | None = None,
-) -> Compressed:
-    """Code columns cluster by cluster, with what a model says of a range of jets; else as `encode_cluster`."""
+    predict: Callable[[slice], Prediction] | None = None,
+) -> CompressedJets:
+    """Code columns cluster by cluster, with what a model predicts of a range of jets; else as `encode_cluster`."""
     clusters = []
     for (start, stop), (first, last) in clusters_of(len(next(iter(columns.values()), ())), counts):
         part = {name: values[first:last] for name, values in columns.items()}
-        some = None if counts is None else counts[start:stop]
-        clusters.append(Cluster.of(part, some, bounds, guess(slice(first, last)) if guess else None))
-    return Compressed(tuple(clusters), counts)
+        events = None if counts is None else counts[start:stop]
+        predicted = predict(slice(first, last)) if predict else None
+        clusters.append(encode_cluster(ClusterInput(part, events, bounds, predicted)))
+    return CompressedJets(tuple(columns), tuple(clusters), counts)

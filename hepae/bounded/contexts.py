@@ -58,7 +58,7 @@ class Tree:
             asked = bases[base] >= threshold
             if new > 1:
                 asked &= group == old
-            group[asked] = new
+            np.copyto(group, new, where=asked)
         return group
 
     def write(self, out: Writer) -> None:
@@ -111,8 +111,9 @@ def grow(questions: Questions, residual: Integers, share: float, groups: int = G
         saved, base, threshold = best[old]
         if saved * share < _PRICE * _UNIT:
             break
-        asked = questions.bases[base][members[old]] >= threshold
-        chosen.append((old, base, threshold))
+        thresholds, reached = questions.asked[base]
+        asked = reached[members[old]] > threshold
+        chosen.append((old, base, thresholds[threshold]))
         members.append(members[old][asked])
         members[old] = members[old][~asked]
         best.append((0, 0, 0))
@@ -128,28 +129,27 @@ class Questions:
     Parameters
     ----------
     bases
-        Integers of shape (sample,) each.
+        Integers of shape (sample,) each; nothing is asked about those that are the same for all jets.
     """
 
     def __init__(self, bases: Bases) -> None:
-        self.bases: list[NDArray[np.int32]] = []
-        self.thresholds: list[list[int]] = []
-        self.cells: list[Integers] = []
-        for base in bases:
-            self._add(base)
+        self.asked: dict[int, tuple[list[int], Integers]] = {}
+        """By the number of a base: thresholds, and how many of them each jet reaches."""
+        for number, base in enumerate(bases):
+            self._add(number, base)
 
-    def _add(self, base: NDArray[np.int32]) -> None:
-        thresholds = np.sort(base)[np.arange(1, _THRESHOLDS) * len(base) // _THRESHOLDS]
-        cells = np.count_nonzero(base >= thresholds[:, np.newaxis], axis=0)
-        self.cells.append(cells + len(self.bases) * _THRESHOLDS)
-        self.thresholds.append(thresholds.tolist())
-        self.bases.append(base)
+    def _add(self, number: int, base: NDArray[np.int32]) -> None:
+        ordered = np.sort(base)
+        if ordered[0] == ordered[-1]:
+            return
+        thresholds = ordered[np.arange(1, _THRESHOLDS) * len(base) // _THRESHOLDS]
+        self.asked[number] = thresholds.tolist(), np.searchsorted(thresholds, base, side="right")
 
-    def and_of(self, base: NDArray[np.int32]) -> Questions:
-        """These questions, and those of one more base."""
+    def with_base(self, number: int, base: NDArray[np.int32]) -> Questions:
+        """These questions, and those about one more base."""
         more = Questions(())
-        more.bases, more.thresholds, more.cells = list(self.bases), list(self.thresholds), list(self.cells)
-        more._add(base)
+        more.asked = dict(self.asked)
+        more._add(number, base)
         return more
 
 
@@ -157,9 +157,12 @@ class _Counting:
     """Counts of binned residuals on either side of every threshold of every base."""
 
     def __init__(self, questions: Questions, residual: Integers) -> None:
-        self._thresholds = questions.thresholds
+        self._questions = list(questions.asked)
         self._bins, self._count, self.within = _binned(residual)
-        self._cells = np.stack(questions.cells) * self._count + self._bins
+        cells = [reached + i * _THRESHOLDS for i, (_, reached) in enumerate(questions.asked.values())]
+        self._cells = (
+            np.stack(cells) * self._count + self._bins if cells else np.zeros((0, len(residual)), np.int64)
+        )
 
     def bits(self, members: Integers) -> int:
         """Entropy of the members' bins, in units, with what its estimate misses."""
@@ -169,10 +172,10 @@ class _Counting:
 
     def best(self, members: Integers) -> tuple[int, int, int]:
         """Saved units, base and threshold of the question that saves most."""
-        if len(members) < 2 * _SMALLEST:
+        if len(members) < 2 * _SMALLEST or not self._questions:
             return 0, 0, 0
         xlogx = _xlogx()
-        shape = (len(self._thresholds), _THRESHOLDS, self._count)
+        shape = (len(self._questions), _THRESHOLDS, self._count)
         counts = np.bincount(self._cells[:, members].ravel(), minlength=int(np.prod(shape))).reshape(shape)
         total = counts[0].sum(axis=0)
         below = np.cumsum(counts, axis=1)[:, :-1]
@@ -183,14 +186,15 @@ class _Counting:
         filled = np.count_nonzero(below, axis=2) + np.count_nonzero(above, axis=2) - 2
         saved = self.bits(members) - entropies - _BIAS * filled
         saved[(few < _SMALLEST) | (many < _SMALLEST)] = 0
-        base, threshold = divmod(int(np.argmax(saved)), _THRESHOLDS - 1)
-        return int(saved[base, threshold]), base, self._thresholds[base][threshold]
+        best, threshold = divmod(int(np.argmax(saved)), _THRESHOLDS - 1)
+        return int(saved[best, threshold]), self._questions[best], threshold
 
 
 def _binned(residual: Integers) -> tuple[Integers, int, int]:
     """Bins of about equal content, how many there are, and the units that say where in its bin each residual lies."""
     ordered = np.sort(residual)
-    edges = np.unique(ordered[np.arange(_BINS) * len(ordered) // _BINS])
+    edges = ordered[np.arange(_BINS) * len(ordered) // _BINS]
+    edges = edges[np.append(True, edges[1:] != edges[:-1])]
     bins = np.searchsorted(edges, residual, side="right") - 1
     widths = np.diff(np.append(edges, ordered[-1]).astype(np.float64))
     widths[-1] += 1.0

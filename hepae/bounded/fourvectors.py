@@ -39,18 +39,18 @@ class Coordinates:
 
         A spacelike four-momentum has mass −√(−m²), vector's own convention.
         """
-        found: dict[str, Floats] = {}
+        added: dict[str, Floats] = {}
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             own = self._own(columns)
             if "px" in own:
                 pt = np.hypot(own["px"], own["py"])
-                found["pt"] = pt
-                found["eta"] = np.where(pt > 0, np.arcsinh(own["pz"] / pt), np.sign(own["pz"]) * np.inf)
-                found["phi"] = np.arctan2(own["py"], own["px"])
+                added["pt"] = pt
+                added["eta"] = np.where(pt > 0, np.arcsinh(own["pz"] / pt), np.sign(own["pz"]) * np.inf)
+                added["phi"] = np.arctan2(own["py"], own["px"])
             if "E" in own:
                 p = _momentum(own)
-                found["mass"] = _signed_root((own["E"] - p) * (own["E"] + p))
-        return found
+                added["mass"] = _signed_root((own["E"] - p) * (own["E"] + p))
+        return added
 
     def mass_range(self, columns: Columns) -> tuple[Floats, Floats]:
         """Range of the mass of each jet that covers the rounding errors of float64.
@@ -81,18 +81,33 @@ class Coordinates:
 
     def inverse(self, columns: Columns, dtypes: Mapping[str, np.dtype[Any]]) -> dict[str, NDArray[Any]]:
         """Give the replaced columns, in their types, of pt, eta, phi and mass."""
+        with np.errstate(over="ignore"):
+            return {name: self.compute(name, columns).astype(dtypes[name]) for name in self.replaced}
+
+    def sources(self, name: str) -> tuple[str, ...]:
+        """Columns that a replaced one is computed from."""
+        return _SOURCES[name]
+
+    def compute(self, name: str, columns: Columns) -> Floats:
+        """Compute one replaced column from its `sources`, with the same bits on every machine.
+
+        Parameters
+        ----------
+        name
+            px, py, pz or E.
+        columns
+            At least the column's sources, each of shape (jets,).
+        """
         with np.errstate(invalid="ignore", over="ignore"):
-            pt, eta, phi = (columns[name].astype(np.float64) for name in ("pt", "eta", "phi"))
-            sinh, cosh = sinh_cosh(eta)
-            found: dict[str, Floats] = {}
-            if "px" in self.replaced:
-                sine, cosine = sin_cos(phi)
-                found.update(px=pt * cosine, py=pt * sine, pz=pt * sinh)
-            if "E" in self.replaced:
-                mass, p = columns["mass"].astype(np.float64), pt * cosh
-                square = p * p + mass * np.abs(mass)
-                found["E"] = np.sqrt(np.maximum(square, 0.0))
-            return {name: found[name].astype(dtypes[name]) for name in self.replaced}
+            pt = columns["pt"].astype(np.float64)
+            if name in ("px", "py"):
+                sine, cosine = sin_cos(columns["phi"].astype(np.float64))
+                return pt * (cosine if name == "px" else sine)
+            sinh, cosh = sinh_cosh(columns["eta"].astype(np.float64))
+            if name == "pz":
+                return pt * sinh
+            mass, p = columns["mass"].astype(np.float64), pt * cosh
+            return np.sqrt(np.maximum(p * p + mass * np.abs(mass), 0.0))
 
 
 def _momentum(own: Mapping[str, Floats]) -> Floats:
@@ -107,17 +122,19 @@ def _signed_root(square: Floats) -> Floats:
     return np.copysign(np.sqrt(np.abs(square)), square)
 
 
-SYSTEMS = (
+_SOURCES = {"px": ("pt", "phi"), "py": ("pt", "phi"), "pz": ("pt", "eta"), "E": ("pt", "eta", "mass")}
+
+COORDINATES = (
     Coordinates(("pt", "eta", "phi", "E"), ("E",), ("mass",)),
     Coordinates(("px", "py", "pz", "E"), ("px", "py", "pz", "E"), ("pt", "eta", "phi", "mass")),
     Coordinates(("px", "py", "pz", "mass"), ("px", "py", "pz"), ("pt", "eta", "phi")),
 )
-"""What stands for pt, eta, phi and mass in files; a payload names them by their number, from 1."""
+"""What stands for pt, eta, phi and mass in files; a payload names them by their number, from 0."""
 
 
 def find_coordinates(dtypes: Mapping[str, np.dtype[Any]], asked: Collection[str] = ()) -> Coordinates | None:
     """Coordinates of the four-momentum in these columns, unless a column that it replaces is asked for by name."""
-    for coordinates in SYSTEMS:
+    for coordinates in COORDINATES:
         floats = all(name in dtypes and dtypes[name].kind == "f" for name in coordinates.own)
         if floats and not {*coordinates.added} & {*dtypes} and not {*coordinates.replaced} & {*asked}:
             return coordinates
@@ -127,8 +144,9 @@ def find_coordinates(dtypes: Mapping[str, np.dtype[Any]], asked: Collection[str]
 def coded_types(
     dtypes: Mapping[str, np.dtype[Any]], coordinates: Coordinates | None
 ) -> dict[str, np.dtype[Any]]:
-    """Types of the columns that are coded: those that coordinates replace give way to float64."""
+    """Types of the columns that bounds are for: what is coded in place of other columns counts as their type."""
     if coordinates is None:
         return dict(dtypes)
     kept = {name: dtype for name, dtype in dtypes.items() if name not in coordinates.replaced}
-    return {**dict.fromkeys(coordinates.added, np.dtype(np.float64)), **kept}
+    replaced = np.result_type(*(dtypes[name] for name in coordinates.replaced))
+    return {**dict.fromkeys(coordinates.added, replaced), **kept}

@@ -82,11 +82,9 @@ class UniformGrid(Grid):
     step: float
 
     @classmethod
-    def of(cls, error: float, *, circle: bool = False) -> UniformGrid | None:
-        """Steps for this largest error; on a circle a whole number of them."""
+    def of(cls, error: float) -> UniformGrid | None:
+        """Steps for this largest error."""
         step = 2 * error * _MARGIN
-        if circle and step < 1:
-            step = 2 * math.pi / math.ceil(2 * math.pi / step)
         return cls(step) if step > 0 else None
 
     def forward(self, values: Floats) -> Floats:

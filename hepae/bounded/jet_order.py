@@ -7,6 +7,7 @@ jet has to know of its event is a slice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,6 +75,7 @@ class Ranks:
         following = self.slices[rank + 1]
         return following, following.stop - following.start
 
+    @cached_property
     def positions(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """How many jets of its event come before each jet, and how many after."""
         sizes = [part.stop - part.start for part in self.slices]

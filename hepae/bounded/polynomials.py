@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,6 +33,8 @@ _FRACTION = 20
 _LARGEST = 1 << 18
 _SAMPLE = 8192
 _COLLINEAR = 1e-6
+_INNER = 95
+"""Per cent of the jets that the last fit is for."""
 _NOISE = 8
 """What a term has to explain of a sample, in units of what chance explains."""
 
@@ -101,6 +103,9 @@ class Form:
     def fit(cls, bases: Sequence[Base], target: Base, jets: int) -> Form:
         """Least squares on a sample, with the terms that pay: of the bases first, then of products of those chosen.
 
+        The jets that are farthest from the fit are left out of a second one: squares would give them too much weight,
+        while what counts is the logarithm of a residual.
+
         Parameters
         ----------
         bases, target
@@ -108,14 +113,23 @@ class Form:
         jets
             For how many jets the form will be used.
         """
-        pairs = [(base, 0) for base in range(len(bases))]
+        pairs = [(number, 0) for number, base in enumerate(bases) if base.any()]
         kept = [pairs[term] for term in _select([_product(bases, *pair) for pair in pairs], target, jets)]
         linear = sorted(base for base, _ in kept if base)
         pairs = kept + [(b, a) for a, b in combinations_with_replacement(linear, 2)]
-        chosen = _select([_product(bases, *pair) for pair in pairs], target, jets)
-        if any(abs(coefficient) >= _LARGEST for coefficient in chosen.values()):
+        products = [_product(bases, *pair) for pair in pairs]
+        form = cls._of(pairs, _select(products, target, jets))
+        distances = np.abs(target - cls.base(form.totals(bases)))
+        most = len(distances) * _INNER // 100
+        inner = distances <= np.partition(distances, most)[most]
+        return cls._of(pairs, _select([product[inner] for product in products], target[inner], jets))
+
+    @classmethod
+    def _of(cls, pairs: Sequence[tuple[int, int]], coefficients: Mapping[int, float]) -> Form:
+        """Form of some of the pairs; an empty one where a coefficient is too large."""
+        if any(abs(coefficient) >= _LARGEST for coefficient in coefficients.values()):
             return cls()
-        return cls(tuple((*pairs[term], round(c * 2**_FRACTION)) for term, c in sorted(chosen.items())))
+        return cls(tuple((*pairs[term], round(c * 2**_FRACTION)) for term, c in sorted(coefficients.items())))
 
     def write(self, out: Writer) -> None:
         """Write it; the inverse is `read`."""
@@ -186,7 +200,8 @@ def _select(features: list[Base], target: Base, jets: int) -> dict[int, float]:
         explained = gram[:last, last]
         gains = np.where(usable, explained * explained, 0.0) / np.where(usable, pivots, 1.0)
         best = int(np.argmax(gains)) if chosen else 0
-        if chosen and gains[best] <= least * gram[last, last]:
+        # What is left of a target that the terms explain exactly may be rounded to less than zero.
+        if chosen and gains[best] <= max(least * gram[last, last], 0.0):
             break
         pivot, column = gram[best, best], gram[:, best].copy()
         gram -= np.multiply.outer(column, column) / pivot

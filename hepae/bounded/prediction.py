@@ -12,13 +12,14 @@ comparison of float64, one numpy operation at a time: the same bits on every mac
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from hepae.bounded.bytestream import Writer
 from hepae.bounded.contexts import GROUPS, Questions, Tree, grow
-from hepae.bounded.jet_order import Ranks
+from hepae.bounded.parents import PARENTS, candidates
 from hepae.bounded.polynomials import TERM_BITS, WIDTH, Form, Scale, unzigzag, zigzag
 from hepae.bounded.recoil import Recoil
 from hepae.bounded.streams import Groups, read_values, write_groups, write_stream
@@ -30,12 +31,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hepae.bounded.bytestream import Reader
+    from hepae.bounded.jet_order import Ranks
     from hepae.bounded.polynomials import Base
 
     Integers = NDArray[np.int64]
     Floats = NDArray[np.float64]
-    Values = Callable[[str, Integers], Floats]
-    """Restored values of a column of its integers, bit for bit the same when coding and decoding."""
 
 SAMPLE = 8192
 """Jets that a model is chosen with."""
@@ -46,233 +46,276 @@ _TRIED = 2
 _PROBE = 1 << 14
 """Integers that tell what coding a column as it is would cost."""
 _LONGEST_TURN = 1 << 40
-_NOTHING, _PREVIOUS, _RECOIL, _COLUMN = range(4)
+_PLAIN, _MODELLED, _BALANCED = range(3)
+_NOTHING, _PREVIOUS, _RECOIL, _PARENT = range(4)
+_OWN, _BALANCE, _TOTALS, _PARENTS = 3, 5, 7, 8
+"""Numbers of the first bases of each kind: this column of the jets before, the recoil, a form's totals, the parents."""
 
 
 @dataclass(frozen=True)
-class Momentum:
-    """Which columns are the four-momentum's, so that a jet's phi can be predicted from the recoil."""
+class Column:
+    """One column of a cluster: what is coded, and what other columns are predicted from.
 
-    pt: str
-    phi: str
+    Parameters
+    ----------
+    ranks
+        Order of the cluster's jets.
+    integers
+        Shape (jets,), in the order of the file.
+    floats
+        Values that the integers of an exact float column stand for: pcodec may code these in fewer bytes.
+    restored
+        Gives the restored values, shape (jets,); needed of a jet's pt only, to predict phi from the recoil.
+    """
+
+    ranks: Ranks
+    integers: Integers
+    floats: NDArray[Any] | None = None
+    restored: Callable[[], Floats] | None = None
+
+    @cached_property
+    def ordered(self) -> Integers:
+        """Integers in the order of the ranks."""
+        return self.integers[self.ranks.order]
+
+    @cached_property
+    def scale(self) -> Scale:
+        """Median and width of the integers."""
+        return Scale.of(self.ordered)
+
+    @cached_property
+    def base(self) -> Base:
+        """Integers as a base, in the order of the ranks."""
+        return self.scale.base(self.ordered)
+
+    def recoil(self, low: int, turn: int) -> Recoil:
+        """Recoil of jets with this pt.
+
+        Raises
+        ------
+        CodecError
+            If the column has no restored values.
+        """
+        if self.restored is None:
+            raise CodecError("damaged payload: the recoil of a column that is not pt")
+        return Recoil(self.ranks, self.restored()[self.ranks.order], low, turn)
 
 
-def encode(
-    columns: Mapping[str, Integers],
-    counts: Integers | None,
-    momentum: Momentum | None,
-    values: Values | None,
-    floats: Mapping[str, NDArray[Any]] | None = None,
-) -> bytes:
-    """Code the integers of one cluster; the inverse is `decode`.
+class Coded(NamedTuple):
+    """A coded column: the names of its parents, the columns that it is predicted from, and its stream."""
+
+    parents: tuple[str, ...]
+    stream: bytes
+
+
+def encode(columns: Mapping[str, Column], momentum: tuple[str, str] | None) -> dict[str, Coded]:
+    """Code the columns of one cluster; the inverse is `decode`, column by column.
 
     Parameters
     ----------
     columns
-        Integers by column name, each of shape (jets,), in the order in which they are coded.
-    counts
-        Jets an event, shape (events,); None where a row is a jet.
+        By name. A column is predicted from at most `PARENTS` of those before it.
     momentum
-        Which columns are pt and phi, where there is a four-momentum.
-    values
-        Restored values of a column, for the recoil.
-    floats
-        Of exact columns the values that their integers stand for: pcodec finds in some what it does not in the integers.
-
-    Returns
-    -------
-    bytes
-        The stream that PAYLOAD.md describes.
+        Names of pt and phi, where phi may be predicted from the recoil of the jets before.
     """
-    out = Writer()
-    ranks = Ranks.of(len(next(iter(columns.values()), ())), counts)
-    known = _Known(ranks)
-    for name, integers in columns.items() if len(ranks.order) else ():
-        ordered = integers[ranks.order]
-        scale = Scale.of(ordered)
-        modelled = _modelled(name, ordered, known, scale, momentum, values)
-        middle = max(0, len(integers) - _PROBE) // 2
-        probe = integers[middle : middle + _PROBE]
-        candidates = [integers, floats[name]] if floats and name in floats else [integers]
-        tried = [_plain(numbers[middle : middle + _PROBE]) for numbers in candidates]
-        plain, numbers = min(zip(tried, candidates, strict=True), key=lambda pair: len(pair[0]))
-        if modelled and len(modelled) * len(probe) <= len(plain) * len(integers):
-            out.raw(modelled)
-        else:
-            out.raw(plain if len(probe) == len(integers) else _plain(numbers))
-        known.add(name, ordered, scale)
-    return out.content()
+    names = list(columns)
+    coded: dict[str, Coded] = {}
+    for column, near in zip(columns.values(), candidates([c.ordered for c in columns.values()]), strict=True):
+        name = names[len(coded)]
+        pt = momentum[0] if momentum is not None and name == momentum[1] and momentum[0] in coded else None
+        # of phi's parents pt, which the recoil needs, is the first
+        parents = dict.fromkeys([pt] if pt is not None else []) | dict.fromkeys(
+            names[number] for number in near
+        )
+        coded[name] = _encode(column, {parent: columns[parent] for parent in list(parents)[:PARENTS]}, pt)
+    return coded
 
 
-def decode(
-    data: Reader,
-    header: bytes,
-    names: Sequence[str],
-    length: int,
-    counts: Integers | None,
-    momentum: Momentum | None,
-    values: Values | None,
-    integers_of: Callable[[str, NDArray[Any]], Integers] | None = None,
-) -> dict[str, Integers]:
-    """Give the integers of one cluster that `encode` coded; ``header`` is pcodec's.
+def decode(data: Reader, header: bytes, ranks: Ranks, parents: Sequence[Column]) -> NDArray[Any]:
+    """Give the integers of one column, shape (jets,), or the floats that they stand for.
+
+    Parameters
+    ----------
+    data
+        The column's stream.
+    header
+        Of pcodec.
+    ranks
+        Order of the cluster's jets.
+    parents
+        Columns that it is predicted from, in the order of `Coded.parents`.
 
     Raises
     ------
     CodecError
         If the stream is damaged.
     """
-    ranks = Ranks.of(length, counts)
-    known = _Known(ranks)
-    columns = {name: np.zeros(length, np.int64) for name in names}
-    for name, integers in columns.items() if length else ():
-        if data.varint(1):
-            scale = Scale.read(data)
-            recoil = None
-            if (pt := known.balanced(name, momentum, values)) is not None:
-                turn, low = data.varint(_LONGEST_TURN), unzigzag(data.varint())
-                recoil = Recoil(ranks, pt, low, turn) if turn else None
-            ordered = _Column(known, scale, recoil).read(data, header)
-            integers[ranks.order] = ordered
-        else:
-            numbers = read_values(data, length, header)
-            if numbers.dtype.kind == "f":
-                if integers_of is None:
-                    raise CodecError("damaged payload: floats where integers have to be")
-                numbers = integers_of(name, numbers)
-            integers[:] = _whole(numbers.astype(np.int64, copy=False), length)
-            ordered = integers[ranks.order]
-            scale = Scale.of(ordered)
-        known.add(name, ordered, scale)
-    return columns
+    jets = len(ranks.order)
+    if not jets:
+        return np.zeros(0, np.int64)
+    kind = data.varint(_BALANCED)
+    if kind == _PLAIN:
+        numbers = read_values(data, jets, header)
+        if len(numbers) != jets:
+            raise CodecError(f"damaged payload: a column of {jets} jets has {len(numbers)} numbers")
+        return numbers
+    scale = Scale.read(data)
+    recoil = None
+    if kind == _BALANCED:
+        turn, low = data.varint(_LONGEST_TURN), unzigzag(data.varint())
+        if not turn or not parents:
+            raise CodecError("damaged payload: a recoil without pt")
+        recoil = parents[0].recoil(low, turn)
+    integers = np.empty(jets, np.int64)
+    integers[ranks.order] = _Regimes(ranks, scale, parents, recoil).read(data, header)
+    return integers
+
+
+def _encode(column: Column, known: Mapping[str, Column], pt: str | None) -> Coded:
+    """Code a column by what is known, or as it is where that takes fewer bytes."""
+    integers = column.integers
+    if not len(integers):
+        return Coded((), b"")
+    middle = max(0, len(integers) - _PROBE) // 2
+    probe = slice(middle, middle + _PROBE)
+    tried = [integers] if column.floats is None else [integers, column.floats]
+    plain, numbers = min(((_plain(some[probe]), some) for some in tried), key=lambda pair: len(pair[0]))
+    if len(integers) >= _LEAST:
+        modelled = _modelled(column, known, pt)
+        if len(modelled.stream) * min(_PROBE, len(integers)) <= len(plain) * len(integers):
+            return modelled
+    return Coded((), plain if len(integers) <= _PROBE else _plain(numbers))
 
 
 def _plain(numbers: NDArray[Any]) -> bytes:
     """Code a column as it is."""
     out = Writer()
-    out.varint(0)
+    out.varint(_PLAIN)
     write_stream(out, numbers, ordered=True)
     return out.content()
 
 
-def _whole(integers: Integers, length: int) -> Integers:
-    if len(integers) != length:
-        raise CodecError(f"damaged payload: a column of {length} jets has {len(integers)} integers")
-    return integers
-
-
-def _modelled(
-    name: str,
-    ordered: Integers,
-    known: _Known,
-    scale: Scale,
-    momentum: Momentum | None,
-    values: Values | None,
-) -> bytes:
-    """Code a column by what is known; nothing where it is too short for that."""
-    if len(ordered) < _LEAST:
-        return b""
+def _modelled(column: Column, known: Mapping[str, Column], pt: str | None) -> Coded:
+    """Code a column by what is known."""
+    ordered = column.ordered
+    low, high = int(ordered.min()), int(ordered.max())
+    turn = high - low + 1
+    recoil = known[pt].recoil(low, turn) if pt is not None and turn <= _LONGEST_TURN else None
+    regimes = _Regimes(column.ranks, column.scale, list(known.values()), recoil)
+    models = regimes.choose(ordered)
+    balanced = recoil is not None and any(model.balanced for model in models)
+    used = set().union(*(model.parents for model in models)) | ({0} if balanced else set())
     out = Writer()
-    out.varint(1)
-    scale.write(out)
-    recoil = None
-    if (pt := known.balanced(name, momentum, values)) is not None:
-        low, high = int(ordered.min()), int(ordered.max())
-        turn = high - low + 1 if high - low < _LONGEST_TURN else 0
+    out.varint(_BALANCED if balanced else _MODELLED)
+    column.scale.write(out)
+    if balanced:
         out.varint(turn)
         out.varint(zigzag(low))
-        recoil = Recoil(known.ranks, pt, low, turn) if turn else None
-    _Column(known, scale, recoil).write(out, ordered)
-    return out.content()
-
-
-class _Known:
-    """Columns that are decoded already, and the bases that they make; jets are in the order of their ranks."""
-
-    def __init__(self, ranks: Ranks) -> None:
-        self.ranks = ranks
-        self.columns: dict[str, Integers] = {}
-        one = np.broadcast_to(np.int32(1 << WIDTH), len(ranks.order))
-        self.bases: list[Base] = [one, *ranks.positions()]
-
-    def add(self, name: str, integers: Integers, scale: Scale) -> None:
-        """Take in a decoded column."""
-        self.columns[name] = integers
-        self.bases.append(scale.base(integers))
-
-    def balanced(self, name: str, momentum: Momentum | None, values: Values | None) -> Floats | None:
-        """Restored pt where the column is the phi that it belongs to."""
-        if momentum is None or values is None or name != momentum.phi or momentum.pt not in self.columns:
-            return None
-        pt = np.empty(len(self.ranks.order), np.int64)
-        pt[self.ranks.order] = self.columns[momentum.pt]
-        return values(momentum.pt, pt)[self.ranks.order]
+    regimes.write(out, ordered, models, sorted(used))
+    names = list(known)
+    return Coded(tuple(names[number] for number in sorted(used)), out.content())
 
 
 @dataclass(frozen=True)
 class _Model:
     """How the column of one regime is predicted — by an anchor or else a form — and sorted into groups.
 
-    An anchor is an integer that is known: 0, the one of the jet before, the recoil's angle, or an earlier column's.
+    An anchor is an integer that is known: 0, the one of the jet before, the recoil's angle, or a parent's.
     """
 
     anchor: int = _NOTHING
     form: Form = field(default_factory=Form)
     tree: Tree = field(default_factory=Tree)
 
-    def uses(self, bases: range) -> bool:
-        """Whether one of these bases is asked for."""
+    @property
+    def bases(self) -> set[int]:
+        """Bases that are asked for."""
         used = {base for first, second, _ in self.form.terms for base in (first, second)}
-        return any(base in bases for base in used | {base for _, base, _ in self.tree.questions})
+        return used | {base for _, base, _ in self.tree.questions}
+
+    @property
+    def parents(self) -> set[int]:
+        """Numbers of the parents that are asked for."""
+        anchor = {self.anchor - _PARENT} if self.anchor >= _PARENT else set()
+        return anchor | {base - _PARENTS for base in self.bases if base >= _PARENTS}
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether jets have to be decoded before those after them in their events."""
+        return self.anchor in (_PREVIOUS, _RECOIL) or not self.bases.isdisjoint(range(_OWN, _TOTALS))
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the recoil is asked for."""
+        return self.anchor == _RECOIL or not self.bases.isdisjoint(range(_BALANCE, _TOTALS))
+
+    def among(self, parents: Sequence[int]) -> _Model:
+        """Give the same model where only these parents are left."""
+        number = {_PARENTS + old: _PARENTS + new for new, old in enumerate(parents)}
+        anchor = (
+            number[self.anchor - _PARENT + _PARENTS] - _PARENTS + _PARENT
+            if self.anchor >= _PARENT
+            else self.anchor
+        )
+        form = Form(tuple((number.get(a, a), number.get(b, b), c) for a, b, c in self.form.terms))
+        tree = Tree(tuple((group, number.get(base, base), at) for group, base, at in self.tree.questions))
+        return _Model(anchor, form, tree)
 
     def write(self, out: Writer) -> None:
+        """Write it; the inverse is `read`."""
         out.varint(self.anchor)
         self.form.write(out)
         self.tree.write(out)
 
     @classmethod
-    def read(cls, data: Reader, bases: int) -> _Model:
-        anchor = data.varint(2**20)
-        form = Form.read(data, bases)
-        return cls(anchor, form, Tree.read(data, bases + bool(form.terms)))
+    def read(cls, data: Reader, parents: int) -> _Model:
+        """Read what `write` wrote."""
+        anchor = data.varint(_PARENT + parents - 1)
+        return cls(anchor, Form.read(data, _PARENTS + parents), Tree.read(data, _PARENTS + parents))
 
 
-class _Column:
-    """The column at work, and what the jets before in the event say of it: that is filled in rank by rank."""
+class _Regimes:
+    """A column at work, and what the jets before in the event say of it: that is filled in rank by rank."""
 
-    def __init__(self, known: _Known, scale: Scale, recoil: Recoil | None) -> None:
-        self._known, self._scale, self._recoil = known, scale, recoil
-        self._ranks = known.ranks
-        jets = len(self._ranks.order)
+    def __init__(self, ranks: Ranks, scale: Scale, parents: Sequence[Column], recoil: Recoil | None) -> None:
+        self._ranks, self._scale, self._parents, self._recoil = ranks, scale, parents, recoil
+        jets = len(ranks.order)
         self._previous = np.zeros(jets, np.int64)
         self._latest, self._first = np.zeros(jets, np.int32), np.zeros(jets, np.int32)
-        self._early = [self._latest, self._first] + ([recoil.share, recoil.rest] if recoil else [])
+        nothing = np.broadcast_to(np.int32(0), jets)
+        share, rest = (recoil.share, recoil.rest) if recoil else (nothing, nothing)
+        own = [self._latest, self._first, share, rest, nothing]
+        one = np.broadcast_to(np.int32(1 << WIDTH), jets)
+        self._bases: list[Base] = [one, *ranks.positions, *own, *(parent.base for parent in parents)]
 
-    def write(self, out: Writer, integers: Integers) -> None:
-        """Write model and streams of each regime; the inverse is `read`."""
+    def choose(self, integers: Integers) -> list[_Model]:
+        """Choose the model of each regime, all integers being known."""
         for rank, rows in enumerate(self._ranks.slices):
             self._take(rank, integers[rows])
-        for regime, ranks in enumerate(self._ranks.regimes):
+        return [self._choose(self._ranks.rows(ranks), integers) for ranks in self._ranks.regimes]
+
+    def write(
+        self, out: Writer, integers: Integers, models: Sequence[_Model], parents: Sequence[int]
+    ) -> None:
+        """Write each regime's model, numbering only these parents, and its groups; the inverse is `read`."""
+        for model, ranks in zip(models, self._ranks.regimes, strict=True):
             rows = self._ranks.rows(ranks)
-            model = self._choose(regime, rows, integers)
-            model.write(out)
-            prediction, bases = self._predict(model, self._bases(regime, rows), rows)
+            model.among(parents).write(out)
+            prediction, bases = self._predict(model, rows)
             rest = self._difference(model, integers[rows], prediction)
             write_groups(out, rest, model.tree(bases), model.tree.groups)
 
     def read(self, data: Reader, header: bytes) -> Integers:
         """Read what `write` wrote."""
         integers = np.zeros(len(self._ranks.order), np.int64)
-        known = len(self._known.bases)
-        for regime, ranks in enumerate(self._ranks.regimes):
+        for ranks in self._ranks.regimes:
             rows = self._ranks.rows(ranks)
-            bases = known + len(self._early) * regime
-            model = _Model.read(data, bases)
+            model = _Model.read(data, len(self._parents))
             groups = Groups(data, model.tree.groups, rows.stop - rows.start, header)
-            in_turn = model.anchor in (_PREVIOUS, _RECOIL) or model.uses(range(known, bases))
-            for turn in [range(rank, rank + 1) for rank in ranks] if in_turn else [ranks]:
+            for turn in [range(rank, rank + 1) for rank in ranks] if model.in_turn else [ranks]:
                 rows = self._ranks.rows(turn)
-                prediction, asked = self._predict(model, self._bases(regime, rows), rows)
-                integers[rows] = self._sum(model, prediction, groups.take(model.tree(asked)))
+                prediction, bases = self._predict(model, rows)
+                integers[rows] = self._sum(model, prediction, groups.take(model.tree(bases)))
                 if len(turn) == 1:
                     self._take(turn[0], integers[rows])
         return integers
@@ -288,25 +331,23 @@ class _Column:
         if self._recoil:
             self._recoil.take(rank, integers)
 
-    def _bases(self, regime: int, rows: slice) -> list[Base]:
-        return [base[rows] for base in self._known.bases + (self._early if regime else [])]
-
-    def _predict(self, model: _Model, bases: list[Base], rows: slice) -> tuple[Integers, list[Base]]:
-        """Predictions, and the bases that the tree asks about: those of a form's totals are the last of them."""
+    def _predict(self, model: _Model, rows: slice) -> tuple[Integers, list[Base]]:
+        """Predictions, and the bases that the tree asks about."""
+        bases = [base[rows] for base in self._bases]
         if model.form.terms:
             totals = model.form.totals(bases)
-            return self._scale.integers(totals), [*bases, Form.base(totals)]
-        columns = list(self._known.columns.values())
+            bases[_TOTALS] = Form.base(totals)
+            return self._scale.integers(totals), bases
         if model.anchor == _NOTHING:
             anchor = np.zeros(len(bases[0]), np.int64)
         elif model.anchor == _PREVIOUS:
             anchor = self._previous[rows]
-        elif model.anchor == _RECOIL and self._recoil:
+        elif model.anchor >= _PARENT:
+            anchor = self._parents[model.anchor - _PARENT].ordered[rows]
+        elif self._recoil:
             anchor = self._recoil.angle[rows]
-        elif 0 <= model.anchor - _COLUMN < len(columns):
-            anchor = columns[model.anchor - _COLUMN][rows]
         else:
-            raise CodecError("damaged payload: a column is predicted from what there is not")
+            raise CodecError("damaged payload: a column without a recoil is predicted from it")
         return anchor, bases
 
     def _difference(self, model: _Model, integers: Integers, prediction: Integers) -> Integers:
@@ -319,33 +360,33 @@ class _Column:
             return self._recoil.turned(prediction, rest)
         return prediction + rest
 
-    def _choose(self, regime: int, rows: slice, integers: Integers) -> _Model:
+    def _choose(self, rows: slice, integers: Integers) -> _Model:
         """Choose the model that codes a sample of some rows in the fewest bits."""
         jets = rows.stop - rows.start
         some = slice(rows.start, rows.stop, -(-jets // SAMPLE))
-        bases, sample = self._bases(regime, some), integers[some]
+        bases, sample = [base[some] for base in self._bases], integers[some]
         questions = Questions(bases)
 
         def grown(model: _Model, groups: int) -> tuple[float, _Model]:
-            prediction, asked = self._predict(model, bases, some)
+            prediction, asked = self._predict(model, some)
             rest = self._difference(model, sample, prediction)
-            about = questions if asked is bases else questions.and_of(asked[-1])
+            about = questions.with_base(_TOTALS, asked[_TOTALS]) if model.form.terms else questions
             tree, bits = grow(about, rest, jets / len(sample), groups)
             return bits + TERM_BITS * len(model.form.terms), replace(model, tree=tree)
 
-        form = Form.fit(bases, self._scale.base(sample), jets)
-        models = [_Model(anchor) for anchor in self._anchors(regime, some, sample)] + [_Model(form=form)]
+        models = [_Model(anchor) for anchor in self._anchors(rows, some, sample)]
+        if (form := Form.fit(bases, self._scale.base(sample), jets)).terms:
+            models.append(_Model(form=form))
         _, best = min((grown(model, _TRIED) for model in models), key=lambda found: found[0])
-        return grown(best, GROUPS)[1]
+        return grown(best, GROUPS)[1] if best.tree.questions else best
 
-    def _anchors(self, regime: int, some: slice, sample: Integers) -> list[int]:
-        """Anchors to try; of the earlier columns the nearest, where it is nearer than the column's own median."""
-        anchors = [_NOTHING] + ([_PREVIOUS] if regime else [])
-        if regime and self._recoil:
-            anchors.append(_RECOIL)
-        distances = [_distance(sample, column[some]) for column in self._known.columns.values()]
+    def _anchors(self, rows: slice, some: slice, sample: Integers) -> list[int]:
+        """Anchors to try; of the parents the nearest, where it is nearer than the column's own median."""
+        later = rows.start > 0
+        anchors = [_NOTHING] + ([_PREVIOUS] if later else []) + ([_RECOIL] if later and self._recoil else [])
+        distances = [_distance(sample, parent.ordered[some]) for parent in self._parents]
         if distances and 2 * min(distances) < _distance(sample, np.int64(self._scale.center)):
-            anchors.append(_COLUMN + distances.index(min(distances)))
+            anchors.append(_PARENT + distances.index(min(distances)))
         return anchors
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepae.bounded.grids import Grid, GrowingGrid, UniformGrid
+from hepae.bounded.streams import read_stream, write_stream
 from hepae.errors import CodecError
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ _UNSURE = 1e-6
 """Share of a step by which the float64 arithmetic of two machines differs at most, and far more than it ever does."""
 _UNSURE_SHARE = 1e-12
 """What is added to that of the position itself, where steps are tiny."""
-_CIRCLE = ("phi",)
 _PI = float(np.float32(np.pi))
 """The largest angle that files hold: π as a float32, a little above π."""
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -78,6 +78,7 @@ class Quantized:
     shift: int = 0
     """Trailing zero bits that an exact float column does without."""
     circle: bool = False
+    """Whether values beyond ±π are mirrored there, which keeps them on the side of their originals."""
     repeated: NDArray[Any] = field(default_factory=lambda: np.zeros(0))
     places: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     """Integers of the repeated values, rising."""
@@ -96,8 +97,8 @@ class Quantized:
         with np.errstate(over="ignore", invalid="ignore"):
             values = self.grid.inverse(ordinary + shifts)
             if self.circle:
-                values[values > np.pi] -= 2 * np.pi
-                values[values <= -np.pi] += 2 * np.pi
+                beyond = np.abs(values) > np.pi
+                values[beyond] = np.copysign(2 * np.pi, values[beyond]) - values[beyond]
             restored = values.astype(self.dtype)
         if len(self.places):
             below[below == len(self.places)] = 0
@@ -164,14 +165,17 @@ class Quantized:
         out.raw(self.repeated.astype(little).tobytes())
         for place in self.places.tolist():
             out.varint(place % 2**64)
-        out.varint(len(self.exceptions))
-        for gap in np.diff(self.exceptions, prepend=-1).tolist():
-            out.varint(gap)
-        out.raw(self.stored.astype(little).tobytes())
+        write_stream(out, np.diff(self.exceptions, prepend=-1))
+        if len(self.exceptions):
+            ordered = _to_ordered(self.stored)
+            zeros = int(np.bitwise_or.reduce(ordered)) | 1 << 63
+            shift = (zeros & -zeros).bit_length() - 1
+            out.varint(shift)
+            write_stream(out, ordered >> shift)
 
     @classmethod
-    def read(cls, data: Reader, jets: int) -> Quantized:
-        """Read what `write` wrote; the integers come later."""
+    def read(cls, data: Reader, jets: int, header: bytes) -> Quantized:
+        """Read what `write` wrote; the integers come later, ``header`` is pcodec's."""
         text = data.text()
         if text.lstrip("<>|=") not in _TYPES:
             raise CodecError(f"damaged payload: a column of type {text!r}")
@@ -183,12 +187,18 @@ class Quantized:
         count = data.varint(MOST_REPEATED)
         repeated = np.frombuffer(data.raw(count * dtype.itemsize), little).astype(dtype)
         places = np.array([data.varint() for _ in range(count)], np.uint64).astype(np.int64)
-        exceptions = np.cumsum(np.array([data.varint(jets) for _ in range(data.varint(jets))], np.int64)) - 1
+        exceptions = np.cumsum(read_stream(data, jets, header)) - 1
         if len(exceptions) and (
             np.any(np.diff(exceptions) <= 0) or exceptions[0] < 0 or exceptions[-1] >= jets
         ):
             raise CodecError("damaged payload: exceptions beyond the cluster")
-        stored = np.frombuffer(data.raw(len(exceptions) * dtype.itemsize), little).astype(dtype)
+        stored = np.zeros(0, dtype)
+        if len(exceptions):
+            shift_of_stored = data.varint(63)
+            ordered = read_stream(data, len(exceptions), header)
+            if len(ordered) != len(exceptions):
+                raise CodecError("damaged payload: exceptions without their values")
+            stored = _from_ordered(ordered << shift_of_stored, dtype, 0)
         empty = np.zeros(0, np.int64)
         return cls(empty, dtype, grid, shift, circle, repeated, places, exceptions, stored)
 
@@ -202,7 +212,7 @@ def quantize(
     Parameters
     ----------
     name
-        Of the column; phi's error is taken around the circle.
+        Of the column; values of ``phi`` are restored within ±π, on the side of ±π that they were on.
     values
         Shape (jets,), float32, float64, integers or booleans, in the file's unit.
     bound
@@ -227,12 +237,12 @@ def quantize(
     same = [_bits(values) == pattern for pattern in _bits(repeated)]
     special: Mask = np.logical_or.reduce([np.zeros(len(values), bool), *same])
     doubles = values.astype(np.float64)
-    circle = name in _CIRCLE
+    circle = name == "phi"
     if circle:
         outside = ~special & ~(np.abs(doubles) <= _PI)
         circle = int(np.count_nonzero(outside)) <= REPEATED_SHARE * len(values)
         special = special | outside if circle else special
-    grid = _grid(bound, doubles if not special.any() else doubles[~special], dtype, circle=circle)
+    grid = _grid(bound, doubles if not special.any() else doubles[~special], dtype)
     if grid is None:
         return _exact(values)
 
@@ -245,10 +255,6 @@ def quantize(
         position[wild] = 0
         integers = position.astype(np.int64)
         natural = np.nan_to_num(grid.forward(repeated.astype(np.float64)), nan=0.0)
-    if circle:
-        cells = round(2 * math.pi / grid.step) if isinstance(grid, UniformGrid) else 0
-        integers[integers >= (cells + 1) // 2] -= cells
-        integers[integers < -(cells // 2)] += cells
     within = integers[ordinary] if not ordinary.all() else integers
     low, high = (int(within.min()), int(within.max())) if len(within) else (0, 0)
     if len(within) < len(integers):
@@ -266,7 +272,7 @@ def quantize(
     column = Quantized(integers, dtype, grid, circle=circle, repeated=repeated, places=places)
 
     restored = column.restore(integers, shifts)
-    broken = _violated(name, doubles, restored, bound)
+    broken = _violated(doubles, restored, bound)
     if edges:
         broken |= _crossed(values, restored, edges)
     if circle:
@@ -282,17 +288,20 @@ def quantize(
 
 @np.errstate(invalid="ignore")
 def violations(
-    name: str, original: NDArray[Any], restored: NDArray[Any], bound: Bound, edges: tuple[float, ...] = ()
+    original: NDArray[Any], restored: NDArray[Any], bound: Bound, edges: tuple[float, ...] = ()
 ) -> NDArray[np.bool_]:
-    """Which values break their bound or cross an edge; what came back with the same bits does neither."""
+    """Which values break their bound or cross an edge; what came back with the same bits does neither.
+
+    There is no way around the circle: a phi that comes back on the other side of ±π breaks its bound.
+    """
     same: Mask = _bits(original) == _bits(restored)
     if bound.exact or original.dtype.kind != "f" or same.all():
         return ~same
-    broken = _violated(name, original.astype(np.float64), restored, bound)
+    broken = _violated(original.astype(np.float64), restored, bound)
     return (broken | _crossed(original, restored, edges)) & ~same
 
 
-def _grid(bound: Bound, values: Floats, dtype: np.dtype[Any], *, circle: bool) -> Grid | None:
+def _grid(bound: Bound, values: Floats, dtype: np.dtype[Any]) -> Grid | None:
     """Grid whose restored values hold the bound once they are rounded to the stored type; None where none can."""
     half = float(np.finfo(dtype).eps) / 2
     if bound.relative:
@@ -305,15 +314,13 @@ def _grid(bound: Bound, values: Floats, dtype: np.dtype[Any], *, circle: bool) -
     if largest * half > bound.absolute / 256:  # a few outliers must not take the room from all others
         largest = float(np.partition(sizes, int(0.999 * (len(sizes) - 1)))[int(0.999 * (len(sizes) - 1))])
     room = bound.absolute - half * (largest + bound.absolute)
-    return UniformGrid.of(room, circle=circle) if room > bound.absolute / 2 else None
+    return UniformGrid.of(room) if room > bound.absolute / 2 else None
 
 
-def _violated(name: str, original: Floats, restored: NDArray[Any], bound: Bound) -> Mask:
+def _violated(original: Floats, restored: NDArray[Any], bound: Bound) -> Mask:
     with np.errstate(invalid="ignore", over="ignore"):
         error = restored - original
         np.abs(error, out=error)
-        if name in _CIRCLE:
-            np.minimum(error, np.abs(error - 2 * np.pi), out=error)
         outside: Mask = ~((error <= bound.allowed(original)) & (error < np.inf))
     return outside
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import numpy as np
 
-from hepae import kinematics
 from hepae.bounded import cluster
-from hepae.bounded.cluster import Cluster, clusters_of
+from hepae.bounded.cluster import ClusterInput, CodedCluster, clusters_of, encode_cluster
 from hepae.bounds import Bounds
-from hepae.errors import CodecError, InputError
+from hepae.errors import InputError
+from hepae.files.header import CodedCollection
 from hepae.io.layouts import Branch
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hepae.codec import Codec
     from hepae.files.payload import PayloadWriter
     from hepae.io.layouts import Collection
-    from hepae.latent.codec import LatentCodec
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Held:
 
 
 class Coder:
-    """Codes a collection step by step, as a model's latents, within bounds, or both.
+    """Codes a collection step by step.
 
     Parameters
     ----------
@@ -65,10 +65,11 @@ class Coder:
         The jets.
     coded
         Columns of the file that are coded.
-    model
-        Its latents take the place of the columns.
+    codec
+        Its latents, if it has some, take the place of the columns.
     bounds
-        Of the columns that are coded, in GeV: integers that keep them go into the payload, clusters of events at a time.
+        Bounds of the columns that are coded, in GeV: integers that keep them go into the payload, a cluster of events at a
+        time; None without bounds.
     payload
         What takes the clusters.
     """
@@ -78,15 +79,17 @@ class Coder:
         collection: Collection,
         coded: Sequence[str],
         *,
-        model: LatentCodec | None,
+        codec: Codec,
         bounds: Bounds | None,
         payload: PayloadWriter | None,
     ):
-        self.collection, self.coded, self.model, self.bounds = collection, coded, model, bounds
+        self.collection, self.coded, self.codec, self.bounds = collection, coded, codec, bounds
         self._payload = payload
         self.jets = 0
         self.replaced: Counter[str] = Counter()
-        """How many values of each column the model cannot say."""
+        """Number of values of each column that the codec cannot represent and replaces."""
+        self.outside = 0
+        """Number of jets with latents outside the range of the training jets, where no bound is kept."""
         self._held: list[_Held] = []
 
     @property
@@ -98,9 +101,11 @@ class Coder:
     def new_branches(self) -> list[Branch]:
         """Branches that stand in place of the coded ones: latents, or the number of jets where the file has none."""
         collection, counter = self.collection, self.collection.counter
-        if self.model is not None:
-            names = (f"{collection.prefix}{name}" for name in self.model.latent_names)
-            return [Branch(name, self.model.latent_dtype, counter is not None, counter) for name in names]
+        if latents := self.codec.latent_types:
+            return [
+                Branch(f"{collection.prefix}{name}", dtype, counter is not None, counter)
+                for name, dtype in latents.items()
+            ]
         return [] if counter is None or collection.counted else [Branch(counter, np.dtype(np.int32))]
 
     def encode(self, arrays: Mapping[str, ak.Array]) -> dict[str, ak.Array]:
@@ -113,17 +118,16 @@ class Coder:
         }
         self.jets += len(next(iter(columns.values())))
         new: dict[str, ak.Array] = {}
-        latents = None
-        if self.model is not None:
-            jets = self.collection.jets(arrays, self.model.columns)
-            if self.bounds is None:  # otherwise they come back within their bounds all the same
-                self.replaced.update(self.model.replaced(jets))
-            latents = self.model.latents(jets)
-            new = {f"{self.collection.prefix}{name}": latents[name] for name in latents.fields}
+        latents = self.codec.encode_step(partial(self.collection.jets, arrays, self.coded))
+        if latents is not None:
+            self.replaced.update(latents.replaced)
+            self.outside += latents.outside
+            records = latents.records
+            new = {f"{self.collection.prefix}{name}": records[name] for name in records.fields}
         elif counts is not None:
             new = {branch.name: ak.Array(counts.astype(np.int32)) for branch in self.new_branches}
         if self.bounds is not None:
-            self._held.append(_Held(columns, counts, latents))
+            self._held.append(_Held(columns, counts, latents.records if latents else None))
             if sum(held.jets for held in self._held) > cluster.CLUSTER_JETS:
                 self._submit(last=False)
         return new
@@ -142,24 +146,23 @@ class Coder:
                 self._payload.submit(self.collection.name, partial(self._code, held.part(events, jets)))
         self._held = [] if last else [held.part(*ranges[-1])]
 
-    def _code(self, held: _Held) -> Cluster:
+    def _code(self, held: _Held) -> CodedCluster:
         bounds = (self.bounds or Bounds()).in_unit(self.collection.unit)
-        guess = None
-        if self.model is not None and held.latents is not None:
-            guess = self.model.guess(held.latents, bounds.columns, self.collection.unit)
-        return Cluster.of(held.columns, held.counts, bounds, guess)
+        predicted = self.codec.predict(held.latents, bounds.columns, self.collection.unit)
+        return encode_cluster(ClusterInput(held.columns, held.counts, bounds, predicted))
 
-    def to_config(self) -> dict[str, Any]:
-        """Say as JSON what was coded, and how."""
-        latents = [branch.name for branch in self.new_branches] if self.model is not None else []
-        promised = (self.bounds or Bounds()).to_config()
-        return {
-            **self.collection.to_config(),
-            "jets": self.jets,
-            "coded": list(self.coded),
-            "latents": latents,
-            **promised,
-        }
+    def coded_collection(self) -> CodedCollection:
+        """What was coded, and how."""
+        latents = [branch.name for branch in self.new_branches] if self.codec.latent_types else []
+        return CodedCollection(
+            self.collection,
+            tuple(self.coded),
+            tuple(latents),
+            self.bounds,
+            self.jets,
+            dict(self.replaced),
+            self.outside,
+        )
 
     def _counts(
         self, lists: Mapping[str, ak.Array], arrays: Mapping[str, ak.Array]
@@ -180,28 +183,3 @@ class Coder:
                 f"{counter!r} says other lengths than the lists of {name} have: its jets could not be restored"
             )
         return first
-
-
-def coded_columns(model: LatentCodec | None, collection: Collection, where: str) -> tuple[str, ...]:
-    """Columns of a file that are coded: all of them, or those that a model's stand for, such as E, or px, py, pz and E.
-
-    ``where`` names the file in errors.
-
-    Raises
-    ------
-    CodecError
-        If the collection lacks one.
-    """
-    if model is None:
-        return collection.column_names
-    names: list[str] = []
-    whole = collection.momentum if len(collection.momentum) == 4 else ()
-    try:
-        for name in model.columns:
-            names += whole if whole and name in kinematics.MOMENTUM else [collection.column(name).name]
-        return tuple(dict.fromkeys(names))
-    except KeyError as error:
-        raise CodecError(
-            f"the model codes columns {', '.join(model.columns)}; collection {collection.name!r} of {where} has "
-            f"no {error.args[0]}, only {', '.join(collection.column_names)}"
-        ) from None

@@ -1,48 +1,41 @@
-"""Whole files: compress, decompress, and open a compressed one."""
+"""compress_file: files with jets to one compressed file."""
 
 from __future__ import annotations
 
 import hashlib
-from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
 import uproot
 
-from hepae.bounded.codec import BoundedCodec, resolve
-from hepae.errors import ConfigError, InputError, OutputError
-from hepae.files import header as container
-from hepae.files.collection_writer import Coder, coded_columns
+from hepae.bounds import Bounds
+from hepae.errors import InputError, OutputError
+from hepae.files.collection_writer import Coder
 from hepae.files.compressed import CompressedFile
-from hepae.files.other_trees import copy_other_trees, restore_other_trees, tree_config, wanted
+from hepae.files.header import CodedCollection, Header, Part, Sizes, by_column, write_part
+from hepae.files.other_trees import OtherTrees, stored_tree
 from hepae.files.payload import PayloadWriter
+from hepae.files.plan import Options, Plan, plan
+from hepae.io.inputs import Inputs
 from hepae.io.layouts import Branch
-from hepae.io.locations import expand, locate
-from hepae.io.readers import choose_collections, open_source
+from hepae.io.locations import locate, same_file
+from hepae.io.objects import check_objects
+from hepae.io.outputs import atomic_output
 from hepae.io.sources import STEP_SIZE, steps
-from hepae.io.writers import (
-    COMPRESSION,
-    ParquetWriter,
-    atomic_output,
-    check_tree,
-    open_writer,
-    parse_compression,
-)
+from hepae.io.writers import COMPRESSION, check_tree, open_writer, parse_compression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from hepae.bounds import Bounds
-    from hepae.io.layouts import Collection
-    from hepae.io.locations import Location, Url
+    from hepae.codec import Codec
+    from hepae.io.locations import Url
     from hepae.io.sources import Source
     from hepae.io.writers import Writer
-    from hepae.latent.codec import LatentCodec
 
     Report = Callable[[int, int], None]
     """Called with the entries done and all entries."""
@@ -53,11 +46,22 @@ _ROWS = Branch("hepae_rows", np.dtype(np.uint8))
 
 
 @dataclass(frozen=True)
+class CollectionSummary:
+    """What became of one collection: its jets, columns with a bound and exact ones, and their bytes before and after."""
+
+    jets: int
+    bounded: int
+    exact: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
 class CompressionSummary:
     """What `compress_file` did: counts, and bytes of the whole file and of the coded columns, before and after.
 
-    ``replaced`` counts, by column, the values that the codec cannot say and put another in place of. ``bounds`` are
-    those that were kept, ``notes`` things a user should know. With several collections columns are called
+    ``replaced`` counts, by column, the values that the codec cannot represent and replaced. ``bounds`` are those that were
+    kept, ``notes`` are things that a user should know. With several collections columns are called
     ``Collection.column``.
     """
 
@@ -72,28 +76,20 @@ class CompressionSummary:
     replaced: dict[str, int]
     bounds: dict[str, str]
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class DecompressionSummary:
-    """What `decompress_file` did: counts, and bytes of the whole file, before and after."""
-
-    events: int
-    jets: int
-    file_before: int
-    file_after: int
+    by_collection: dict[str, CollectionSummary] = field(default_factory=dict)
 
 
 def compress_file(
     inputs: str | Path | Url | Sequence[str | Path | Url],
     output: str | Path | Url,
-    codec: LatentCodec | BoundedCodec,
+    codec: Codec,
     *,
     tree: str | None = None,
     collection: str | Sequence[str] | None = None,
     unit: str | None = None,
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
+    drop_unreadable: bool = False,
     storage: str = "ttree",
     compression: str = COMPRESSION,
     force: bool = False,
@@ -121,7 +117,9 @@ def compress_file(
         and E, where names and values do not tell.
     keep, drop
         Patterns of the other branches to keep (all by default) and to leave out; those of the file's other trees are
-        called ``TREE/BRANCH``.
+        called ``TREE/BRANCH``. Other objects of the file, such as histograms, are kept and left out by their names.
+    drop_unreadable
+        Leave out branches that uproot cannot read and objects that cannot be copied. Otherwise they are an error.
     storage
         What the events are written as: ttree, or rntuple, which takes branches of any type.
     compression
@@ -138,7 +136,8 @@ def compress_file(
     Raises
     ------
     InputError
-        If an input is missing or damaged, has no jets, or differs from the first in its branches.
+        If an input is missing or damaged, has no jets, differs from the first in its branches, or has branches or objects
+        that cannot be read.
     CodecError
         If the jets lack a column of the model.
     ConfigError
@@ -146,231 +145,192 @@ def compress_file(
     OutputError
         If the output exists or cannot be written.
     """
-    paths, output = expand(inputs), locate(output)
-    if any(_same(path, output) for path in paths):
+    options = Options(collection, keep, drop, drop_unreadable, entry_start, entry_stop)
+    files, output = Inputs(inputs, tree=tree, unit=unit), locate(output)
+    if any(same_file(path, output) for path in files.paths):
         raise OutputError(f"{output} is an input as well; name another output")
-    with atomic_output(output, force=force) as temporary, ExitStack() as stack:
-        sources = [stack.enter_context(open_source(path, tree=tree, unit=unit)) for path in paths]
-        first = sources[0]
-        chosen = choose_collections(first, collection)
-        for source in sources[1:]:
-            _check_alike(first, source)
-        file = stack.enter_context(uproot.recreate(temporary, compression=parse_compression(compression)))
-        model = None if isinstance(codec, BoundedCodec) else codec
-        columns = {c.name: coded_columns(model, c, str(first.path)) for c in chosen}
-        bounds = _bounds(codec.bounds, chosen, columns, str(first.path))
-        payload = stack.enter_context(PayloadWriter(file)) if bounds else None
-        coders = [
-            Coder(c, columns[c.name], model=model, bounds=bounds.get(c.name), payload=payload) for c in chosen
-        ]
-        coded = {name for coder in coders for name in coder.coded_branches}
-        counters = {collection.counter for collection in chosen}
-        kept = {
-            name: branch
-            for name, branch in first.branches.items()
-            if name in coded or name in counters or wanted(name, keep, drop)
-        }
-        branches = _with_new_branches(kept, coders)
-        writer = open_writer(file, first.tree, branches, storage, counters=counters)
-        ranges = _ranges(sources, entry_start, entry_stop)
-        total = sum(end - begin for _, begin, end in ranges)
-        done = 0
-        for source, begin, end in ranges:
-            for start, stop in steps(end - begin, source.entries_per_step(step_size)):
-                arrays = source.arrays(kept, begin + start, begin + stop)
-                for coder in coders:
-                    arrays.update(coder.encode(arrays))
-                if _ROWS.name in writer.branches:
-                    arrays[_ROWS.name] = ak.Array(np.zeros(stop - start, np.uint8))
-                writer.extend(arrays)
-                done += stop - start
-                if progress is not None:
-                    progress(done, total)
-        for coder in coders:
-            coder.finish()
-        if payload is not None:
-            payload.finish()
-        whole = [
-            source for source, begin, _ in ranges if begin == 0
-        ]  # of files cut in pieces the first has them
-        others = copy_other_trees(whole, file, storage, step_size, keep=keep, drop=drop)
-        stored = b"" if model is None else model.to_bytes(encoder=False)
-        header: dict[str, Any] = {
-            **_counts(coders, ranges),
-            **_what_was_coded(coders),
-            "format_version": container.FORMAT_VERSION,
-            "hepae": metadata.version("hepae"),
-            "codec": "bounded" if model is None else "latent",
-            "tree": first.tree,
-            "source": {"format": first.format, "layout": first.layout.name},
-            "storage": storage,
-            "branches": [branch.to_config() for branch in kept.values()],
-            "fields": writer.fields,
-            "other_trees": {other.name: tree_config(other) for other in others},
-            "left_out": [name for name in first.branches if name not in kept],
-            "unreadable": list(first.unreadable),
-            "checksums": writer.digests.crc,
-            "model_sha256": None if model is None else hashlib.sha256(model.to_bytes()).hexdigest(),
-            "stored_model_sha256": hashlib.sha256(stored).hexdigest() if stored else None,
-        }
-        container.write_part(file, container.Part(header, total, stored))
-        file.close()
-        for written in (writer, *others, *([payload.tree] if payload else [])):
-            check_tree(temporary, written, first.entries_per_step(step_size))
+    with atomic_output(output, force=force) as temporary:
+        with files:
+            what = plan(files, codec, options)
+            check_step = files.open(0).entries_per_step(step_size)
+            with uproot.recreate(temporary, compression=parse_compression(compression)) as file:
+                writing = _Compression(file, what, codec, storage, step_size, options)
+                writing.read(files, progress)
+                header = writing.finish()
+        for tree_written in writing.trees:
+            check_tree(temporary, tree_written, check_step)
+        check_objects(temporary, writing.others.objects)
         with CompressedFile(temporary) as compressed:
-            coded_after = compressed.header["bytes"]["compressed"]
-        notes = [first.unit_notes[c.name] for c in chosen if c.name in first.unit_notes]
-        if first.unreadable:
-            notes.append(
-                f"{len(first.unreadable)} branches that cannot be read were left out; the header lists them"
-            )
+            coded_after, notes = compressed.header.bytes.compressed, compressed.notes
+            by_collection = {
+                name: _collection_summary(coded, what.bytes_before[name], compressed)
+                for name, coded in header.collections.items()
+            }
+    collections = header.collections
+    replaced = by_column({name: coded.replaced for name, coded in collections.items()})
     return CompressionSummary(
-        tuple(header["collections"]),
-        tuple(header["columns"]),
-        total,
-        header["jets"],
-        header["bytes"]["file_original"],
+        tuple(collections),
+        tuple(by_column({name: dict.fromkeys(coded.columns) for name, coded in collections.items()})),
+        header.events,
+        header.jets,
+        header.bytes.file_original,
         output.stat().st_size,
-        header["bytes"]["original"],
+        header.bytes.original,
         coded_after,
-        {name: count for name, count in header["replaced"].items() if count},
-        header["bounds"],
-        tuple(notes),
+        {name: count for name, count in replaced.items() if count},
+        by_column(
+            {name: (coded.bounds or Bounds()).to_config()["bounds"] for name, coded in collections.items()}
+        ),
+        (*notes, *_notes(what, writing.others.left_out)),
+        by_collection,
     )
 
 
-def decompress_file(
-    path: str | Path | Url,
-    output: str | Path | Url,
-    *,
-    storage: str | None = None,
-    compression: str = COMPRESSION,
-    force: bool = False,
-    step_size: str | int = STEP_SIZE,
-    progress: Report | None = None,
-) -> DecompressionSummary:
-    """Give back the file that was compressed: its branches by name, order, unit and type. The inverse is `compress_file`.
+def _collection_summary(coded: CodedCollection, before: int, compressed: CompressedFile) -> CollectionSummary:
+    name = coded.collection.name
+    bounds = compressed.bounds(name).values()
+    return CollectionSummary(
+        coded.jets,
+        sum(not bound.exact for bound in bounds),
+        sum(bound.exact for bound in bounds),
+        before,
+        sum(compressed.stored_bytes(name).values()),
+    )
+
+
+class _Compression:
+    """Writes the inputs of a plan into a compressed file: jets coded, everything else as it is.
 
     Parameters
     ----------
-    path
-        A compressed file, also one that hadd joined of several.
-    output
-        The restored ROOT file, or a Parquet file of the events where its name ends in ``.parquet``.
-    storage
-        What the events are written as, ttree or rntuple; as in the compressed file by default.
-    compression, force, step_size, progress
-        As in `compress_file`.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged or not a compressed one.
-    OutputError
-        If the output exists or cannot be written.
+    file
+        The open file of ``uproot.recreate``.
+    what
+        The plan.
+    codec, storage, step_size, options
+        As the parameters of `compress_file`.
     """
-    path, output = locate(path), locate(output)
-    if _same(path, output):
-        raise OutputError(f"{output} is the input as well; name another output")
-    with atomic_output(output, force=force) as temporary, ExitStack() as stack:
-        source = stack.enter_context(CompressedFile(path))
-        branches, written = source.original_branches, []
-        if output.suffix == ".parquet":
-            if storage is not None:
-                raise ConfigError(f"--format is of ROOT files; {output.name} is Parquet")
-            parquet = ParquetWriter(temporary, branches, compression=compression)
-            writer: Writer = stack.enter_context(parquet)
-            close = parquet.close
-        else:
-            file = stack.enter_context(uproot.recreate(temporary, compression=parse_compression(compression)))
-            kind = storage or source.storage
-            writer = open_writer(file, source.tree, branches, kind)
-            written = restore_other_trees(source, partial(open_writer, file, storage=kind), step_size)
-            close = file.close
-        for arrays in source.iterate_checked(step_size):
-            writer.extend(arrays)
-            if progress is not None:
-                progress(writer.num_entries, source.num_entries)
-        close()
-        for tree in (writer, *written):
-            check_tree(temporary, tree, source.entries_per_step(step_size))
-        events, jets = source.num_entries, source.header["jets"]
-    return DecompressionSummary(events, jets, path.stat().st_size, output.stat().st_size)
 
+    def __init__(
+        self,
+        file: Any,
+        what: Plan,
+        codec: Codec,
+        storage: str,
+        step_size: str | int,
+        options: Options,
+    ):
+        self._file, self._plan, self._storage, self._step_size = file, what, storage, step_size
+        self._codec = codec
+        self._payload = PayloadWriter(file) if what.bounds else None
+        self._coders = [
+            Coder(
+                collection,
+                what.columns[collection.name],
+                codec=codec,
+                bounds=what.bounds.get(collection.name),
+                payload=self._payload,
+            )
+            for collection in what.collections
+        ]
+        branches = _with_new_branches(what.branches, self._coders)
+        counters = {collection.counter for collection in what.collections}
+        self._events = open_writer(file, what.tree, branches, storage, counters=counters)
+        self.others = OtherTrees(file, storage, step_size, keep=options.keep, drop=options.drop)
 
-def _same(one: Location, other: Location) -> bool:
-    """Whether two locations are the same file."""
-    if isinstance(one, Path) and isinstance(other, Path):
-        return one.exists() and other.exists() and one.samefile(other)
-    return one == other
+    @property
+    def trees(self) -> list[Writer]:
+        """The trees that were written."""
+        payload = [self._payload.tree] if self._payload else []
+        return [self._events, *self.others.writers.values(), *payload]
 
+    def read(self, files: Inputs, progress: Report | None) -> None:
+        """Code the entries of all inputs, and copy their other trees."""
+        with self._payload or nullcontext():
+            done = 0
+            for number, planned in enumerate(self._plan.inputs):
+                if planned.gives_trees:
+                    self.others.copy(files.open(number))
+                if planned.begin == planned.end:
+                    continue
+                source = files.open(number)
+                size = source.entries_per_step(self._step_size)
+                for start, stop in steps(planned.end - planned.begin, size):
+                    self._encode(source, planned.begin + start, planned.begin + stop)
+                    done += stop - start
+                    if progress is not None:
+                        progress(done, self._plan.entries)
+            for coder in self._coders:
+                coder.finish()
+            if self._payload is not None:
+                self._payload.finish()
 
-def _bounds(
-    asked: Bounds | None,
-    collections: Sequence[Collection],
-    columns: Mapping[str, Sequence[str]],
-    where: str,
-) -> dict[str, Bounds]:
-    """Bounds of the columns that will be coded, by collection; none where none is asked for."""
-    if asked is None:
-        return {}
-    types = {
-        collection.name: {name: np.dtype(collection.column(name).dtype) for name in columns[collection.name]}
-        for collection in collections
-    }
-    try:
-        return resolve(asked, types)
-    except ConfigError as error:
-        raise ConfigError(f"{error} (in {where})") from None
+    def _encode(self, source: Source, start: int, stop: int) -> None:
+        arrays = source.arrays(self._plan.branches, start, stop)
+        for coder in self._coders:
+            arrays.update(coder.encode(arrays))
+        if _ROWS.name in self._events.branches:
+            arrays[_ROWS.name] = ak.Array(np.zeros(stop - start, np.uint8))
+        self._events.extend(arrays)
 
-
-def _counts(coders: Sequence[Coder], ranges: Sequence[tuple[Source, int, int]]) -> dict[str, Any]:
-    """Events, jets and bytes for the header."""
-    coded = {name for coder in coders for name in coder.coded_branches}
-    return {
-        "events": sum(end - begin for _, begin, end in ranges),
-        "jets": sum(coder.jets for coder in coders),
-        "bytes": {
-            "file_original": sum(
-                _share(source.path.stat().st_size, source, begin, end) for source, begin, end in ranges
+    def finish(self) -> Header:
+        """Write the header and the model, and give the header."""
+        what, codec, payload = self._plan, self._codec, self._payload
+        stored = codec.stored_model()
+        header = Header(
+            hepae=metadata.version("hepae"),
+            codec=codec.kind,
+            tree=what.tree,
+            storage=self._storage,
+            format=what.source["format"],
+            layout=what.source["layout"],
+            events=what.entries,
+            collections={coder.collection.name: coder.coded_collection() for coder in self._coders},
+            branches=tuple(what.branches.values()),
+            fields=self._events.fields,
+            other_trees={name: stored_tree(tree) for name, tree in self.others.writers.items()},
+            objects=tuple(one.record for one in self.others.objects),
+            left_out=what.left_out,
+            unreadable=what.unreadable.names,
+            checksums=self._events.checksums.by_branch,
+            payload_rows=payload.rows if payload else 0,
+            payload_checksum=payload.checksum if payload else 0,
+            model_sha256=codec.model_sha256,
+            stored_model_sha256=hashlib.sha256(stored).hexdigest() if stored else None,
+            bytes=Sizes(
+                sum(planned.file_bytes for planned in what.inputs),
+                sum(what.bytes_before.values()),
             ),
-            "original": sum(
-                _share(source.stored_bytes(name), source, begin, end)
-                for source, begin, end in ranges
-                for name in coded
-            ),
-        },
-    }
+        )
+        write_part(self._file, Part(header, what.entries, stored))
+        return header
 
 
-def _what_was_coded(coders: Sequence[Coder]) -> dict[str, Any]:
-    """Collections, and their columns, bounds and edges, for the header."""
-    configs = {coder.collection.name: coder.to_config() for coder in coders}
-    columns = {name: dict.fromkeys(config["coded"]) for name, config in configs.items()}
-    return {
-        "collections": configs,
-        "columns": list(_by_column(columns)),
-        "bounds": _by_column({name: config["bounds"] for name, config in configs.items()}),
-        "edges": _by_column({name: config["edges"] for name, config in configs.items()}),
-        "replaced": _by_column({coder.collection.name: dict(coder.replaced) for coder in coders}),
-    }
-
-
-def _by_column(collections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What there is by column: of one collection by its name, of several by ``Collection.column``."""
-    if len(collections) == 1:
-        return dict(next(iter(collections.values())))
-    return {
-        f"{collection}.{name}": value
-        for collection, found in collections.items()
-        for name, value in found.items()
-    }
+def _notes(what: Plan, left_out_of_others: Sequence[str]) -> Iterator[str]:
+    """What a user should know of a compression."""
+    if what.unit_note:
+        yield what.unit_note
+    exact = by_column({name: dict.fromkeys(bounds.left_exact) for name, bounds in what.bounds.items()})
+    if exact:
+        named = ", ".join([*exact][:8]) + (f" and {len(exact) - 8} more" if len(exact) > 8 else "")
+        yield (
+            f"the pattern of --bound leaves {named} exact: weights, cross sections and scale factors, and float64 columns "
+            "beside float32 ones, take a bound only by their full name"
+        )
+    left_out = [*what.left_out, *left_out_of_others]
+    trees = [name.removesuffix("/*") for name in left_out if name.endswith("/*")]
+    if branches := len(left_out) - len(trees):
+        yield f"{branches} {'branches were' if branches > 1 else 'branch was'} left out (--keep, --drop)"
+    if trees:
+        yield f"left out with all branches (--keep, --drop): {', '.join(trees)}"
+    if what.unreadable.names:
+        yield f"left out: {what.unreadable}; the header lists them"
 
 
 def _with_new_branches(kept: Mapping[str, Branch], coders: Sequence[Coder]) -> list[Branch]:
     """Branches of the compressed file: new ones stand where the first coded branch of their collection stood."""
     new = {coder.collection.name: coder.new_branches for coder in coders}
-    clash = [branch.name for found in new.values() for branch in found if branch.name in kept]
+    clash = [branch.name for added in new.values() for branch in added if branch.name in kept]
     if clash:
         raise InputError(
             f"the input has a branch {clash[0]!r} already; leave it out with --drop {clash[0]!r}"
@@ -380,30 +340,3 @@ def _with_new_branches(kept: Mapping[str, Branch], coders: Sequence[Coder]) -> l
     for name, branch in kept.items():
         branches += new.pop(owners[name], []) if name in owners else [branch]
     return branches or [_ROWS]
-
-
-def _ranges(
-    sources: Sequence[Source], entry_start: int, entry_stop: int | None
-) -> list[tuple[Source, int, int]]:
-    """Cut a range of entries of the sources joined into one of each."""
-    total = sum(source.num_entries for source in sources)
-    begin, end, _ = slice(entry_start, entry_stop).indices(total)
-    ranges, first = [], 0
-    for source in sources:
-        start = min(max(begin - first, 0), source.num_entries)
-        ranges.append((source, start, min(max(end - first, start), source.num_entries)))
-        first += source.num_entries
-    return ranges
-
-
-def _share(size: int, source: Source, begin: int, end: int) -> int:
-    """Bytes of a range of entries, so that those of all ranges add up to what the source has."""
-    entries = source.num_entries
-    return size * end // entries - size * begin // entries if entries else size
-
-
-def _check_alike(first: Source, other: Source) -> None:
-    if other.tree != first.tree or other.branches != first.branches:
-        differing = sorted({*first.branches.items()} ^ {*other.branches.items()}, key=lambda item: item[0])
-        what = f"branch {differing[0][0]!r}" if differing else f"tree {other.tree!r}"
-        raise InputError(f"{first.path} and {other.path} cannot be joined: {what} is not the same in both")

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import awkward as ak
 import numpy as np
 
-from hepae.bounds import Bound
-from hepae.errors import CodecError, InputError
-from hepae.files import header as container
+from hepae.bounds import loosest
+from hepae.column_names import ALIASES
+from hepae.errors import ConfigError, HepaeError, InputError
+from hepae.files.checked_tree import CheckedTree
+from hepae.files.clusters import Clusters
+from hepae.files.header import Header, Sizes, read_parts
+from hepae.files.joining import differences
 from hepae.files.payload import PayloadReader
-from hepae.io.layouts import Branch, Collection
+from hepae.files.stored_models import StoredModels
+from hepae.io.checksums import Checksums
 from hepae.io.locations import Url, locate
-from hepae.io.ntuples import HEADER_TREE, WrittenTree, open_root
-from hepae.io.sources import STEP_SIZE, memory_size, reading, steps
-from hepae.io.writers import Digests
+from hepae.io.ntuples import WrittenTree
+from hepae.io.rootfiles import file_kind, open_root
+from hepae.io.sources import (
+    STEP_SIZE,
+    Memory,
+    fingerprint_of,
+    memory_size,
+    reading,
+    require_unchanged,
+    steps,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from hepae.bounded.cluster import Cluster
+    from hepae.bounds import Bound
+    from hepae.files.header import CodedCollection, Part, StoredTree
+    from hepae.io.layouts import Branch, Collection
+    from hepae.io.objects import ObjectRecord
     from hepae.latent.codec import LatentCodec
 
-_LOADED: dict[str, LatentCodec] = {}
-"""Models that this process has loaded, by checksum: a worker opens many files, and one of them chunk after chunk."""
-_MOST_LOADED = 8
+_VALUE_BYTES = 8
+"""Memory that decoding takes for a value: the integers that stand for it have 64 bits."""
 
 
 class CompressedFile:
     """An open compressed file; `hepae.open` makes it. Use it in a with statement, or close it.
+
+    The end of a with statement raises an InputError if the file was replaced or changed meanwhile.
 
     Raises
     ------
@@ -45,89 +59,168 @@ class CompressedFile:
 
     def __init__(self, path: str | Path | Url):
         self.path = locate(path)
+        self._fingerprint = fingerprint_of(self.path)
+        if (kind := file_kind(self.path)) != "a ROOT file":
+            raise InputError(f"{self.path} is {kind}, not a compressed file; hepae compress makes one")
         with reading(self.path):
             self.file = open_root(self.path)
-            self._parts = container.read_parts(self.file, str(self.path))
-            if not self._parts:
-                raise InputError(f"{self.path} is damaged: its tree {HEADER_TREE!r} is empty")
+            self._parts = read_parts(self.file, str(self.path))
             self._check_parts()
-            self.tree: str = self._parts[0].header["tree"]
+            first = self._parts[0].header
+            self.tree = first.tree
             self.num_entries = sum(part.entries for part in self._parts)
-            self._tree = WrittenTree(self.file, self.tree, self._parts[0].header["fields"])
-            self._payload = (
-                PayloadReader(self.file, self.path) if container.PAYLOAD_TREE in self.file else None
+            self._tree = WrittenTree(self.file, self.tree, first.fields)
+            self._stored = CheckedTree(
+                self._tree, [(part.entries, part.header.checksums) for part in self._parts], self.path
             )
-        self._codecs: dict[int, LatentCodec] = {}
-        covered = [self._payload.events(name) for name in self._bounded] if self._payload else []
-        if any(events != self.num_entries for events in (self._tree.num_entries, *covered)) or (
-            self._bounded and not covered
-        ):
+            headers = [part.header for part in self._parts]
+            self._payload = PayloadReader(self.file, self.path, headers) if first.bounded else None
+        self._models = StoredModels(self._parts, self.path)
+        self._clusters = (
+            Clusters(self.path, str(self.file.file.uuid), self._payload, self._stored, self._models)
+            if self._payload
+            else None
+        )
+        self._check_counts()
+
+    def _check_counts(self) -> None:
+        """Compare what the tree and the payload hold with the headers, and what they claim to hold with the file's size."""
+        wrong = self._tree.num_entries != self.num_entries
+        if self._payload is not None:
+            for name, coded in self._coded.items():
+                if coded.bounds is not None:
+                    jets = sum(part.header.collections[name].jets for part in self._parts)
+                    found = self._payload.events(name), self._payload.jets(name)
+                    wrong = wrong or found != (self.num_entries, jets)
+            Memory(self.path).take(_VALUE_BYTES * self._payload.values())
+        if wrong:
             raise InputError(
                 f"{self.path} is damaged: tree {self.tree!r} or the payload does not have the {self.num_entries} events "
-                "that the header covers"
+                "and their jets that the header covers"
             )
 
     def _check_parts(self) -> None:
         """Refuse a file that was joined of parts which do not go together."""
-        first = _what_has_to_agree(self._parts[0].header)
-        for part in self._parts[1:]:
-            for what, found in _what_has_to_agree(part.header).items():
-                if found != first[what]:
-                    raise InputError(
-                        f"{self.path} was joined of files whose {what} differ; decompress them one by one"
-                    )
+        first, *others = self._parts
+        for part in others:
+            for what in differences(first.header, part.header, strict=False):
+                raise InputError(
+                    f"{self.path} was joined of files whose {what} differ; decompress them one by one"
+                )
 
     @cached_property
-    def header(self) -> dict[str, Any]:
-        """The JSON header; of a file that hadd joined the first part's, with counts and bytes added up."""
-        headers = [part.header for part in self._parts]
-        sums = {key: sum(header[key] for header in headers) for key in ("events", "jets")}
-        before = {key: sum(header["bytes"][key] for header in headers) for key in headers[0]["bytes"]}
-        latents = [name for coded in self._coded.values() for name in coded.latents]
+    def header(self) -> Header:
+        """The header; of a file that hadd joined the first part's, with counts and bytes added up."""
+        total = Header.added([part.header for part in self._parts])
+        latents = [name for coded in total.collections.values() for name in coded.latents]
         after = self._tree.stored_bytes(latents)
         after += self._payload.compressed_bytes if self._payload else 0
-        sizes = {**before, "file_compressed": self.path.stat().st_size, "compressed": after}
-        return {**headers[0], **sums, "bytes": sizes}
+        before = total.bytes
+        sizes = Sizes(before.file_original, before.original, self.path.stat().st_size, after)
+        return replace(total, bytes=sizes)
 
-    @cached_property
-    def _coded(self) -> dict[str, _Coded]:
-        return {
-            name: _Coded.from_config(config) for name, config in self._parts[0].header["collections"].items()
-        }
+    @property
+    def parts(self) -> Sequence[Part]:
+        """Parts that the file was joined of, in order; one where it was not joined."""
+        return tuple(self._parts)
 
-    @cached_property
-    def other_trees(self) -> dict[str, list[dict[str, Any]]]:
-        """What the header of each part says of the file's other trees."""
-        found: dict[str, list[dict[str, Any]]] = {}
+    @property
+    def _coded(self) -> dict[str, CodedCollection]:
+        return dict(self._parts[0].header.collections)
+
+    @property
+    def other_trees(self) -> dict[str, list[StoredTree]]:
+        """The file's other trees: what the header of each part says of them."""
+        found: dict[str, list[StoredTree]] = {}
         for part in self._parts:
-            for name, config in part.header["other_trees"].items():
-                found.setdefault(name, []).append(config)
+            for name, tree in part.header.other_trees.items():
+                found.setdefault(name, []).append(tree)
         return found
+
+    @property
+    def objects(self) -> list[Sequence[ObjectRecord]]:
+        """The file's objects that are no trees: what the header of each part says of them."""
+        return [part.header.objects for part in self._parts]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the restored jets."""
+        return tuple(
+            f"{coded.outside} of {coded.jets} jets in {name} have latents outside the range that the model was trained on, "
+            "and can be restored badly: train on jets like these, or add --bound"
+            for name, coded in self.header.collections.items()
+            if coded.outside
+        )
 
     @property
     def storage(self) -> str:
         """Storage of the events, ttree or rntuple."""
-        storage: str = self._parts[0].header["storage"]
-        return storage
-
-    @property
-    def _bounded(self) -> list[str]:
-        """Collections that have clusters in the payload."""
-        return [name for name, coded in self._coded.items() if coded.bounded]
+        return self._parts[0].header.storage
 
     @property
     def collections(self) -> dict[str, Collection]:
         """The collections that were coded, as the original file had them."""
         return {name: coded.collection for name, coded in self._coded.items()}
 
+    def original_unit(self, asked: str | None = None) -> str:
+        """Unit of the energies in the original, with which it is compared.
+
+        Raises
+        ------
+        ConfigError
+            If another one is asked for.
+        """
+        unit = next(iter(self._coded.values())).collection.unit
+        if asked not in (None, unit):
+            raise ConfigError(
+                f"{self.path} was compressed with energies in {unit}, not in {asked}: leave --unit out"
+            )
+        return unit
+
     def coded(self, collection: str | None = None) -> tuple[str, ...]:
         """Names of a collection's columns that were coded; the collection may be left out where there is one."""
         return self._coded[self.choose(collection)].columns
 
     def bounds(self, collection: str | None = None) -> dict[str, Bound]:
-        """Bounds of a collection's columns, none where it has latents alone; of a file that hadd joined the first part's."""
-        config = self._parts[0].header["collections"][self.choose(collection)]
-        return {name: Bound.parse(text) for name, text in config["bounds"].items()}
+        """Bounds of a collection's columns; none where it has latents alone.
+
+        Where hadd joined files with other bounds, these are the loosest of each column: see `bounds_by_events`.
+        """
+        ranges = [bounds for _, _, bounds in self.bounds_by_events(collection=collection)]
+        return {name: loosest(bounds[name] for bounds in ranges) for name in ranges[0]}
+
+    def bounds_by_events(
+        self, entry_start: int = 0, entry_stop: int | None = None, *, collection: str | None = None
+    ) -> list[tuple[int, int, dict[str, Bound]]]:
+        """Bounds of a collection's columns by ranges of events; one range unless hadd joined files with other bounds.
+
+        Parameters
+        ----------
+        entry_start, entry_stop
+            Range of events; all by default.
+        collection
+            Which one, where several were coded.
+
+        Returns
+        -------
+        list
+            First event, end (exclusive) and bounds by column, in the order of the events.
+        """
+        name = self.choose(collection)
+        start, stop, _ = slice(entry_start, entry_stop).indices(self.num_entries)
+        ranges: list[tuple[int, int, dict[str, Bound]]] = []
+        for part, begin, end in self._models.parts_of(start, stop):
+            promised = self._parts[part].header.collections[name].bounds
+            bounds = {} if promised is None else dict(promised.columns)
+            if ranges and ranges[-1][2] == bounds:
+                begin = ranges.pop()[0]
+            ranges.append((begin, end, bounds))
+        return ranges
+
+    def num_jets(self, collection: str | None = None) -> int:
+        """Jets of a collection in all events."""
+        name = self.choose(collection)
+        return self.header.collections[name].jets
 
     def choose(self, collection: str | None = None) -> str:
         """Name of a coded collection: the one asked for, or ``Jet``, ``AnalysisJets`` or the only one.
@@ -158,11 +251,16 @@ class CompressedFile:
             for coded in self._coded.values()
             for column in coded.collection.columns
         }
-        branches = [Branch.from_config(config) for config in self._parts[0].header["branches"]]
+        branches = self._parts[0].header.branches
         return [replace(b, counter=counters.get(b.name, b.counter)) if b.jagged else b for b in branches]
 
     def jets(
-        self, entry_start: int = 0, entry_stop: int | None = None, *, collection: str | None = None
+        self,
+        entry_start: int = 0,
+        entry_stop: int | None = None,
+        *,
+        collection: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> ak.Array:
         """Restored jets of these events.
 
@@ -172,52 +270,111 @@ class CompressedFile:
             Range of events; all by default.
         collection
             Which one, where several were coded.
+        columns
+            Names of the columns that are wanted; all by default. Of a file with bounds only these are read and decoded, and
+            those that they are predicted from.
 
         Returns
         -------
         ak.Array
             Jets with ``Momentum4D`` behaviour in GeV: the coded columns as the codec restores them (in the type they
             were stored in), any further column as it is.
+
+        Raises
+        ------
+        InputError
+            If there is no such collection or column, or what is stored of these events is damaged.
+        CodecError
+            If the payload of these events is damaged.
         """
         coded = self._coded[self.choose(collection)]
-        entry_start, stop, _ = slice(entry_start, entry_stop).indices(self.num_entries)
-        stop = max(entry_start, stop)
-        kept = {branch.name for branch in self.original_branches}
-        further = (column for column in coded.collection.columns if column.name not in coded.columns)
-        others = [column.branch for column in further if column.branch in kept]
-        stored = self._stored([*others, *coded.latents], entry_start, stop)
-        return coded.collection.jets({**stored, **self._restore(coded, stored, entry_start, stop)})
+        branches = None if columns is None else [self._branch(coded, name) for name in columns]
+        start, stop = self._range(entry_start, entry_stop)
+        return coded.collection.jets(self.arrays(coded.collection.name, start, stop, branches=branches))
 
     def latents(
         self, entry_start: int = 0, entry_stop: int | None = None, *, collection: str | None = None
     ) -> ak.Array | None:
         """Latents of these events as they are stored, records in the jets' lists; None where the file has none."""
         coded = self._coded[self.choose(collection)]
-        entry_start, stop, _ = slice(entry_start, entry_stop).indices(self.num_entries)
         if not coded.latents:
             return None
-        return self._latents(coded, self._stored(coded.latents, entry_start, max(entry_start, stop)))
+        return self._models.latents(
+            coded, self._stored.arrays(coded.latents, *self._range(entry_start, entry_stop))
+        )
+
+    def _range(self, entry_start: int, entry_stop: int | None) -> tuple[int, int]:
+        start, stop, _ = slice(entry_start, entry_stop).indices(self.num_entries)
+        return start, max(start, stop)
 
     def stored_bytes(self, collection: str | None = None) -> dict[str, int]:
-        """Bytes of a collection in the file, compressed, by what takes them: each latent, and the payload."""
-        names = self._coded[self.choose(collection)].latents
-        latents = {f"z{i}": self._tree.stored_bytes([name]) for i, name in enumerate(names)}
-        payload = self.payload_bytes(collection)
-        return latents | ({"payload": payload} if payload else {})
+        """Bytes of a collection in the file, compressed, by what takes them: each latent, and the payload of each column."""
+        name = self.choose(collection)
+        latents = {f"z{i}": self._tree.stored_bytes([z]) for i, z in enumerate(self._coded[name].latents)}
+        return latents | (self._payload.bytes_by_column(name) if self._payload else {})
 
-    def payload_bytes(self, collection: str | None = None) -> int:
-        """Bytes that a collection's clusters take in the file."""
-        return self._payload.bytes_of(self.choose(collection)) if self._payload else 0
+    def branches_of(self, collection: str) -> list[str]:
+        """Branches of the original that belong to a coded collection and are given back: its columns, and its counter."""
+        kept = {branch.name for branch in self._parts[0].header.branches}
+        of = self.collections[collection]
+        names = [column.branch for column in of.columns] + ([of.counter] if of.counter else [])
+        return [name for name in names if name in kept]
 
     def coded_branches(self, collection: str | None = None) -> tuple[str, ...]:
         """Names of the original's branches that were coded."""
         return tuple(self._coded[self.choose(collection)].branches)
 
-    def arrays(self, collection: str, entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
-        """Coded branches of a collection as the original had them, by name."""
+    def arrays(
+        self, collection: str, entry_start: int, entry_stop: int, *, branches: Iterable[str] | None = None
+    ) -> dict[str, ak.Array]:
+        """Branches of a collection as the original file had them, by name; what is read is checked.
+
+        Parameters
+        ----------
+        collection
+            A collection that was coded.
+        entry_start, entry_stop
+            Range of events.
+        branches
+            Names out of `branches_of`; all columns by default.
+
+        Raises
+        ------
+        InputError, CodecError
+            As for `jets`.
+        """
         coded = self._coded[collection]
-        stored = self._stored(coded.latents, entry_start, entry_stop)
-        return self._restore(coded, stored, entry_start, entry_stop)
+        if branches is None:
+            branches = [name for name in self.branches_of(collection) if name != coded.collection.counter]
+        branches = list(branches)
+        columns = {coded.collection.column(name).branch: name for name in coded.columns}
+        wanted = [columns[name] for name in branches if name in columns]
+        latents = coded.latents if wanted else ()
+        others = [name for name in branches if name not in columns]
+        stored = self._stored.arrays([*others, *latents], entry_start, entry_stop)
+        restored = self._restore(coded, wanted, stored, entry_start, entry_stop) if wanted else {}
+        return {name: (restored if name in columns else stored)[name] for name in branches}
+
+    def _branch(self, coded: CodedCollection, name: str) -> str:
+        """The branch of a column, by the column's name."""
+        kept = self.branches_of(coded.collection.name)
+        columns = {column.name: column.branch for column in coded.collection.columns if column.branch in kept}
+        try:
+            return columns[coded.collection.column(ALIASES.get(name, name)).name]
+        except KeyError:
+            raise InputError(
+                f"no column {name!r} in {coded.collection.name} of {self.path}: it has {', '.join(columns)}"
+            ) from None
+
+    def original_arrays(self, names: Sequence[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
+        """These branches of the original by name: as they are stored, or restored where they were coded."""
+        found: dict[str, ak.Array] = {}
+        for collection, coded in self._coded.items():
+            if wanted := [name for name in names if name in coded.branches]:
+                found.update(self.arrays(collection, entry_start, entry_stop, branches=wanted))
+        others = [name for name in names if name not in found]
+        found.update(self._stored.arrays(others, entry_start, entry_stop))
+        return {name: found[name] for name in names}
 
     def iterate_jets(
         self, *, collection: str | None = None, step_size: str | int = STEP_SIZE
@@ -239,22 +396,20 @@ class CompressedFile:
         others = [branch.name for branch in self.original_branches if branch.name not in restored]
         first = 0
         for part in self._parts:
-            found = Digests()
+            expected, found = part.header.checksums, Checksums()
             for start, stop in steps(part.entries, self.entries_per_step(step_size)):
-                names = dict.fromkeys([*others, *latents, *part.header["checksums"]])
-                stored = self._stored([*names], first + start, first + stop)
+                names = dict.fromkeys([*others, *latents, *expected])
+                with reading(self.path):
+                    stored = self._tree.arrays(names, first + start, first + stop)
                 found.update(stored)
                 arrays = {name: stored[name] for name in others}
                 for coded in self._coded.values():
-                    arrays.update(self._restore(coded, stored, first + start, first + stop))
+                    arrays.update(self._restore(coded, coded.columns, stored, first + start, first + stop))
                 yield arrays
-            wrong = [
-                name for name, crc in part.header["checksums"].items() if found.crc.get(name) != tuple(crc)
-            ]
-            if wrong and part.entries:
+            if wrong := found.differing(expected) if part.entries else []:
                 where = f"events {first} to {first + part.entries}"
                 raise InputError(
-                    f"{self.path} is damaged: {', '.join(wrong[:5])} of {where} are not what was written"
+                    f"{self.path} is damaged: checksum mismatch in {', '.join(wrong[:5])} of {where}"
                 )
             first += part.entries
 
@@ -262,32 +417,17 @@ class CompressedFile:
         """How many entries take this much memory, once restored."""
         if isinstance(step_size, int):
             return step_size
-        stored = self._tree.uncompressed_bytes
         restored = sum(
-            config["jets"] * sum(np.dtype(dtype).itemsize for _, _, dtype in config["columns"])
+            coded.jets * sum(np.dtype(column.dtype).itemsize for column in coded.collection.columns)
             for part in self._parts
-            for config in part.header["collections"].values()
+            for coded in part.header.collections.values()
         )
-        per_entry = (stored + restored) / max(self.num_entries, 1)
+        per_entry = (self._tree.uncompressed_bytes + restored) / max(self.num_entries, 1)
         return max(1, int(memory_size(step_size) / max(per_entry, 1)))
 
     def codec(self, part: int = 0) -> LatentCodec:
         """Codec of one part of the file; there is one part unless hadd joined several."""
-        if part not in self._codecs:
-            model = self._parts[part].model
-            checksum = hashlib.sha256(model).hexdigest()
-            if checksum != self._parts[part].header["stored_model_sha256"]:
-                raise InputError(
-                    f"{self.path} is damaged: its model does not have the checksum that the header says"
-                )
-            if checksum not in _LOADED:
-                from hepae.latent.codec import LatentCodec  # torch: only where there is a network
-
-                while len(_LOADED) >= _MOST_LOADED:
-                    _LOADED.pop(next(iter(_LOADED)))
-                _LOADED[checksum] = LatentCodec.from_bytes(model, f"the model in {self.path}")
-            self._codecs[part] = _LOADED[checksum]
-        return self._codecs[part]
+        return self._models.codec(part)
 
     def load_codecs(self) -> None:
         """Load the codecs of all parts that have a model, and torch with them, before they are needed."""
@@ -302,128 +442,28 @@ class CompressedFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
-
-    def _stored(self, names: Sequence[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
-        if not names:
-            return {}
-        with reading(self.path):
-            return self._tree.arrays(names, entry_start, entry_stop)
+        if kind is None or issubclass(kind, HepaeError):  # a file that was replaced looks damaged
+            require_unchanged(self.path, self._fingerprint)
 
     def _restore(
-        self, coded: _Coded, stored: dict[str, ak.Array], entry_start: int, entry_stop: int
+        self,
+        coded: CodedCollection,
+        columns: Iterable[str],
+        stored: dict[str, ak.Array],
+        entry_start: int,
+        entry_stop: int,
     ) -> dict[str, ak.Array]:
         """Coded columns by the original's branch names, of what is stored of these entries."""
-        if self._payload is not None and coded.bounded:
-            return self._restore_clusters(self._payload, coded, entry_start, entry_stop)
-        latents = self._latents(coded, stored)
+        if self._clusters is not None and coded.bounds is not None:
+            return self._clusters.arrays(coded, list(columns), entry_start, entry_stop)
+        latents = self._models.latents(coded, stored)
         chunks: list[dict[str, ak.Array]] = []
-        for i, begin, end in self._parts_of(entry_start, entry_stop):
-            jets = self.codec(i).decompress(latents[begin - entry_start : end - entry_start])
-            chunks.append(coded.collection.arrays(jets, coded.columns))
+        for i, begin, end in self._models.parts_of(entry_start, entry_stop):
+            jets = self.codec(i).jets(latents[begin - entry_start : end - entry_start])
+            chunks.append(coded.collection.arrays(jets, columns))
         return {name: ak.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-
-    def _latents(self, coded: _Coded, stored: dict[str, ak.Array]) -> ak.Array:
-        with reading(self.path):  # lists of different lengths are damage
-            return ak.zip({f"z{i}": stored[name] for i, name in enumerate(coded.latents)})
-
-    def _parts_of(self, entry_start: int, entry_stop: int) -> Iterator[tuple[int, int, int]]:
-        """Parts with these entries and which of them each holds; one part at least, though it be with none."""
-        first, found = 0, False
-        for i, part in enumerate(self._parts):
-            begin, end = max(entry_start, first), min(entry_stop, first + part.entries)
-            if begin < end or (not found and i == len(self._parts) - 1):
-                found = True
-                yield i, min(begin, end), end
-            first += part.entries
-
-    def _restore_clusters(
-        self, payload: PayloadReader, coded: _Coded, entry_start: int, entry_stop: int
-    ) -> dict[str, ak.Array]:
-        """Coded columns by branch name, of the clusters that hold these entries and no others."""
-        collection = coded.collection
-        columns = [collection.column(name) for name in coded.columns]
-        lengths = [np.zeros(0, np.int64)]
-        cuts: list[slice] = []
-        decoders: dict[int, Callable[[Cluster], dict[str, NDArray[Any]]]] = {}
-        for i, begin, end in payload.overlapping(collection.name, entry_start, entry_stop):
-            first, last = max(entry_start, begin), min(entry_stop, end)
-            counts = None
-            jets = slice(first - begin, last - begin)
-            if collection.counter is not None:
-                counter = self._stored([collection.counter], begin, end)[collection.counter]
-                counts = ak.to_numpy(counter).astype(np.int64)
-                ends = np.append(0, np.cumsum(counts))
-                jets = slice(int(ends[first - begin]), int(ends[last - begin]))
-                lengths.append(counts[first - begin : last - begin])
-            cuts.append(jets)
-            decoders[i] = self._decoder(coded, begin, end, counts)
-        decoded = payload.columns(collection.name, decoders)
-        flat = {}
-        for column in columns:
-            if any(column.name not in found for found in decoded):
-                raise CodecError(f"{self.path} is damaged: column {column.name!r} is not in its payload")
-            pieces = [found[column.name][jets] for found, jets in zip(decoded, cuts, strict=True)]
-            flat[column.branch] = np.concatenate([np.zeros(0, column.dtype), *pieces])
-        if collection.counter is None:
-            return {name: ak.Array(values) for name, values in flat.items()}
-        counts = np.concatenate(lengths)
-        return {name: ak.unflatten(values, counts) for name, values in flat.items()}
-
-    def _decoder(
-        self, coded: _Coded, begin: int, end: int, counts: NDArray[np.int64] | None
-    ) -> Callable[[Cluster], dict[str, NDArray[Any]]]:
-        """Give what decodes the cluster of these entries, with the model's latents where it was coded with them."""
-        if not coded.latents:
-            return lambda cluster: cluster.columns(counts)
-        latents = self._latents(coded, self._stored(coded.latents, begin, end))
-        ((part, _, _), *others) = self._parts_of(begin, end)
-        if others:
-            raise CodecError(f"{self.path} is damaged: a cluster reaches from one part into another")
-        codec, unit = self.codec(part), coded.collection.unit
-        return lambda cluster: cluster.columns(counts, codec.guess(latents, codec.coded, unit))
-
-
-@dataclass(frozen=True)
-class _Coded:
-    """A collection, and how its columns stand in the file."""
-
-    collection: Collection
-    columns: tuple[str, ...]
-    latents: tuple[str, ...]
-    bounded: bool
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> _Coded:
-        """Read what `Coder.to_config` gave."""
-        return cls(
-            Collection.from_config(config),
-            tuple(config["coded"]),
-            tuple(config["latents"]),
-            bool(config["bounds"]),
-        )
-
-    @property
-    def branches(self) -> list[str]:
-        """Branches of the original that are restored."""
-        return [self.collection.column(name).branch for name in self.columns]
-
-
-def _what_has_to_agree(header: dict[str, Any]) -> dict[str, Any]:
-    """What must be the same in all parts of a file: all but bounds, edges and models."""
-    collections = {
-        name: {key: value for key, value in config.items() if key not in ("bounds", "edges", "jets")}
-        | {"bounded": bool(config["bounds"])}
-        for name, config in header["collections"].items()
-    }
-    return {
-        "codecs": header["codec"],
-        "trees": header["tree"],
-        "storages": header["storage"],
-        "branches": header["branches"],
-        "collections": collections,
-    }
 
 
 def open(path: str | Path | Url) -> CompressedFile:

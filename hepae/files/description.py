@@ -1,21 +1,27 @@
-"""What a file is: jets, a compressed file or a model, said as JSON."""
+"""What a file is (jets, a compressed file or a model) as JSON, and its bounds as text."""
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 
 from hepae import kinematics
-from hepae.errors import InputError
-from hepae.files import header as container
+from hepae.bounds import Bounds
+from hepae.errors import InputError, UnitWarning
 from hepae.files.compressed import CompressedFile
+from hepae.files.header import FORMAT_VERSION, by_column, is_compressed
 from hepae.io.locations import Location, Url, locate
-from hepae.io.readers import Source, choose_collection, open_source, reading, steps
+from hepae.io.readers import Source, choose_collection, file_kind, open_source, steps
+from hepae.latent import model_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from hepae.bounds import Bound
     from hepae.io.layouts import Collection
 
 
@@ -30,57 +36,124 @@ def describe(
         ``kind`` is ``jets``, ``compressed`` or ``model``; the other keys are those that DESIGN.md lists. Of a file
         with jets, ``jets`` counts those of the chosen collection; both are None where several could be meant.
 
+    Warns
+    -----
+    hepae.errors.UnitWarning
+        If the unit of the energies was assumed from the values.
+
     Raises
     ------
     InputError
         If the file is missing, damaged or none of these.
     """
     path = locate(path)
-    with reading(path), path.open("rb") as file:
-        magic = file.read(16)
-    if magic[8:9] == b"{":
+    if file_kind(path) == "a model file":
         return _model(path)
-    if container.is_compressed(path):
+    if is_compressed(path):
         return _compressed(path)
     with open_source(path, tree=tree, unit=unit) as source:
-        return _jets(source, collection)
+        content = _jets(source, collection)
+        if source.unit_note is not None:
+            warnings.warn(source.unit_note, UnitWarning, stacklevel=2)
+        return content
 
 
 def _model(path: Location) -> dict[str, Any]:
-    header, tensors = container.unpack_model(container.read_model(path), str(path))
+    from hepae.latent.codec import LatentCodec  # torch: only for a model
+
+    codec = LatentCodec.from_bytes(model_file.read_model(path), str(path))
+    stored = codec.network if codec.has_encoder else codec.network.decoder
     return {
         "kind": "model",
-        "format_version": header["format_version"],
-        "codec": header["codec"],
-        "columns": header["columns"],
-        "basis": header["features"]["basis"],
-        "network": header["network"],
-        "latent_bits": header["latent_bits"],
-        "parameters": int(sum(tensor.size for tensor in tensors.values())),
-        "training": header["training"],
+        "format_version": model_file.FORMAT_VERSION,
+        "codec": "latent",
+        "columns": list(codec.columns),
+        "basis": codec.features.basis,
+        "network": {**codec.network.config.to_config(), "hidden": list(codec.network.config.hidden)},
+        "latent_bits": codec.integers.bits if codec.integers else None,
+        **(codec.bounds or Bounds()).to_config(),
+        "parameters": sum(weights.numel() for weights in stored.parameters()),
+        "training": codec.summary,
         "bytes": path.stat().st_size,
+        "model_sha256": codec.model_sha256,
     }
 
 
 def _compressed(path: Location) -> dict[str, Any]:
     with CompressedFile(path) as file:
         header = file.header
-        keys = (
-            "format_version",
-            "codec",
-            "collections",
-            "columns",
-            "bounds",
-            "edges",
-            "events",
-            "jets",
-            "bytes",
-        )
-        return {
-            "kind": "compressed",
-            **{key: header[key] for key in keys},
-            "model_sha256": header["model_sha256"],
+        ranges = {name: file.bounds_by_events(collection=name) for name in file.collections}
+        collections = {
+            name: coded.to_json() | {"bounds": _texts(file.bounds(name))}
+            for name, coded in header.collections.items()
         }
+        found = {
+            "kind": "compressed",
+            "format_version": FORMAT_VERSION,
+            "codec": header.codec,
+            "collections": collections,
+            "columns": list(by_column({n: dict.fromkeys(c.columns) for n, c in header.collections.items()})),
+            "bounds": by_column({name: entry["bounds"] for name, entry in collections.items()}),
+            "edges": by_column({name: entry["edges"] for name, entry in collections.items()}),
+            "events": header.events,
+            "jets": header.jets,
+            "bytes": asdict(header.bytes),
+            "model_sha256": header.model_sha256,
+        }
+        events = sorted({begin for own in ranges.values() for begin, _, _ in own})
+        if len(events) > 1:  # joined by hadd of files with other bounds
+            ends = [*events[1:], file.num_entries]
+            found["bounds_by_events"] = [
+                {
+                    "first": begin,
+                    "end": end,
+                    "bounds": by_column(
+                        {
+                            name: _texts(file.bounds_by_events(begin, end, collection=name)[0][2])
+                            for name in ranges
+                        }
+                    ),
+                }
+                for begin, end in zip(events, ends, strict=True)
+            ]
+        return found
+
+
+def _texts(bounds: Mapping[str, Bound]) -> dict[str, str]:
+    return {column: str(bound) for column, bound in bounds.items()}
+
+
+MOST_RANGES = 4
+"""Ranges of events that the text of a bound lists; ``hepae info --json`` has all of them."""
+
+
+def bound_texts(
+    bounds: Mapping[str, object], ranges: Sequence[tuple[int, int, Mapping[str, object]]]
+) -> dict[str, str]:
+    """Bounds of columns as a person reads them.
+
+    Where hadd joined files with other bounds, the loosest stands first and the ranges of events follow.
+
+    Parameters
+    ----------
+    bounds
+        The loosest bound of each column.
+    ranges
+        First event, end (exclusive) and bounds by column.
+
+    >>> bound_texts({"pt": "5%", "eta": "1"}, [(0, 10, {"pt": "0.1%", "eta": "1"}), (10, 30, {"pt": "5%", "eta": "1"})])
+    {'pt': '5% (events 0 to 10: 0.1%; 10 to 30: 5%)', 'eta': '1'}
+    """
+    texts = {}
+    for column, bound in bounds.items():
+        own: list[tuple[int, int, object]] = []
+        for begin, end, each in ranges:
+            first = own.pop()[0] if own and own[-1][2] == each[column] else begin
+            own.append((first, end, each[column]))
+        told = "; ".join(f"{begin} to {end}: {each}" for begin, end, each in own[:MOST_RANGES])
+        more = f"; and {len(own) - MOST_RANGES} more ranges" if len(own) > MOST_RANGES else ""
+        texts[column] = f"{bound} (events {told}{more})" if len(own) > 1 else str(bound)
+    return texts
 
 
 def _jets(source: Source, name: str | None) -> dict[str, Any]:

@@ -1,94 +1,376 @@
-"""The two formats of hepae's own: the model file, and what a compressed file holds beside the user's tree.
+"""The header of a compressed file: what was compressed, how it stands in the file, and the checksums of all of it.
 
-A model is safetensors: tensors, and a JSON header in the metadata. A compressed ROOT file has a tree ``hepae`` with
-one row: a JSON header with its checksum, the number of entries that it covers, and the model where there is one. Files joined by
-ROOT's hadd have a row a part; rows hold counts and never positions, so they stay readable.
+A compressed ROOT file has a tree ``hepae`` with one row: the header as JSON, the number of entries that it covers, the model
+where there is one, and a checksum of all three. Files joined by ROOT's hadd have a row for each part; rows hold counts and
+never positions, so they stay readable.
 """
 
 from __future__ import annotations
 
 import json
-import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
-import safetensors.numpy
 
-from hepae.errors import InputError
-from hepae.io.layouts import Branch
-from hepae.io.readers import HEADER_TREE, open_root, reading
+from hepae.bounds import Bounds
+from hepae.errors import ConfigError, InputError
+from hepae.files.json_record import MalformedError, Record
+from hepae.io.layouts import Branch, Collection, Column
+from hepae.io.objects import ObjectRecord
+from hepae.io.readers import HEADER_TREE, file_kind, open_root, reading
+from hepae.latent.model_file import check_version
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
     from hepae.io.locations import Location
 
 FORMAT_VERSION = 1
-PAYLOAD_TREE = "hepae_payload"
+_MOST_DIMENSIONS = 8
 
 
-def pack_model(header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> bytes:
-    """Make a model of its header and tensors; the inverse is `unpack_model`. Equal content gives equal bytes."""
-    text = json.dumps({"format_version": FORMAT_VERSION, **header}, sort_keys=True)
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in sorted(tensors.items())}
-    return safetensors.numpy.save(contiguous, metadata={"hepae": text})
+@dataclass(frozen=True)
+class CodedCollection:
+    """One collection that was coded: what the original held, and how it stands in the compressed file.
 
-
-def unpack_model(data: bytes, where: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Give header and tensors of a model; ``where`` names it in errors.
-
-    Raises
-    ------
-    InputError
-        If it is damaged, or was written by a later format.
+    Parameters
+    ----------
+    collection
+        As the original had it.
+    columns
+        Names of the coded columns.
+    latents
+        Branches that hold the latents; none without a model.
+    bounds
+        Bound of every coded column, and edges; None where no bound is promised.
+    jets
+        Number of jets.
+    replaced
+        Number of values of each column that the model cannot represent and that were replaced.
+    outside
+        Number of jets whose latents lie outside the range of the training jets, where no bound is promised.
     """
-    try:
-        (length,) = struct.unpack_from("<Q", data)
-        header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["hepae"])
-        tensors = safetensors.numpy.load(data)
-    except (struct.error, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-        raise InputError(f"{where} is no hepae model, or damaged ({type(error).__name__})") from None
-    check_version(header, where)
-    return header, tensors
 
+    collection: Collection
+    columns: tuple[str, ...]
+    latents: tuple[str, ...] = ()
+    bounds: Bounds | None = None
+    jets: int = 0
+    replaced: Mapping[str, int] = field(default_factory=dict)
+    outside: int = 0
 
-def read_model(path: Location) -> bytes:
-    """Bytes of a model file.
+    @property
+    def branches(self) -> list[str]:
+        """Branches of the original that were coded."""
+        return [self.collection.column(name).branch for name in self.columns]
 
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read the model {path}: {error.strerror}") from None
+    def to_json(self) -> dict[str, Any]:
+        """Give the fields as JSON; the inverse is `from_json`."""
+        return {
+            **self.collection.to_config(),
+            "coded": list(self.columns),
+            "latents": list(self.latents),
+            **(self.bounds or Bounds()).to_config(),
+            "jets": self.jets,
+            "replaced": dict(self.replaced),
+            "outside": self.outside,
+        }
 
-
-def check_version(header: dict[str, Any], where: str) -> None:
-    """Refuse what a later version wrote.
-
-    Raises
-    ------
-    InputError
-        If the format is newer than this program knows.
-    """
-    version = header.get("format_version")
-    if version != FORMAT_VERSION:
-        raise InputError(
-            f"{where} has format version {version}, this hepae reads {FORMAT_VERSION}; upgrade hepae"
+    @classmethod
+    def from_json(cls, record: Record) -> CodedCollection:
+        """Read what `to_json` gave; every field is checked."""
+        columns = []
+        for entry in record.items("columns"):
+            name, branch, dtype = entry.texts(3)
+            _dtype(dtype)
+            columns.append(Column(name, branch, dtype))
+        collection = Collection(
+            record.text("name"),
+            tuple(columns),
+            record.optional_text("counter"),
+            record.boolean("counted"),
+            record.choice("unit", ("MeV", "GeV")),
         )
+        coded = record.texts("coded")
+        names = {column.name for column in columns}
+        if not coded or not {*coded} <= names:
+            raise MalformedError(f"collection {collection.name!r} codes columns that it does not have")
+        try:
+            bounds = Bounds.parse(record.text_mapping("bounds"), record.mapping("edges"))
+        except ConfigError as error:
+            raise MalformedError(str(error)) from None
+        return cls(
+            collection,
+            coded,
+            record.texts("latents"),
+            bounds if bounds.columns else None,
+            record.count("jets"),
+            record.counts("replaced"),
+            record.count("outside"),
+        )
+
+
+@dataclass(frozen=True)
+class StoredTree:
+    """Another tree of the input, as it was copied: entries, branches, field names in an RNTuple, and checksums."""
+
+    entries: int
+    branches: tuple[Branch, ...]
+    fields: Mapping[str, str]
+    checksums: Mapping[str, Sequence[int]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the fields as JSON; the inverse is `from_json`."""
+        return {
+            "entries": self.entries,
+            "branches": [branch.to_config() for branch in self.branches],
+            "fields": dict(self.fields),
+            "checksums": {name: list(numbers) for name, numbers in self.checksums.items()},
+        }
+
+    @classmethod
+    def from_json(cls, record: Record) -> StoredTree:
+        """Read what `to_json` gave; every field is checked."""
+        return cls(
+            record.count("entries"),
+            tuple(_branch(entry) for entry in record.items("branches")),
+            record.text_mapping("fields"),
+            record.count_lists("checksums"),
+        )
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes: of the inputs and of their coded columns; of the compressed file and what codes the columns (0: not yet known)."""
+
+    file_original: int
+    original: int
+    file_compressed: int = 0
+    compressed: int = 0
+
+
+@dataclass(frozen=True)
+class Header:
+    """All that a compressed file says of itself, with every field checked when it is read.
+
+    Parameters
+    ----------
+    hepae
+        Version that wrote the file.
+    codec
+        ``bounded`` or ``latent``.
+    tree, storage
+        The events' tree, and what it is written as: ``ttree`` or ``rntuple``.
+    format, layout
+        Storage and naming convention of the input.
+    events
+        Number of events.
+    collections
+        What was coded, by collection.
+    branches
+        Branches of the original that the file gives back, in their order.
+    fields
+        Names in the file of branches that an RNTuple calls otherwise.
+    other_trees
+        The other trees of the input, by name.
+    objects
+        Histograms and all other objects of the input that are no trees.
+    left_out, unreadable
+        Branches and objects that were left out by the user, and those that could not be read or copied.
+    checksums
+        CRC-32 of each branch of the events' tree, one for every `hepae.io.checksums.RANGE` entries.
+    payload_rows, payload_checksum
+        Number of rows of the tree ``hepae_payload``, and the checksum of their index.
+    model_sha256, stored_model_sha256
+        SHA-256 of the model file, and of the decoder that is stored; None without a model.
+    bytes
+        Sizes before and after.
+    """
+
+    hepae: str
+    codec: str
+    tree: str
+    storage: str
+    format: str
+    layout: str
+    events: int
+    collections: Mapping[str, CodedCollection]
+    branches: tuple[Branch, ...]
+    fields: Mapping[str, str]
+    other_trees: Mapping[str, StoredTree]
+    objects: tuple[ObjectRecord, ...]
+    left_out: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    checksums: Mapping[str, Sequence[int]]
+    payload_rows: int
+    payload_checksum: int
+    model_sha256: str | None
+    stored_model_sha256: str | None
+    bytes: Sizes
+
+    @property
+    def jets(self) -> int:
+        """Jets of all collections."""
+        return sum(coded.jets for coded in self.collections.values())
+
+    @property
+    def bounded(self) -> bool:
+        """Whether bounds are promised."""
+        return any(coded.bounds is not None for coded in self.collections.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the header as JSON; the inverse is `from_json`."""
+        return {
+            **asdict(replace(self, collections={}, branches=(), other_trees={}, objects=())),
+            "format_version": FORMAT_VERSION,
+            "objects": [
+                {"name": one.name, "class": one.classname, "checksum": one.checksum} for one in self.objects
+            ],
+            "left_out": list(self.left_out),
+            "unreadable": list(self.unreadable),
+            "collections": {name: coded.to_json() for name, coded in self.collections.items()},
+            "branches": [branch.to_config() for branch in self.branches],
+            "other_trees": {name: tree.to_json() for name, tree in self.other_trees.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Header:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        MalformedError
+            If a field is missing, or is not what it has to be.
+        """
+        record = Record(value)
+        sizes = record.record("bytes")
+        header = cls(
+            hepae=record.text("hepae"),
+            codec=record.choice("codec", ("bounded", "latent")),
+            tree=record.text("tree"),
+            storage=record.choice("storage", ("ttree", "rntuple")),
+            format=record.text("format"),
+            layout=record.text("layout"),
+            events=record.count("events"),
+            collections={
+                name: CodedCollection.from_json(entry)
+                for name, entry in record.records("collections").items()
+            },
+            branches=tuple(_branch(entry) for entry in record.items("branches")),
+            fields=record.text_mapping("fields"),
+            other_trees={
+                name: StoredTree.from_json(entry) for name, entry in record.records("other_trees").items()
+            },
+            objects=tuple(
+                ObjectRecord(entry.text("name"), entry.text("class"), entry.count("checksum"))
+                for entry in record.items("objects")
+            ),
+            left_out=record.texts("left_out"),
+            unreadable=record.texts("unreadable"),
+            checksums=record.count_lists("checksums"),
+            payload_rows=record.count("payload_rows"),
+            payload_checksum=record.count("payload_checksum"),
+            model_sha256=record.optional_text("model_sha256"),
+            stored_model_sha256=record.optional_text("stored_model_sha256"),
+            bytes=Sizes(
+                *(
+                    sizes.count(name)
+                    for name in ("file_original", "original", "file_compressed", "compressed")
+                )
+            ),
+        )
+        header._check()
+        return header
+
+    def _check(self) -> None:
+        """Check what several fields say together."""
+        if not self.collections:
+            raise MalformedError("it has no collection")
+        names = {branch.name for branch in self.branches}
+        for name, coded in self.collections.items():
+            if coded.collection.name != name:
+                raise MalformedError(f"collection {name!r} has another name inside")
+            if not {*coded.branches} <= names:
+                raise MalformedError(f"collection {name!r} codes branches that the file does not give back")
+            if (self.codec == "latent") != bool(coded.latents):
+                raise MalformedError(f"collection {name!r} has latents without a model, or the reverse")
+            if self.codec == "bounded" and coded.bounds is None:
+                raise MalformedError(f"collection {name!r} has neither latents nor bounds")
+
+    @staticmethod
+    def added(headers: Sequence[Header]) -> Header:
+        """Give the header of parts joined: the first one's, with counts and bytes added up."""
+        first = headers[0]
+        collections = {
+            name: replace(
+                coded,
+                jets=sum(header.collections[name].jets for header in headers),
+                outside=sum(header.collections[name].outside for header in headers),
+                replaced={
+                    column: sum(header.collections[name].replaced.get(column, 0) for header in headers)
+                    for column in {**coded.replaced, **headers[-1].collections[name].replaced}
+                },
+            )
+            for name, coded in first.collections.items()
+        }
+        sizes = Sizes(
+            sum(header.bytes.file_original for header in headers),
+            sum(header.bytes.original for header in headers),
+        )
+        events = sum(header.events for header in headers)
+        return replace(first, events=events, collections=collections, bytes=sizes)
+
+
+def by_column(collections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What there is by column: of one collection by its name, of several by ``Collection.column``."""
+    if len(collections) == 1:
+        return dict(next(iter(collections.values())))
+    return {
+        f"{collection}.{name}": value
+        for collection, found in collections.items()
+        for name, value in found.items()
+    }
+
+
+def _branch(record: Record) -> Branch:
+    values = record.value
+    if not isinstance(values, list) or len(values) not in (5, 6):
+        raise MalformedError("a branch is not described by five or six values")
+    name, dtype, jagged, counter, shape, *further = values
+    if not (
+        isinstance(name, str)
+        and (dtype is None or isinstance(dtype, str))
+        and isinstance(jagged, bool)
+        and (counter is None or isinstance(counter, str))
+        and isinstance(shape, list)
+        and len(shape) <= _MOST_DIMENSIONS
+        and all(type(size) is int and 0 <= size < 2**31 for size in shape)
+        and all(isinstance(text, str) for text in further)
+    ):
+        raise MalformedError(f"branch {name!r} is described by values of the wrong type")
+    kind = None if dtype is None else _dtype(dtype)
+    return Branch(name, kind, jagged, counter, tuple(shape), *further)
+
+
+def _dtype(text: str) -> np.dtype[Any]:
+    """Type of numbers; anything else is refused."""
+    try:
+        dtype = np.dtype(text)
+    except TypeError:
+        raise MalformedError(f"{text!r} is not a type of numbers") from None
+    if dtype.kind not in "fiub" or dtype.itemsize > 8 or dtype.shape:
+        raise MalformedError(f"{text!r} is not a type of numbers")
+    return dtype
 
 
 @dataclass(frozen=True)
 class Part:
     """One row of the tree ``hepae``: the header, the entries that it covers, and the model (empty where there is none)."""
 
-    header: dict[str, Any]
+    header: Header
     entries: int
     model: bytes
 
@@ -96,13 +378,13 @@ class Part:
 def write_part(file: Any, part: Part) -> None:
     """Write the tree ``hepae`` into an open file of ``uproot.recreate``; the inverse is `read_parts`."""
     types = {"entries": "int64", "crc": "uint32", "header": "var * uint8", "model": "var * uint8"}
-    file.mktree(HEADER_TREE, types).extend(_part_row(part))
+    file.mktree(HEADER_TREE, types).extend(_part_row(part.header.to_json(), part.entries, part.model))
 
 
-def _part_row(part: Part) -> dict[str, ak.Array]:
-    text = json.dumps(part.header, sort_keys=True).encode()
-    crc = np.array([_checksum(part.entries, text)], np.uint32)
-    return {"entries": np.array([part.entries]), "crc": crc, "header": _row(text), "model": _row(part.model)}
+def _part_row(header: Any, entries: int, model: bytes) -> dict[str, ak.Array]:
+    text = json.dumps(header, sort_keys=True).encode()
+    crc = np.array([_checksum(entries, text, model)], np.uint32)
+    return {"entries": np.array([entries]), "crc": crc, "header": byte_row(text), "model": byte_row(model)}
 
 
 def read_parts(file: Any, where: str) -> list[Part]:
@@ -119,45 +401,30 @@ def read_parts(file: Any, where: str) -> list[Part]:
     rows = file[HEADER_TREE].arrays(list(names), how=dict)
     parts = []
     for entries, crc, header, model in zip(*(rows[name] for name in names), strict=True):
-        text = ak.to_numpy(header).tobytes()
-        if _checksum(int(entries), text) != crc:
-            raise InputError(f"{where} is damaged: its header does not have its checksum")
-        parsed = json.loads(text)
-        check_version(parsed, where)
-        parts.append(Part(parsed, int(entries), ak.to_numpy(model).tobytes()))
+        text, stored = (ak.to_numpy(array).tobytes() for array in (header, model))
+        if _checksum(int(entries), text, stored) != crc:
+            raise InputError(f"{where} is damaged: checksum mismatch in its header")
+        try:
+            value = json.loads(text)
+            check_version(Record(value).fields, FORMAT_VERSION, where)
+            parsed = Header.from_json(value)
+        except (MalformedError, ValueError, RecursionError) as error:
+            raise InputError(f"{where} is damaged: its header is malformed ({error})") from None
+        if parsed.events != int(entries):
+            raise InputError(f"{where} is damaged: its header does not cover the entries it says")
+        parts.append(Part(parsed, int(entries), stored))
+    if not parts:
+        raise InputError(f"{where} is damaged: its tree {HEADER_TREE!r} is empty")
     return parts
 
 
-def _checksum(entries: int, text: bytes) -> int:
-    return zlib.crc32(text, entries & 0xFFFFFFFF)
+def _checksum(entries: int, text: bytes, model: bytes) -> int:
+    return zlib.crc32(model, zlib.crc32(text, zlib.crc32((entries % 2**64).to_bytes(8, "little"))))
 
 
-def _row(data: bytes) -> ak.Array:
+def byte_row(data: bytes) -> ak.Array:
+    """Bytes as the only entry of a branch of ``var * uint8``."""
     return ak.unflatten(np.frombuffer(data, np.uint8), [len(data)])
-
-
-def payload_branches() -> list[Branch]:
-    """Branches of the tree ``hepae_payload``: one row a cluster of events."""
-    return [
-        Branch("events", np.dtype(np.int64)),
-        Branch("jets", np.dtype(np.int64)),
-        Branch("seed", np.dtype(np.uint64)),
-        Branch("crc", np.dtype(np.uint32)),
-        Branch("collection", np.dtype(np.uint8), jagged=True),
-        Branch("blob", np.dtype(np.uint8), jagged=True),
-    ]
-
-
-def payload_row(collection: str, cluster: Any) -> dict[str, ak.Array]:
-    """Make a row of the tree ``hepae_payload`` of a cluster: events, jets, seed, crc and blob."""
-    return {
-        "events": np.array([cluster.events], np.int64),
-        "jets": np.array([cluster.jets], np.int64),
-        "seed": np.array([cluster.seed], np.uint64),
-        "crc": np.array([cluster.crc], np.uint32),
-        "collection": _row(collection.encode()),
-        "blob": _row(cluster.blob),
-    }
 
 
 def is_compressed(path: Location) -> bool:
@@ -168,9 +435,7 @@ def is_compressed(path: Location) -> bool:
     InputError
         If it is missing, or a damaged ROOT file.
     """
-    with reading(path):
-        with path.open("rb") as file:
-            if file.read(4) != b"root":
-                return False
-        with open_root(path) as root:
-            return HEADER_TREE in root
+    if file_kind(path) != "a ROOT file":
+        return False
+    with reading(path), open_root(path) as root:
+        return HEADER_TREE in root

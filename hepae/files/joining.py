@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import awkward as ak
 import uproot
 
 from hepae.errors import InputError
-from hepae.files import header as container
-from hepae.io.ntuples import WrittenTree, open_root, tree_source
+from hepae.files.header import Header, Part, StoredTree, read_parts, write_part
+from hepae.files.other_trees import checked_objects, differ, wanted
+from hepae.files.payload import PAYLOAD_TREE, PayloadReader, RowBuffer, payload_branches
+from hepae.io.checksums import Checksums
+from hepae.io.ntuples import WrittenTree, tree_source
+from hepae.io.objects import ObjectRecord, copy_objects
+from hepae.io.outputs import atomic_output
+from hepae.io.rootfiles import open_root
 from hepae.io.sources import STEP_SIZE, entries_in, reading, steps
 from hepae.io.writers import (
     COMPRESSION,
-    Digests,
+    TreeWriter,
     Writer,
-    atomic_output,
     check_tree,
     open_writer,
     parse_compression,
@@ -29,12 +32,53 @@ if TYPE_CHECKING:
 
     from hepae.io.layouts import Branch
 
-_COUNTS = ("events", "jets", "bytes", "replaced")
-"""What is added up of the parts' headers."""
+
+def differences(first: Header, other: Header, *, strict: bool) -> list[str]:
+    """What two parts of one file do not agree on, though they have to; this is the one rule of joining.
+
+    Parameters
+    ----------
+    first, other
+        Headers of the parts.
+    strict
+        Whether bounds, edges and models have to agree as well: ROOT's hadd joins files in which they differ, and each part keeps
+        its own; a joined file with one header holds only one of each.
+    """
+
+    def facts(header: Header) -> dict[str, Any]:
+        collections = {
+            name: (coded.collection, coded.columns, coded.latents, coded.bounds is not None)
+            for name, coded in header.collections.items()
+        }
+        common = {
+            "codec": header.codec,
+            "tree": header.tree,
+            "storage": header.storage,
+            "branches": header.branches,
+            "fields": dict(header.fields),
+            "collections": collections,
+        }
+        if not strict:
+            return common
+        return common | {
+            "bounds": {name: coded.bounds for name, coded in header.collections.items()},
+            "model": header.model_sha256,
+            "stored model": header.stored_model_sha256,
+            "branches that were left out": header.left_out,
+            "input format": (header.format, header.layout),
+        }
+
+    one, two = facts(first), facts(other)
+    return [name for name in one if one[name] != two[name]]
 
 
 def join_files(
-    paths: Sequence[str | Path], output: str | Path, *, compression: str = COMPRESSION, force: bool = False
+    paths: Sequence[str | Path],
+    output: str | Path,
+    *,
+    drop: Sequence[str] = (),
+    compression: str = COMPRESSION,
+    force: bool = False,
 ) -> None:
     """Write one compressed file of several that were written alike, their events in order.
 
@@ -44,19 +88,21 @@ def join_files(
         Compressed files with the same tree, branches, codec, bounds and model; each is checked against its checksums.
     output
         The compressed file of all events.
+    drop
+        Patterns of objects (histograms, …) to leave out. Objects that are equal in all files are kept once.
     compression, force
         As in `compress_file`.
 
     Raises
     ------
     InputError
-        If a file is damaged, or was not written as the first.
+        If a file is damaged, or was not written as the first, or has objects that differ from those of another.
     OutputError
         If the output exists or cannot be written.
     """
     with atomic_output(output, force=force) as temporary:
         with uproot.recreate(temporary, compression=parse_compression(compression)) as file:
-            joined = _Joined(file)
+            joined = _Joined(file, drop)
             for path in map(Path, paths):
                 with reading(path):
                     part = open_root(path)
@@ -68,77 +114,110 @@ def join_files(
                 tree = WrittenTree(file, writer.name, writer.fields)
                 step = entries_in(STEP_SIZE, tree.uncompressed_bytes, tree.num_entries)
             check_tree(temporary, writer, step)
+        with open_root(temporary) as file:
+            checked_objects(file, temporary, [joined.objects])
 
 
 class _Joined:
     """The file that is written, and the headers of what has gone into it."""
 
-    def __init__(self, file: Any):
+    def __init__(self, file: Any, drop: Sequence[str] = ()):
         self.writers: dict[str, Writer] = {}
-        self._file, self._headers = file, list[dict[str, Any]]()
+        self.objects: list[ObjectRecord] = []
+        self._file, self._drop = file, drop
+        self._headers: list[Header] = []
+        self._payload: RowBuffer | None = None
         self._first, self._model = Path(), b""
 
     def add(self, path: Path, file: Any) -> None:
-        """Copy all trees of a compressed file."""
-        for part in container.read_parts(file, str(path)):
-            if not self._headers:
-                self._first, self._model = path, part.model
-            self._headers.append(part.header)
-            _check_alike(self._first, self._headers[0], path, part.header)
-        header = self._headers[-1]
-        others = {
-            name: (config["fields"], config["checksums"]) for name, config in header["other_trees"].items()
-        }
-        trees = {
-            header["tree"]: (header["fields"], header["checksums"]),
-            **others,
-            container.PAYLOAD_TREE: ({}, {}),
-        }
+        """Copy all trees and objects of a compressed file."""
+        part, *others = read_parts(file, str(path))
+        if others:
+            raise InputError(f"{path} was joined by hadd; join the files that it was made of")
+        header = part.header
+        if not self._headers:
+            self._first, self._model = path, part.model
+        self._headers.append(header)
+        if differing := differences(self._headers[0], header, strict=True):
+            raise InputError(
+                f"{self._first} and {path} cannot be joined: their {', '.join(differing)} differ"
+            )
+        self._copy_objects(path, file, header)
+        self._copy_payload(path, file, header)
+        trees = {header.tree: (header.fields, header.checksums)}
+        trees |= {name: (tree.fields, tree.checksums) for name, tree in header.other_trees.items()}
         for name, (fields, checksums) in trees.items():
             if name in file:
                 self._copy(path, file, name, fields, checksums)
 
+    def _copy_objects(self, path: Path, file: Any, header: Header) -> None:
+        """Copy the objects that no file before had, and compare the others."""
+        with reading(path):
+            objects = checked_objects(file, path, [header.objects])
+            objects = [stored for stored in objects if wanted(stored.name, (), self._drop)]
+            records = {stored.record for stored in objects}
+        names = {record.name for record in records} & {record.name for record in self.objects}
+        differing = {record.name for record in records ^ {*self.objects} if record.name in names}
+        if differing:
+            raise InputError(f"{self._first} and {path} cannot be joined: {differ(differing)}")
+        new = [stored for stored in objects if stored.name not in names]
+        copy_objects(new, self._file)
+        self.objects += [stored.record for stored in new]
+
     def _copy(
-        self, path: Path, file: Any, name: str, fields: Mapping[str, str], checksums: Mapping[str, Any]
+        self,
+        path: Path,
+        file: Any,
+        name: str,
+        fields: Mapping[str, str],
+        checksums: Mapping[str, Sequence[int]],
     ) -> None:
         tree = WrittenTree(file, name, fields)
         if name not in self.writers:
             branches = _branches(path, file, name, fields)
-            counters = [config["counter"] for config in self._headers[0]["collections"].values()]
+            counters = [coded.collection.counter for coded in self._headers[0].collections.values()]
             self.writers[name] = open_writer(self._file, name, branches, tree.storage, counters=counters)
-        writer, digests = self.writers[name], Digests()
+        writer, found = self.writers[name], Checksums()
         step = entries_in(STEP_SIZE, tree.uncompressed_bytes, tree.num_entries)
         for start, stop in steps(tree.num_entries, step):
             with reading(path):
-                arrays = tree.arrays(writer.branches, start, stop)
-            digests.update({branch: arrays[branch] for branch in checksums if branch in arrays})
-            if name == container.PAYLOAD_TREE:
-                _check_payload(path, arrays)
+                arrays = tree.arrays(dict.fromkeys([*writer.branches, *checksums]), start, stop)
+            found.update(arrays)
             writer.extend(arrays)
-        wrong = [
-            branch for branch, crc in checksums.items() if digests.crc.get(branch, tuple(crc)) != tuple(crc)
-        ]
-        if wrong:
-            raise InputError(f"{path} is damaged: {', '.join(wrong[:5])} are not what was written")
+        if wrong := found.differing(checksums):
+            raise InputError(f"{path} is damaged: checksum mismatch in {', '.join(wrong[:5])}")
+
+    def _copy_payload(self, path: Path, file: Any, header: Header) -> None:
+        """Copy the rows of the payload, each after its checksum."""
+        if not header.payload_rows:
+            return
+        if self._payload is None:
+            writer = TreeWriter(self._file, PAYLOAD_TREE, payload_branches())
+            self.writers[PAYLOAD_TREE] = writer
+            self._payload = RowBuffer(writer)
+        for row in PayloadReader(file, path, [header]).rows():
+            self._payload.add(*row)
 
     def finish(self) -> None:
         """Write the header of all parts."""
-        total = self._headers[0]
-        for header in self._headers[1:]:
-            collections = {
-                name: {**config, "jets": config["jets"] + header["collections"][name]["jets"]}
-                for name, config in total["collections"].items()
-            }
-            sums = {key: _add(total[key], header[key]) for key in _COUNTS}
-            others = {**header["other_trees"], **total["other_trees"]}
-            total = {**total, **sums, "collections": collections, "other_trees": others}
-        if total["tree"] in self.writers:
-            total["checksums"] = self.writers[total["tree"]].digests.crc
-        for name, config in total["other_trees"].items():
+        unreadable = dict.fromkeys(name for header in self._headers for name in header.unreadable)
+        total = replace(
+            Header.added(self._headers), objects=tuple(self.objects), unreadable=tuple(unreadable)
+        )
+        others: dict[str, StoredTree] = {}
+        for header in self._headers:
+            others = {**header.other_trees, **others}
+        if self._payload is not None:
+            self._payload.flush()
+            total = replace(total, payload_rows=self._payload.rows, payload_checksum=self._payload.checksum)
+        if total.tree in self.writers:
+            total = replace(total, checksums=self.writers[total.tree].checksums.by_branch)
+        for name, tree in others.items():
             if name in self.writers:
                 writer = self.writers[name]
-                config.update(checksums=writer.digests.crc, entries=writer.num_entries)
-        container.write_part(self._file, container.Part(total, total["events"], self._model))
+                others[name] = replace(tree, checksums=writer.checksums.by_branch, entries=writer.num_entries)
+        total = replace(total, other_trees=others)
+        write_part(self._file, Part(total, total.events, self._model))
 
 
 def _branches(path: Path, file: Any, name: str, fields: Mapping[str, str]) -> list[Branch]:
@@ -149,30 +228,3 @@ def _branches(path: Path, file: Any, name: str, fields: Mapping[str, str]) -> li
         replace(b, name=own.get(b.name, b.name), counter=own.get(b.counter or "", b.counter))
         for b in with_fields
     ]
-
-
-def _check_payload(path: Path, rows: Mapping[str, ak.Array]) -> None:
-    for blob, crc in zip(rows["blob"], rows["crc"], strict=True):
-        if zlib.crc32(ak.to_numpy(blob).tobytes()) != crc:
-            raise InputError(f"{path} is damaged: a cluster of its payload does not have its checksum")
-
-
-def _check_alike(first_path: Path, first: dict[str, Any], path: Path, header: dict[str, Any]) -> None:
-    one, other = _what_agrees(first), _what_agrees(header)
-    differing = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
-    if differing:
-        raise InputError(f"{first_path} and {path} cannot be joined: their {', '.join(differing)} differ")
-
-
-def _what_agrees(header: dict[str, Any]) -> dict[str, Any]:
-    """What the headers of files that can be joined have in common: all but counts, checksums and other trees."""
-    collections = {name: {**config, "jets": 0} for name, config in header["collections"].items()}
-    apart = (*_COUNTS, "checksums", "other_trees", "entries")
-    return {key: value for key, value in header.items() if key not in apart} | {"collections": collections}
-
-
-def _add(one: Any, other: Any) -> Any:
-    """Sum of counts by name."""
-    if isinstance(one, dict):
-        return {key: _add(one.get(key, 0), other.get(key, 0)) for key in {**one, **other}}
-    return one + other

@@ -15,6 +15,7 @@ import awkward as ak
 import numpy as np
 
 from hepae import kinematics
+from hepae.column_names import ALIASES
 from hepae.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ UNNAMED = "jets"
 LONG_ARRAY = 16
 """Lists of arrays of at most so many numbers are taken apart into one list for each position."""
 
-_CANONICAL = {"pt": "pt", "eta": "eta", "phi": "phi", "m": "mass", "mass": "mass", "e": "E", "energy": "E"}
+_CANONICAL = {name: name for name in ("pt", "eta", "phi", "mass")} | ALIASES | {"e": "E", "energy": "E"}
 _CARTESIAN = {name: name for name in kinematics.CARTESIAN}
 
 
@@ -267,6 +268,27 @@ CONVENTIONS = (
         ("run", "luminosityBlock", "event"),
     ),
 )
+
+_EVENT_IDENTIFIER = re.compile(
+    r"(?i)(?:EventInfo(?:Aux(?:Dyn)?)?[.:])?(?P<what>run|lumi(?:nosity)?_?block|event)(?:_?number)?|Event[.:]Number"
+)
+"""Names of what identifies an event: in NanoAOD, in xAOD and PHYSLITE, in flat ntuples, and in Delphes."""
+
+
+def event_identifiers(branches: Iterable[Branch]) -> dict[str, str]:
+    """Branches whose integers identify an event, by what each of them is: run, luminosity block or event.
+
+    >>> integer = np.dtype(np.int64)
+    >>> event_identifiers([Branch("run", integer), Branch("Event.Number", integer, jagged=True), Branch("nJet", integer)])
+    {'run': 'run', 'event': 'Event.Number'}
+    """
+    found: dict[str, str] = {}
+    for branch in branches:
+        match = _EVENT_IDENTIFIER.fullmatch(branch.name)
+        if match and branch.dtype is not None and branch.dtype.kind in "iu" and not branch.shape:
+            what = (match["what"] or "event").lower()
+            found.setdefault("luminosity block" if what.startswith("lumi") else what, branch.name)
+    return {what: found[what] for what in ("run", "luminosity block", "event") if what in found}
 
 
 def find_layout(branches: Mapping[str, Branch]) -> Layout:

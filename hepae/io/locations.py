@@ -135,6 +135,41 @@ class Url:
 Location = Path | Url
 """Where a file is."""
 
+_HEAD = 128
+"""Bytes at the beginning of a file that are compared; those of a ROOT file hold its size and UUID."""
+
+_TOLD = (
+    "ETag",
+    "etag",
+    "mtime",
+    "LastModified",
+    "Last-Modified",
+    "last_modified",
+    "modified",
+    "created",
+    "updated",
+)
+"""What fsspec's file systems tell of a file that changes when the file is replaced."""
+
+
+class Fingerprint(NamedTuple):
+    """What tells a file from another that takes its place: size, times and inode as far as known, and the first bytes."""
+
+    told: tuple[object, ...]
+    head: bytes
+
+    @classmethod
+    def of(cls, path: Location) -> Fingerprint:
+        """Take the fingerprint of a file; whatever the file system raises comes through."""
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+        if isinstance(path, Url):
+            path.filesystem.invalidate_cache(path.inside)
+            told = path.filesystem.info(path.inside)
+            return cls((told.get("size"), *(str(told.get(key)) for key in _TOLD)), head)
+        stat = path.stat()
+        return cls((stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev), head)
+
 
 def locate(name: str | Path | Url) -> Location:
     """Make a location of what the user gave; ``file://`` is a path.
@@ -204,3 +239,10 @@ def _matching(pattern: Location) -> Sequence[Location]:
         Url(f"{before}{name}{behind}" if inside else filesystem.unstrip_protocol(name), filesystem, name)
         for name in names
     ]
+
+
+def same_file(one: Location, other: Location) -> bool:
+    """Whether two locations are the same file."""
+    if isinstance(one, Path) and isinstance(other, Path):
+        return one.exists() and other.exists() and one.samefile(other)
+    return one == other

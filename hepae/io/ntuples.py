@@ -15,7 +15,8 @@ import uproot
 
 from hepae.errors import InputError
 from hepae.io.layouts import Branch, find_layout, vector_names
-from hepae.io.locations import Url
+from hepae.io.objects import TREES, StoredObject, is_tree, objects_of
+from hepae.io.rootfiles import open_root
 from hepae.io.sources import Field, Source, entries_in, plain_branches, reading, reason
 
 if TYPE_CHECKING:
@@ -32,30 +33,11 @@ HEADER_TREE = "hepae"
 _COLLECTIONS = (3, 4)
 """What TBranchElement says of a TClonesArray and of a collection of C++: the lists of its members are of equal length."""
 
-_TREES = ("TTree", "TNtuple", "TNtupleD")
-
-
-def open_root(path: Location) -> Any:
-    """Open a ROOT file with uproot, unless its end is missing; use it inside `reading`.
-
-    Raises
-    ------
-    InputError
-        If the file is shorter than it says itself.
-    """
-    if isinstance(path, Url):
-        file = uproot.open({str(path): None} if path.gives_ranges() else path.download())
-    else:
-        file = uproot.open(path)
-    missing = file.file.fEND - path.stat().st_size
-    if missing > 0:
-        file.close()
-        raise InputError(f"cannot read {path}: it is truncated, {missing} bytes of its end are missing")
-    return file
-
 
 def open_ntuple(path: Location, *, tree: str | None = None, unit: str | None = None) -> Source:
     """Open a ROOT file and choose one of its TTrees and RNTuples: by name, else the one with jets.
+
+    The branches' names and types tell which one has jets; of the others no entry is read.
 
     Raises
     ------
@@ -73,7 +55,7 @@ def open_ntuple(path: Location, *, tree: str | None = None, unit: str | None = N
 
 def _choose(path: Location, file: Any, tree: str | None, unit: str | None) -> Source:
     kinds = file.classnames(recursive=True, cycle=False)
-    trees = {name: kind for name, kind in kinds.items() if kind in _TREES or kind.endswith("RNTuple")}
+    trees = {name: kind for name, kind in kinds.items() if is_tree(kind)}
     if HEADER_TREE in trees:
         raise InputError(f"{path} is a compressed file; restore it with: hepae decompress {path} -o OUT.root")
     if tree is not None:
@@ -93,18 +75,28 @@ def _with_jets(path: Location, file: Any, trees: dict[str, str], unit: str | Non
     preferred = [name for name in ("Events", "CollectionTree") if name in trees]
     if preferred or len(trees) == 1:
         return _source(path, file, trees, next(iter(preferred or trees)), unit)
-    sources = [_source(path, file, trees, name, unit) for name in trees]
-    with_jets = [source for source in sources if find_layout(source.branches).collections]
-    if len(with_jets) != 1:
-        names = ", ".join(source.tree for source in with_jets or sources)
-        what = "several trees with jets" if with_jets else "several trees, none with jets known by its names"
-        raise InputError(f"{what} in {path}: {names}; choose one with --tree")
-    return with_jets[0]
+    momenta = {name: _momentum(_source(path, file, trees, name, unit, probe=False)) for name in trees}
+    most = max(momenta.values())
+    with_jets = [name for name, columns in momenta.items() if columns == most]
+    if most == 0 or len(with_jets) != 1:
+        what = "several trees with jets" if most else "several trees, none with jets known by its names"
+        raise InputError(f"{what} in {path}: {', '.join(with_jets)}; choose one with --tree")
+    return _source(path, file, trees, with_jets[0], unit)
 
 
-def _source(path: Location, file: Any, trees: dict[str, str], name: str, unit: str | None) -> Source:
-    kind = TreeSource if trees[name] in _TREES else TupleSource
-    return kind(path, file, trees, name, unit)
+def _momentum(source: Source) -> int:
+    """How many columns of a four-momentum the best collection has: 4, 3 (pt, eta and phi alone) or none."""
+    collections = find_layout(source.branches).collections.values()
+    return max((len(collection.momentum) for collection in collections), default=0)
+
+
+def _source(
+    path: Location, file: Any, trees: dict[str, str], name: str, unit: str | None, *, probe: bool = True
+) -> Source:
+    """One tree as a source; without ``probe`` it may have branches that turn out to be unreadable."""
+    if trees[name] in TREES:
+        return TreeSource(path, file, trees, name, unit, probe=probe)
+    return TupleSource(path, file, trees, name, unit)
 
 
 def tree_source(path: Location, file: Any, name: str) -> Source:
@@ -129,6 +121,7 @@ class NtupleSource(Source):
         self.path, self.unit, self.file = path, unit, file
         self.tree, self.trees, self._kinds = name, tuple(trees), trees
         self._ntuple = file[name]
+        self._others: dict[str, Source] = {}
         self.num_entries = int(self._ntuple.num_entries)
         self.branches = {}
         self._fields: dict[str, tuple[_Stored, Field]] = {}
@@ -187,11 +180,18 @@ class NtupleSource(Source):
         return result
 
     def other_trees(self, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[Source]:
-        """Every other tree of the file, as a source of its own; they share the open file."""
+        """Every other tree of the file, as a source of its own; they share the open file, and each is taken apart once."""
         for name in self.trees:
             if name != self.tree and wanted(name):
-                with reading(self.path):
-                    yield _source(self.path, self.file, self._kinds, name, self.unit)
+                if name not in self._others:
+                    with reading(self.path):
+                        self._others[name] = _source(self.path, self.file, self._kinds, name, self.unit)
+                yield self._others[name]
+
+    def objects(self) -> list[StoredObject]:
+        """Objects of the file that are no trees, and folders."""
+        with reading(self.path):
+            return objects_of(self.file)
 
     def close(self) -> None:
         """Close the file."""
@@ -202,6 +202,10 @@ class TreeSource(NtupleSource):
     """A TTree of a ROOT file."""
 
     format = "ttree"
+
+    def __init__(self, *arguments: Any, probe: bool = True):
+        self._probe = probe
+        super().__init__(*arguments)
 
     def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
         top = {branch.name for branch in self._ntuple.branches}
@@ -252,7 +256,7 @@ class TreeSource(NtupleSource):
                 interpretation.awkward_form(branch.file)
                 content = getattr(interpretation, "content", interpretation)
                 plain = isinstance(content, uproot.AsDtype) and content.to_dtype.names is None
-                if not plain and self.num_entries:
+                if not plain and self.num_entries and self._probe:
                     branch.array(interpretation, entry_stop=1, array_cache=None)
                 return interpretation
         return None
@@ -407,7 +411,7 @@ class WrittenTree:
 
     def __init__(self, file: Any, name: str, fields: Mapping[str, str] | None = None):
         self._ntuple = file[name]
-        self.storage = "ttree" if file.classname_of(name) in _TREES else "rntuple"
+        self.storage = "ttree" if file.classname_of(name) in TREES else "rntuple"
         self.num_entries = int(self._ntuple.num_entries)
         found = (
             {branch.name: branch for branch in self._ntuple.branches}
@@ -415,6 +419,11 @@ class WrittenTree:
             else tuple_fields(self._ntuple)
         )
         self._branches = {**found, **{branch: found[field] for branch, field in (fields or {}).items()}}
+
+    @property
+    def branches(self) -> list[str]:
+        """Names of the branches."""
+        return list(self._branches)
 
     def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
         """Arrays by branch name, of these entries."""

@@ -6,24 +6,26 @@ its arrays for any range of entries. ROOT trees and tables are sources alike.
 
 from __future__ import annotations
 
-import contextlib
+import difflib
 import fnmatch
 from typing import TYPE_CHECKING
 
 import awkward as ak
 
 from hepae import kinematics
+from hepae.column_names import ALIASES
 from hepae.errors import ConfigError, InputError
-from hepae.io.locations import Url, expand, locate
-from hepae.io.ntuples import HEADER_TREE, open_ntuple, open_root
+from hepae.io.inputs import Inputs, open_source
+from hepae.io.ntuples import HEADER_TREE
+from hepae.io.rootfiles import file_kind, open_root
 from hepae.io.sources import STEP_SIZE, Source, memory_size, reading, steps
-from hepae.io.tables import open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from hepae.io.layouts import Collection
+    from hepae.io.locations import Url
 
 __all__ = [
     "HEADER_TREE",
@@ -31,6 +33,7 @@ __all__ = [
     "Source",
     "choose_collection",
     "choose_collections",
+    "file_kind",
     "iterate_jets",
     "memory_size",
     "open_root",
@@ -39,43 +42,6 @@ __all__ = [
     "reading",
     "steps",
 ]
-
-
-def open_source(path: str | Path | Url, *, tree: str | None = None, unit: str | None = None) -> Source:
-    """Open a file with jets, recognised by its first bytes.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged or of a kind that is not read.
-    """
-    path = locate(path)
-    if unit is not None and unit not in kinematics.GEV:
-        raise ConfigError(f"no unit {unit!r}: it is one of {', '.join(kinematics.GEV)}")
-    with reading(path), path.open("rb") as file:
-        magic = file.read(4)
-    if magic == b"root":
-        return open_ntuple(path, tree=tree, unit=unit)
-    source = _open_copied_table(path, unit) if isinstance(path, Url) else open_table(path, unit=unit)
-    if source is None:
-        raise InputError(
-            f"{path} is neither a ROOT file nor a pickle, an HDF5 or Parquet file, CSV with a header or DarkMachines text"
-        )
-    return source
-
-
-def _open_copied_table(url: Url, unit: str | None) -> Source | None:
-    """Open a table at a URL: what reads tables wants a file of this machine."""
-    with contextlib.ExitStack() as stack:
-        with reading(url):
-            copy = stack.enter_context(url.copy())
-        try:
-            source = open_table(copy, unit=unit)
-        except InputError as error:
-            raise InputError(str(error).replace(str(copy), str(url))) from None
-        if source is not None:
-            source.moved(url)
-        return source
 
 
 def choose_collection(source: Source, name: str | None = None) -> Collection:
@@ -111,16 +77,56 @@ def choose_collections(source: Source, names: str | Sequence[str] | None = None)
     Raises
     ------
     InputError
-        If one matches nothing, or several jets could be meant; the error lists what there is.
+        If there is no collection of a name, or several jets could be meant; the error lists what there is.
+    ConfigError
+        If a pattern matches nothing.
     """
     if not names:
         return [choose_collection(source)]
     found: dict[str, Collection] = {}
     for name in [names] if isinstance(names, str) else names:
-        matching = fnmatch.filter(source.layout.collections, name)
-        for match in matching or [name]:
+        for match in matching_collections(name, source.layout.collections) or [name]:
             found[match] = choose_collection(source, match)
     return list(found.values())
+
+
+def matching_collections(pattern: str, collections: Iterable[str]) -> list[str]:
+    """Give the collections that a pattern matches; none where it is a name that is not among them.
+
+    Raises
+    ------
+    ConfigError
+        If a pattern with ``*``, ``?`` or ``[`` matches nothing.
+    """
+    collections = list(collections)
+    matching = fnmatch.filter(collections, pattern)
+    if not matching and is_pattern(pattern):
+        raise ConfigError(f"--collection {pattern!r} matches nothing{nearest(pattern, collections)}")
+    return matching
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text has wildcards."""
+    return any(sign in text for sign in "*?[")
+
+
+def nearest(pattern: str, names: Iterable[str]) -> str:
+    """End of an error about a pattern that matches nothing: the names that are most like it.
+
+    >>> nearest("MTE_*", ["MET_pt", "nJet"])
+    '; the nearest name is MET_pt'
+    """
+    names = list(names)
+    text = pattern.strip("*?")
+    by_lower = {name.lower(): name for name in names}
+    found = [by_lower[name] for name in difflib.get_close_matches(text.lower(), by_lower, cutoff=0.5)]
+    if not found:
+        return f"; there are {', '.join(names[:10])}{', …' if len(names) > 10 else ''}" if names else ""
+    return (
+        f"; the nearest names are {', '.join(found)}"
+        if len(found) > 1
+        else f"; the nearest name is {found[0]}"
+    )
 
 
 def iterate_jets(
@@ -132,7 +138,7 @@ def iterate_jets(
     columns: Sequence[str] | None = None,
     step_size: str | int = STEP_SIZE,
 ) -> Iterator[ak.Array]:
-    """Read jets of one or more files step by step.
+    """Read jets of one or more files step by step; one file is open at a time.
 
     Parameters
     ----------
@@ -141,7 +147,8 @@ def iterate_jets(
     tree, collection
         Which tree and which jets in it; found by name where there is no choice.
     unit
-        Unit of pt, mass and E in the file, where it is not what its convention or its values say.
+        Unit of pt, mass and E in the files, MeV or GeV. Layouts such as NanoAOD and xAOD fix it; by default other files are
+        taken to be in MeV where their median pt is above 1000, which a warning says.
     columns
         Further columns wanted beside the four-momentum, by name; all by default.
     step_size
@@ -152,24 +159,50 @@ def iterate_jets(
     ak.Array
         Jets with ``Momentum4D`` behaviour in GeV and float64: one list per event, or flat where a row is a jet.
 
+    Warns
+    -----
+    hepae.errors.UnitWarning
+        If the unit was assumed from the values.
+
     Raises
     ------
     InputError
-        If a file is missing or damaged, has no jets, or lacks a column that is wanted.
+        If a file is missing or damaged, has no jets, lacks a column that is wanted, seems to have another unit than the first,
+        or was replaced while it was read (then after its last step).
+    ConfigError
+        If the unit contradicts the layout of a file.
     """
-    for path in expand(paths):
-        with open_source(path, tree=tree, unit=unit) as source:
+    return jets_of(Inputs(paths, tree=tree, unit=unit), collection, columns, step_size)
+
+
+def jets_of(
+    inputs: Inputs,
+    collection: str | None = None,
+    columns: Sequence[str] | None = None,
+    step_size: str | int = STEP_SIZE,
+    *,
+    stacklevel: int = 2,
+) -> Iterator[ak.Array]:
+    """Read the jets of inputs step by step; parameters and errors are those of `iterate_jets`."""
+    with inputs:
+        for source in inputs:
             chosen = choose_collection(source, collection)
-            wanted = set(chosen.column_names)
-            if columns is not None:
-                wanted = {"mass" if name == "m" else name for name in columns} | {*kinematics.UNITS}
-            if unknown := wanted - {*chosen.column_names, *kinematics.UNITS}:
-                raise InputError(
-                    f"no column {min(unknown)!r} in {chosen.name} of {path}: there are {', '.join(chosen.column_names)}"
-                )
-            branches = [column.branch for column in chosen.columns if column.name in wanted]
+            branches = _wanted_branches(source, chosen, columns)
+            inputs.unit.warn(stacklevel)
             for start, stop in steps(source.num_entries, source.entries_per_step(step_size)):
                 yield chosen.jets(source.arrays(branches, start, stop))
+
+
+def _wanted_branches(source: Source, chosen: Collection, columns: Sequence[str] | None) -> list[str]:
+    """Branches of the four-momentum and of the further columns that are wanted, all by default."""
+    wanted = set(chosen.column_names)
+    if columns is not None:
+        wanted = {ALIASES.get(name, name) for name in columns} | {*kinematics.UNITS}
+    if unknown := wanted - {*chosen.column_names, *kinematics.UNITS}:
+        raise InputError(
+            f"no column {min(unknown)!r} in {chosen.name} of {source.path}: there are {', '.join(chosen.column_names)}"
+        )
+    return [column.branch for column in chosen.columns if column.name in wanted]
 
 
 def read_jets(
@@ -180,14 +213,14 @@ def read_jets(
     unit: str | None = None,
     columns: Sequence[str] | None = None,
 ) -> ak.Array:
-    """Read all jets of one or more files; parameters and errors are those of `iterate_jets`.
+    """Read all jets of one or more files; parameters, warnings and errors are those of `iterate_jets`.
 
     Returns
     -------
     ak.Array
         Jets with ``Momentum4D`` behaviour in GeV and float64: one list per event, or flat where a row is a jet.
     """
-    chunks = list(iterate_jets(paths, tree=tree, collection=collection, unit=unit, columns=columns))
+    chunks = list(jets_of(Inputs(paths, tree=tree, unit=unit), collection, columns, stacklevel=3))
     if not chunks:
         raise InputError(f"no events in {paths}")
     every = set.union(*({*chunk.fields} for chunk in chunks))

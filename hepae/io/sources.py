@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -14,12 +15,13 @@ import numpy as np
 
 from hepae.errors import ConfigError, HepaeError, InputError
 from hepae.io.layouts import LONG_ARRAY, Branch, Collection, Layout, find_layout, unit_of
-from hepae.io.locations import Url
+from hepae.io.locations import Fingerprint, Url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
     from hepae.io.locations import Location
+    from hepae.io.objects import StoredObject
 
 STEP_SIZE = "100 MB"
 
@@ -62,6 +64,69 @@ def reason(error: Exception) -> str:
     return ((str(error).strip().splitlines() or [""])[0] or type(error).__name__)[:120]
 
 
+def fingerprint_of(path: Location) -> Fingerprint:
+    """Take the fingerprint of a file that is about to be opened.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or cannot be read.
+    """
+    with reading(path):
+        return Fingerprint.of(path)
+
+
+def require_unchanged(path: Location, noted: Fingerprint, now: Fingerprint | None = None) -> None:
+    """Compare a file with the fingerprint that was noted when it was opened.
+
+    Raises
+    ------
+    InputError
+        If another file has taken its place, or it was written to.
+    """
+    if (now or fingerprint_of(path)) != noted:
+        raise InputError(
+            f"{path} was replaced or changed while it was read; start again when nothing writes to it any more"
+        )
+
+
+class Memory:
+    """Counts the bytes that a file's values take in memory, before they are taken.
+
+    A small file can claim any number of values: chunks that were never written, one list that is named many times, one
+    value and how often it is repeated. Values may take 100 MB and 200 times the bytes of their file;
+    ``HEPAE_MAX_EXPANSION`` sets another factor.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: Location):
+        self.path, self.stored, self.taken = path, path.stat().st_size, 0
+        text = os.environ.get("HEPAE_MAX_EXPANSION", "200")
+        try:
+            self.limit = 100_000_000 + int(float(text) * self.stored)
+        except (ValueError, OverflowError):
+            raise ConfigError(f"HEPAE_MAX_EXPANSION must be a number, got {text!r}") from None
+
+    def take(self, count: int) -> None:
+        """Count so many bytes more.
+
+        Raises
+        ------
+        InputError
+            If they are more than a file of this size should need.
+        """
+        self.taken += int(count)
+        if self.taken > self.limit:
+            raise InputError(
+                f"cannot read {self.path}: it has {self.stored / 1e6:.2f} MB, but its values would take more than "
+                f"{self.limit / 1e6:.0f} MB of memory; if you trust the file, set HEPAE_MAX_EXPANSION=1000 or higher"
+            )
+
+
 class Source(ABC):
     """An open file with one tree or table chosen, whichever storage it has."""
 
@@ -74,11 +139,12 @@ class Source(ABC):
     num_entries: int
     unit: str | None
     """Unit asked for; None leaves it to the convention or the values."""
-
-    @cached_property
-    def unit_notes(self) -> dict[str, str]:
-        """How the unit of a collection was found, where the values had to tell it."""
-        return {}
+    unit_is_known: bool = True
+    """Whether the user or the convention tells the unit; set with the `layout`."""
+    unit_note: str | None = None
+    """What was assumed of the unit, where the values suggested it; set with the `layout`."""
+    fingerprint: Fingerprint | None = None
+    """Of the file when it was opened."""
 
     @abstractmethod
     def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
@@ -96,18 +162,39 @@ class Source(ABC):
         """Every other tree of the file that can be read and is wanted by its name, as a source of its own."""
         yield from ()
 
-    def moved(self, path: Location) -> None:
-        """Say that the file is another one's copy, which goes now."""
+    def objects(self) -> list[StoredObject]:
+        """Objects of the file that are no trees, and folders."""
+        return []
+
+    def renamed(self, path: Location) -> None:
+        """Point to the original file; the temporary copy is about to be deleted."""
         self.path = path
 
     def close(self) -> None:  # noqa: B027  # a table has nothing to close
         """Close the file."""
 
+    def finish(self) -> None:
+        """Close the file when it was read.
+
+        Raises
+        ------
+        InputError
+            If it was replaced or changed since it was opened.
+        """
+        self.close()
+        self._require_unchanged()
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+        if kind is None or issubclass(kind, HepaeError):  # a file that was replaced looks damaged
+            self._require_unchanged()
+
+    def _require_unchanged(self) -> None:
+        if self.fingerprint is not None:
+            require_unchanged(self.path, self.fingerprint)
 
     def _free_counters(self, real: Container[str | None] = ()) -> None:
         """Where nothing in the file counts the lists of an object, their counter must not be another branch."""
@@ -136,12 +223,25 @@ class Source(ABC):
 
     @cached_property
     def layout(self) -> Layout:
-        """Convention and collections found."""
+        """Convention and collections found.
+
+        Raises
+        ------
+        ConfigError
+            If the convention has another unit than the one asked for.
+        """
         layout = find_layout(self.branches)
+        if self.unit and layout.unit and self.unit != layout.unit:
+            raise ConfigError(
+                f"{self.path} has the layout {layout.name}, with energies in {layout.unit}, not in {self.unit}: "
+                "leave --unit out (in Python unit=)"
+            )
         collections = {name: self._of_equal_length(c) for name, c in layout.collections.items()}
         layout = replace(layout, collections={name: c for name, c in collections.items() if c.columns})
-        unit = self.unit or layout.unit
-        return layout.in_unit(unit or self._unit_by_values(layout))
+        known = self.unit or layout.unit
+        unit = known or self._unit_by_values(layout)
+        self.unit_is_known = known is not None
+        return layout.in_unit(unit or "GeV")
 
     def _of_equal_length(self, collection: Collection) -> Collection:
         """Give the collection without the branches whose lists are not as long as those of its momentum.
@@ -164,27 +264,31 @@ class Source(ABC):
         columns = tuple(column for column in collection.columns if lengths[column.branch] == wanted)
         return replace(collection, columns=columns)
 
-    def _unit_by_values(self, layout: Layout) -> str:
-        """Unit that the first values of pt tell: that of the collection with the largest median."""
-        medians = {}
-        for collection in layout.collections.values():
-            if collection.momentum:
-                axes = ("pt",) if "pt" in collection.momentum else ("px", "py")
-                branches = [collection.column(axis).branch for axis in axes]
-                arrays = self.arrays(branches, 0, min(self.num_entries, _SAMPLE_ENTRIES))
-                flat = [ak.to_numpy(ak.flatten(arrays[name], axis=None)) for name in branches]
-                with np.errstate(all="ignore"):
-                    pt = np.abs(flat[0]) if len(flat) == 1 else np.hypot(*flat)
-                finite = pt[np.isfinite(pt) & (pt > 0)]  # zeros fill up arrays of fixed length
-                medians[collection.name] = float(np.median(finite)) if finite.size else 0.0
-        if not medians:
-            return "GeV"
-        unit = unit_of(np.array([max(medians.values())]))
-        for name, median in medians.items():
-            self.unit_notes[name] = (
-                f"pt, mass and E taken as {unit} (median pt is {median:.4g}); --unit overrides"
-            )
-        return unit
+    def _unit_by_values(self, layout: Layout) -> str | None:
+        """Unit that the first jets suggest, those of the collection with the largest median pt; None without a jet."""
+        momenta = [collection for collection in layout.collections.values() if collection.momentum]
+        for start, stop in steps(self.num_entries if momenta else 0, _SAMPLE_ENTRIES):
+            medians = {collection.name: self._median_pt(collection, start, stop) for collection in momenta}
+            name = max(medians, key=lambda name: medians[name])
+            if medians[name] > 0:
+                unit = unit_of(np.array([medians[name]]))
+                self.unit_note = (
+                    f"pt, mass and E in {self.path} are taken as {unit}: the median pt of {name} is {medians[name]:.4g}; "
+                    "if that is wrong, give the unit with --unit (in Python unit=)"
+                )
+                return unit
+        return None
+
+    def _median_pt(self, collection: Collection, start: int, stop: int) -> float:
+        """Median pt of the jets in these entries, 0 where there are none."""
+        axes = ("pt",) if "pt" in collection.momentum else ("px", "py")
+        branches = [collection.column(axis).branch for axis in axes]
+        arrays = self.arrays(branches, start, stop)
+        flat = [ak.to_numpy(ak.flatten(arrays[name], axis=None)) for name in branches]
+        with np.errstate(all="ignore"):
+            pt = np.abs(flat[0]) if len(flat) == 1 else np.hypot(*flat)
+        finite = pt[np.isfinite(pt) & (pt > 0)]  # zeros fill up arrays of fixed length
+        return float(np.median(finite)) if finite.size else 0.0
 
 
 def _counts(branch: Branch) -> bool:
@@ -217,7 +321,7 @@ def steps(entries: int, size: int) -> Iterator[tuple[int, int]]:
     [(0, 2), (2, 4), (4, 5)]
     """
     if size < 1:
-        raise ConfigError(f"a step of {size} entries does not get on; take at least one")
+        raise ConfigError(f"step_size must be at least one entry, got {size}")
     for start in range(0, entries, size):
         yield start, min(start + size, entries)
 

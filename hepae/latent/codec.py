@@ -1,12 +1,11 @@
-"""LatentCodec: jets to the latents of an autoencoder and back, and the training that makes one."""
+"""LatentCodec: jets to the latents of an autoencoder and back."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,85 +15,41 @@ import numpy as np
 import torch
 
 from hepae import kinematics
-from hepae.bounded.cluster import Guess
-from hepae.bounded.codec import Compressed, compress_clusters, flat_columns, resolve
+from hepae.bounded.cluster import Prediction
+from hepae.bounded.codec import CompressedJets, compress_clusters, flat_columns, resolve
 from hepae.bounds import ENERGIES, Bounds
 from hepae.errors import CodecError, ConfigError
-from hepae.files import header as container
-from hepae.io.writers import atomic_output
-from hepae.latent.autoencoder import Autoencoder, AutoencoderConfig
+from hepae.io.outputs import atomic_output
+from hepae.latent.autoencoder import Autoencoder, AutoencoderConfig, evaluate
 from hepae.latent.features import FeatureMap, basis_columns
-from hepae.training.loop import CACHED_JETS, EpochMetrics, Progress, TrainingConfig, fit
-from hepae.training.processes import is_first_process, process_group
-from hepae.training.rows import BUFFER, Rows, batches
-from hepae.training.runs import Run
+from hepae.latent.integers import BOUNDED_BITS, LatentIntegers
+from hepae.latent.model_file import check_shapes, pack_model, read_latent_range, read_model, unpack_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from hepae.bounds import Bound, Edges
 
-BOUNDED_BITS = 6
-"""Bits of a latent where corrections are stored as well."""
-
 _PARTNER = {"mass": "E", "E": "mass"}
 
 
 @dataclass(frozen=True)
-class LatentIntegers:
-    """Latents as n-bit integers: a uniform grid over the range that each latent had in training.
+class StepLatents:
+    """Latents of jets as records z0, z1, … in the jets' lists, and how well they represent the jets.
 
-    Latents outside that range are put at its ends.
+    ``replaced`` counts, by column, the values that the features cannot represent; ``outside`` counts the jets with latents
+    that the stored type represents badly. With bounds there are none: the corrections restore these jets as well as others.
     """
 
-    bits: int
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        """Check the number of bits.
-
-        Raises
-        ------
-        ConfigError
-            If it is not from 2 to 16.
-        """
-        if not 2 <= self.bits <= 16:
-            raise ConfigError(f"latents have 2 to 16 bits as integers, not {self.bits}")
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The unsigned integer type that holds them."""
-        return np.dtype(np.uint8 if self.bits <= 8 else np.uint16)
-
-    @property
-    def _grid(self) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-        low, last = np.array(self.low), 2**self.bits - 1
-        return low, np.maximum(np.array(self.high) - low, 1e-30) / last, last
-
-    def forward(self, latents: NDArray[np.float32]) -> NDArray[Any]:
-        """Latents of shape (jets, latent) to integers; the inverse is `inverse`."""
-        low, step, last = self._grid
-        return np.clip(np.rint((latents - low) / step), 0, last).astype(self.dtype)
-
-    def inverse(self, integers: NDArray[Any]) -> NDArray[np.float32]:
-        """Integers to latents."""
-        low, step, _ = self._grid
-        return (integers * step + low).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Corrected:
-    """Latents of jets, and what brings the network's jets within their bounds."""
-
-    latents: ak.Array
-    corrections: Compressed
+    records: ak.Array
+    replaced: dict[str, int]
+    outside: int
 
 
 class LatentCodec:
-    """Jets to a few latents each by a trained autoencoder, and back; no error is promised unless there are bounds.
+    """Jets to a few latents each by a trained autoencoder, and back; a `hepae.codec.Codec`. Without bounds no error is promised.
 
     Parameters
     ----------
@@ -107,12 +62,14 @@ class LatentCodec:
     latent_bits
         Store latents as integers of so many bits instead of float32.
     bounds
-        Of the columns: what the network's jets lack to keep them is stored with the latents.
+        Bounds of the columns: corrections are stored with the latents, so that every jet keeps them.
     summary
         What is known of the training, for the record.
     has_encoder
         Whether the encoder was trained; a codec out of a compressed file has none and only restores.
     """
+
+    kind = "latent"
 
     def __init__(
         self,
@@ -148,6 +105,11 @@ class LatentCodec:
         """Type in which latents are stored."""
         return np.dtype(np.float32) if self.integers is None else self.integers.dtype
 
+    @property
+    def latent_types(self) -> dict[str, np.dtype[Any]]:
+        """Types of the latents that are stored, by name."""
+        return dict.fromkeys(self.latent_names, self.latent_dtype)
+
     def with_latent_bits(self, bits: int | None) -> LatentCodec:
         """Give the same codec with latents as n-bit integers, or as float32 for None."""
         return self._with(bits, self.bounds)
@@ -180,10 +142,10 @@ class LatentCodec:
         """How many values of each column the features cannot say and replace: m ≤ 0 in ``physics``, NaN and −999 for example."""
         return self.features.replaced(self._flat_columns(jets))
 
-    def compress(self, jets: ak.Array) -> ak.Array | Corrected:
-        """Give the latents of jets as records z0, z1, … in the jets' lists; with bounds, the corrections to them as well.
+    def compress(self, jets: ak.Array) -> CompressedJets:
+        """Compress jets to their latents; with bounds, to the latents and the corrections that keep the bounds.
 
-        The inverse is `decompress`.
+        The inverse is `decompress`. The result's ``latents`` are records z0, z1, … in the jets' lists.
 
         Raises
         ------
@@ -194,30 +156,33 @@ class LatentCodec:
         """
         latents = self.latents(jets)
         if self.bounds is None:
-            return latents
+            return CompressedJets(latents=latents)
         names = [name for name in jets.fields if name in self.columns or _PARTNER.get(name) in self.columns]
         columns, counts = flat_columns(jets[names])
         types = {name: values.dtype for name, values in columns.items()}
         bounds = resolve(self.bounds, {"jets": types})["jets"].in_unit("GeV")
         flat = ak.flatten(latents) if latents.ndim > 1 else latents
-        guess = partial(self._guess_of, flat, tuple(bounds.columns))
-        return Corrected(latents, compress_clusters(columns, counts, bounds, guess))
+        predict = partial(self._predict_rows, flat, tuple(bounds.columns))
+        return replace(compress_clusters(columns, counts, bounds, predict), latents=latents)
 
-    def decompress(self, compressed: ak.Array | Corrected) -> ak.Array:
-        """Give jets in GeV of what `compress` gave, with the codec's columns.
+    def decompress(self, compressed: CompressedJets) -> ak.Array:
+        """Give the jets back, in GeV, with the codec's columns; the inverse is `compress`.
 
         Raises
         ------
         CodecError
-            If these are not latents of this codec.
+            If they were compressed by another codec, or the corrections are damaged.
         """
-        if isinstance(compressed, Corrected):
-            latents = compressed.latents
-            flat = ak.flatten(latents) if latents.ndim > 1 else latents
-            columns = compressed.corrections.columns(partial(self._guess_of, flat, self.coded))
-            return _like(compressed.latents, kinematics.momenta(columns))
-        features = _run(self.network.decoder, self._stored(compressed), len(self.columns))
-        return _like(compressed, self._momenta(features))
+        latents = compressed.latents
+        if latents is None:
+            raise CodecError(
+                "these jets have no latents: decompress them with the codec that compressed them"
+            )
+        if not compressed.names:
+            return self.jets(latents)
+        flat = ak.flatten(latents) if latents.ndim > 1 else latents
+        columns = compressed.columns(partial(self._predict_rows, flat, self.coded))
+        return _like(latents, kinematics.momenta(columns))
 
     @property
     def coded(self) -> tuple[str, ...]:
@@ -225,7 +190,43 @@ class LatentCodec:
         return tuple(dict.fromkeys((*self.columns, *kinematics.MOMENTUM)))
 
     def latents(self, jets: ak.Array) -> ak.Array:
-        """Give the latents of jets as records z0, z1, … in the jets' lists.
+        """Give the latents of jets as records z0, z1, … in the jets' lists; the inverse is `jets`.
+
+        Raises
+        ------
+        CodecError
+            If the jets lack a column of the codec, or the codec has no encoder.
+        """
+        return self.to_records(self.encode(jets), jets)
+
+    def jets(self, latents: ak.Array) -> ak.Array:
+        """Give the decoder's jets for latents, in GeV, with the codec's columns; the inverse is `latents`.
+
+        Raises
+        ------
+        CodecError
+            If these are not latents of this codec.
+        """
+        features = evaluate(self.network.decoder, self._stored(latents), len(self.columns))
+        return _like(latents, self._momenta(features))
+
+    def encode_step(self, make_jets: Callable[[], ak.Array]) -> StepLatents:
+        """Give the latents of a step of events; ``make_jets`` makes the jets, in GeV.
+
+        Raises
+        ------
+        CodecError
+            As for `latents`.
+        """
+        jets = make_jets()
+        encoded = self.encode(jets)
+        records = self.to_records(encoded, jets)
+        if self.bounds is not None:
+            return StepLatents(records, {}, 0)
+        return StepLatents(records, self.replaced(jets), self.outside(encoded))
+
+    def encode(self, jets: ak.Array) -> NDArray[np.float32]:
+        """Give the encoder's latents of jets, shape (jets, latent).
 
         Raises
         ------
@@ -237,24 +238,34 @@ class LatentCodec:
                 "this model comes from a compressed file and can only restore; compress with a model file"
             )
         features = torch.from_numpy(self.features.forward(self._flat_columns(jets)))
-        latents = _run(self.network.encoder, features, self.network.config.latent)
+        return evaluate(self.network.encoder, features, self.network.config.latent)
+
+    def outside(self, latents: NDArray[np.float32]) -> int:
+        """Count jets whose latents the stored type represents badly: integers outside the training's range, float32 not finite."""
+        if self.integers is None:
+            return int(np.count_nonzero(~np.isfinite(latents).all(axis=1)))
+        return int(np.count_nonzero(self.integers.outside(latents)))
+
+    def to_records(self, latents: NDArray[np.float32], jets: ak.Array) -> ak.Array:
+        """Give latents of shape (jets, latent) in the type they are stored in, as records in the jets' lists."""
         stored = latents if self.integers is None else self.integers.forward(latents)
         return _like(jets, ak.zip({name: stored[:, i] for i, name in enumerate(self.latent_names)}))
 
-    def guess(self, latents: ak.Array, columns: Iterable[str], unit: str = "GeV") -> Guess:
-        """Give what the decoder says of columns, in this unit: in float64, so that machines agree to 10⁻¹²."""
-        features = _run(self._exact_decoder, self._stored(latents).double(), len(self.columns))
+    def predict(self, latents: ak.Array | None, columns: Iterable[str], unit: str = "GeV") -> Prediction:
+        """Give the decoder's prediction of columns in this unit: in float64, so that machines agree to 10⁻¹²."""
+        features = evaluate(self._exact_decoder, self._stored(latents).double(), len(self.columns))
         jets = self._momenta(features)
-        found = {name: kinematics.flat_column(jets, name).astype(np.float64) for name in columns}
+        predicted = {name: kinematics.flat_column(jets, name).astype(np.float64) for name in columns}
         gev, checksum = kinematics.GEV[unit], 0
         for name in self.latent_names:
             checksum = zlib.crc32(kinematics.flat_column(latents, name).tobytes(), checksum)
-        return Guess(
-            {name: values / gev if name in ENERGIES else values for name, values in found.items()}, checksum
+        return Prediction(
+            {name: values / gev if name in ENERGIES else values for name, values in predicted.items()},
+            checksum,
         )
 
-    def _guess_of(self, latents: ak.Array, columns: tuple[str, ...], rows: slice) -> Guess:
-        return self.guess(latents[rows], columns)
+    def _predict_rows(self, latents: ak.Array, columns: tuple[str, ...], rows: slice) -> Prediction:
+        return self.predict(latents[rows], columns)
 
     @cached_property
     def _exact_decoder(self) -> torch.nn.Module:
@@ -277,21 +288,53 @@ class LatentCodec:
             del columns["E"]
         return kinematics.momenta(columns)
 
+    def coded_columns(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Give those of a collection's columns that the model codes, such as E, or px, py, pz and E, for its four-momentum.
+
+        Raises
+        ------
+        CodecError
+            If a column of the codec does not exist.
+        """
+        momentum = kinematics.form(columns)
+        whole = momentum if len(momentum) == 4 else ()
+        coded: list[str] = []
+        missing = []
+        for name in self.columns:
+            if whole and name in kinematics.MOMENTUM:
+                coded += whole
+            elif own := [same for same in (name, _PARTNER.get(name, name)) if same in columns]:
+                coded.append(own[0])
+            else:
+                missing.append(name)
+        if missing:
+            raise self._lacking(missing, columns)
+        return tuple(dict.fromkeys(coded))
+
     def _flat_columns(self, jets: ak.Array) -> dict[str, NDArray[np.generic]]:
         available = {*jets.fields, *kinematics.MOMENTUM}
-        missing = [name for name in self.columns if name not in available]
-        if missing:
-            raise CodecError(
-                f"the model codes columns {', '.join(self.columns)}; these jets have no {', '.join(missing)}, "
-                f"only {', '.join(jets.fields)}"
-            )
+        if missing := [name for name in self.columns if name not in available]:
+            raise self._lacking(missing, jets.fields)
         return {name: kinematics.flat_column(jets, name) for name in self.columns}
 
-    def to_bytes(self, *, encoder: bool = True) -> bytes:
-        """Give the codec as the content of a model file; the inverse is `from_bytes`. Equal codecs give equal bytes.
+    def _lacking(self, missing: Sequence[str], columns: Sequence[str]) -> CodecError:
+        return CodecError(
+            f"the model codes columns {', '.join(self.columns)}; these jets have no {', '.join(missing)}, "
+            f"only {', '.join(columns)}"
+        )
 
-        Without the encoder it is half the size and restores jets all the same: so it stands in compressed files.
+    def to_bytes(self) -> bytes:
+        """Give the codec as the content of a model file; the inverse is `from_bytes`. Equal codecs give equal bytes."""
+        return self._pack(encoder=True)
+
+    def stored_model(self) -> bytes:
+        """Give the part of the codec that restores jets, as compressed files hold it; `from_bytes` reads it.
+
+        The encoder is left out, which makes it half the size, and so are the bounds, which are in the file's own header.
         """
+        return self._pack(encoder=False)
+
+    def _pack(self, *, encoder: bool) -> bytes:
         header = {
             "codec": "latent",
             "columns": list(self.columns),
@@ -300,13 +343,19 @@ class LatentCodec:
             "latent_range": [list(ends) for ends in self.latent_range],
             "latent_bits": self.integers.bits if self.integers else None,
             "training": self.summary,
+            **(self.bounds.to_config() if self.bounds is not None and encoder else {}),
         }
         tensors = {
             name: tensor.detach().cpu().numpy()
             for name, tensor in self.network.state_dict().items()
             if encoder or not name.startswith("encoder.")
         }
-        return container.pack_model(header, tensors)
+        return pack_model(header, tensors)
+
+    @property
+    def model_sha256(self) -> str:
+        """SHA-256 of the model file that `hepae.train` gives: bounds and the number of latent bits do not change it."""
+        return hashlib.sha256(self._with(None, None).to_bytes()).hexdigest()
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str = "model") -> LatentCodec:
@@ -317,35 +366,46 @@ class LatentCodec:
         InputError
             If it is damaged, or was written by a later format.
         CodecError
-            If it is another kind of model.
+            If it is another kind of model, or its header and its tensors do not fit together.
         """
-        header, tensors = container.unpack_model(data, where)
+        header, tensors = unpack_model(data, where)
         if header.get("codec") != "latent":
             raise CodecError(f"{where} holds a codec {header.get('codec')!r}, not latents")
         try:
             features = FeatureMap.from_config(header["features"])
-            network = Autoencoder(len(features.columns), AutoencoderConfig.from_config(header["network"]))
+            basis_columns(features.columns, features.basis)
+            config = AutoencoderConfig.from_config(header["network"])
+            check_shapes(tensors, len(features.columns), config)  # before the network takes memory
+            network = Autoencoder(len(features.columns), config)
             state = {name: torch.from_numpy(tensor.copy()) for name, tensor in tensors.items()}
             has_encoder = any(name.startswith("encoder.") for name in state)
             (network if has_encoder else network.decoder).load_state_dict(
                 state if has_encoder else {name.removeprefix("decoder."): state[name] for name in state}
             )
-            low, high = (tuple(ends) for ends in header["latent_range"])
-        except (ConfigError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            return cls(
+                features,
+                network,
+                latent_range=read_latent_range(header["latent_range"], config.latent),
+                latent_bits=header["latent_bits"],
+                bounds=Bounds.from_config(header) if "bounds" in header else None,
+                summary=dict(header["training"]),
+                has_encoder=has_encoder,
+            )
+        except (
+            CodecError,
+            ConfigError,
+            AttributeError,
+            KeyError,
+            OverflowError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ) as error:
+            reason = " ".join(str(error).split())[:200]
             raise CodecError(f"{where} is damaged: its header and tensors do not fit ({reason})") from None
-        bits, summary = header.get("latent_bits"), header.get("training")
-        return cls(
-            features,
-            network,
-            latent_range=(low, high),
-            latent_bits=bits,
-            summary=summary,
-            has_encoder=has_encoder,
-        )
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write the codec, without bounds, as a model file; the inverse is `load_codec`."""
+        """Write the codec, with its bounds, as a model file; the inverse is `load_codec`."""
         with atomic_output(path, force=force) as temporary:
             temporary.write_bytes(self.to_bytes())
 
@@ -356,17 +416,6 @@ class LatentCodec:
         return hash(self.to_bytes())
 
 
-def _run(layers: torch.nn.Module, inputs: torch.Tensor, outputs: int) -> NDArray[Any]:
-    """What layers make of inputs, shape (jets, outputs), in their type."""
-    result = np.empty((len(inputs), outputs), np.float64 if inputs.dtype == torch.float64 else np.float32)
-    done = 0
-    with torch.inference_mode():
-        for batch in batches(inputs, CACHED_JETS):
-            result[done : done + len(batch)] = layers(batch).numpy()
-            done += len(batch)
-    return result
-
-
 def _like(structure: ak.Array, flat: ak.Array) -> ak.Array:
     """Flat records in the lists of another array."""
     return ak.unflatten(flat, ak.num(structure)) if structure.ndim > 1 else flat
@@ -375,181 +424,4 @@ def _like(structure: ak.Array, flat: ak.Array) -> ak.Array:
 def load_codec(path: str | Path) -> LatentCodec:
     """Read a model file; the inverse is `LatentCodec.save`."""
     path = Path(path)
-    return LatentCodec.from_bytes(container.read_model(path), str(path))
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """A trained codec, the losses of each epoch, and the run's folder where one was kept."""
-
-    codec: LatentCodec
-    history: list[EpochMetrics]
-    run_dir: Path | None
-
-
-def train(
-    jets: ak.Array | Iterable[ak.Array],
-    config: TrainingConfig | None = None,
-    *,
-    validation: ak.Array | Iterable[ak.Array] | None = None,
-    test: ak.Array | Iterable[ak.Array] | None = None,
-    resume: Run | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    buffer: int = BUFFER,
-) -> TrainingResult:
-    """Train an autoencoder on jets.
-
-    Features are fitted on the training jets alone, after the validation jets were set aside.
-
-    Jets in steps, as of ``hepae.iterate_jets(...)``, may be more than memory holds: of more than ``buffer`` the features
-    are kept in a temporary file, in ``runs_dir`` if there is one, and every epoch reads them in blocks in random order
-    through a buffer that is shuffled.
-
-    Started several times by torchrun, the processes train one model together: each reads all jets and takes its share of
-    every batch, and the first one keeps the record.
-
-    Parameters
-    ----------
-    jets
-        Training jets in GeV, flat or one list per event; one array, or several that are read in order.
-    config
-        How to train.
-    validation
-        Jets whose loss decides which weights are kept; split off the training jets by default.
-    test
-        Jets whose loss is logged every epoch and decides nothing.
-    resume
-        A run that was stopped, to go on with.
-    progress
-        Called a few times a second.
-    buffer
-        Jets that are in memory and shuffled among each other at a time.
-
-    Raises
-    ------
-    CodecError
-        If the jets lack a column, or are too few to split.
-    ConfigError
-        If the columns are no jet, or the device is not there, or the network does not fit into memory.
-    InputError
-        If the run to resume was trained on other jets.
-    """
-    config = config or TrainingConfig()
-    device = config.torch_device()  # one that is not there is said before a run's folder is made
-    with process_group(device):
-        names = basis_columns(config.columns, config.basis)
-        new_rows = partial(Rows, len(names), buffer=buffer, folder=config.runs_dir)
-        tables = [*_split(_table(jets, names, new_rows), config, validation is None, new_rows)]
-        if validation is not None:
-            tables[1] = _table(validation, names, new_rows)
-        if test is not None:
-            tables.append(_table(test, names, new_rows))
-        features = FeatureMap.fit(_by_name(tables[0], names), config.basis, buffer=buffer)
-        counts = [features.replaced(_by_name(block, names)) for block in batches(tables[0], buffer)]
-        replaced = {name: sum(count[name] for count in counts) for name in names}
-        inputs = []
-        while tables:  # each goes, and its file, when its features are there
-            inputs.append(_inputs(tables.pop(0), features, new_rows))
-        torch.manual_seed(config.seed)
-        try:
-            network = Autoencoder(len(names), config.network)
-        except RuntimeError as error:  # torch's, of memory
-            raise ConfigError(
-                f"no network of widths {config.network.hidden} and latent {config.network.latent}: {error}"
-            ) from None
-        if config.standardized_start:
-            network.start_standardized(inputs[0].mean(dim=0), inputs[0].std(dim=0))
-        first = is_first_process()
-        run = resume or (Run.create(config) if first else None)
-        with run.locked() if run and first else contextlib.nullcontext():
-            history = fit(
-                network,
-                inputs[0],
-                inputs[1],
-                None if test is None else inputs[2],
-                config,
-                run=run,
-                progress=progress,
-                fingerprint=_fingerprint(inputs),
-                columns=features,
-                buffer=buffer,
-            )
-    best = min(history, key=lambda row: row.validation_loss)
-    losses = {name: value for name, value in asdict(best).items() if name not in ("jets_per_s", "p68")}
-    options = {
-        name: value for name, value in config.to_config().items() if name not in ("network", "runs_dir")
-    }
-    summary = {"jets": len(inputs[0]), "best": losses, "config": options, "replaced": replaced}
-    latent_range = _latent_range(network, inputs[0], buffer)
-    codec = LatentCodec(features, network, latent_range=latent_range, summary=summary)
-    return TrainingResult(codec, history, run.path if run else None)
-
-
-def _table(
-    jets: ak.Array | Iterable[ak.Array], names: tuple[str, ...], new_rows: Callable[..., Rows]
-) -> NDArray[np.float64]:
-    """Columns of jets in one array or several, shape (jets, columns)."""
-    rows = new_rows(np.float64)
-    for step in [jets] if isinstance(jets, ak.Array) else jets:
-        rows.append(np.stack([*_columns(step, names).values()], axis=1))
-    return rows.array()
-
-
-def _split(
-    table: NDArray[np.float64], config: TrainingConfig, hold_out: bool, new_rows: Callable[..., Rows]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Training jets in random order, and those that are held out for validation, if any."""
-    training, held_out = new_rows(np.float64), new_rows(np.float64)
-    rng = np.random.default_rng(config.seed)
-    for block in batches(table, training.buffer):
-        order = rng.permutation(len(block))
-        if hold_out:
-            cut = max(1, round(len(block) * config.validation_fraction))
-            held_out.append(block[order[:cut]])
-            order = order[cut:]
-        training.append(block[order[: max(1, round(len(order) * config.fraction))]])
-    if len(training) < 2:
-        raise CodecError(f"{len(table)} jets are too few to train on")
-    return training.array(), held_out.array()
-
-
-def _inputs(table: NDArray[np.float64], features: FeatureMap, new_rows: Callable[..., Rows]) -> torch.Tensor:
-    """Features of a table's jets, shape (jets, columns)."""
-    rows = new_rows(np.float32)
-    for block in batches(table, rows.buffer):
-        rows.append(features.forward(_by_name(block, features.columns)))
-    return torch.from_numpy(rows.array())
-
-
-def _latent_range(
-    network: Autoencoder, features: torch.Tensor, buffer: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Smallest and largest value of each latent."""
-    lows, highs = [], []
-    for block in batches(features, buffer):
-        latents = _run(network.encoder, block, network.config.latent)
-        lows.append(latents.min(axis=0))
-        highs.append(latents.max(axis=0))
-    return tuple(np.min(lows, axis=0).tolist()), tuple(np.max(highs, axis=0).tolist())
-
-
-def _by_name(table: NDArray[np.float64], names: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
-    return dict(zip(names, table.T, strict=True))
-
-
-def _fingerprint(tensors: Iterable[torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(str(tuple(tensor.shape)).encode())
-        for block in batches(tensor, CACHED_JETS):
-            digest.update(block.numpy().data)
-    return digest.hexdigest()
-
-
-def _columns(jets: ak.Array, names: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
-    missing = [name for name in names if name not in {*jets.fields, *kinematics.MOMENTUM}]
-    if missing:
-        raise CodecError(
-            f"the jets have no column {missing[0]!r}, only {', '.join(jets.fields)}; choose with --columns"
-        )
-    return {name: kinematics.flat_column(jets, name) for name in names}
+    return LatentCodec.from_bytes(read_model(path), str(path))

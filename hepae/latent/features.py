@@ -7,6 +7,7 @@ jets have a mass above zero (are timelike) by construction and small jets count 
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from hepae import kinematics
 from hepae.errors import CodecError, ConfigError
-from hepae.training.rows import BUFFER, batches
+from hepae.latent.batches import BUFFER, batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +50,26 @@ class Transform:
     scale: float
     fill: float
     floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check what a model file may have made of it.
+
+        Raises
+        ------
+        CodecError
+            If it cannot be evaluated or inverted.
+        """
+        numbers = (self.offset, self.scale, self.fill, self.floor)
+        if (
+            not isinstance(self.column, str)
+            or type(self.logarithmic) is not bool
+            or not all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+            or self.scale <= 0
+            or (self.logarithmic and self.floor <= 0)
+        ):
+            raise CodecError(
+                f"column {self.column!r} cannot be scaled by {self.scale!r}, floor {self.floor!r}"
+            )
 
     @classmethod
     def fit(cls, column: str, values: ArrayLike, basis: str, *, buffer: int = BUFFER) -> Transform:
@@ -159,7 +180,10 @@ class FeatureMap:
     def forward(self, columns: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
         """Columns, each of shape (jets,), to features of shape (jets, columns); the inverse is `inverse`."""
         features = [transform.forward(columns[transform.column]) for transform in self.transforms]
-        return np.stack(features, axis=1).astype(np.float32)
+        with np.errstate(
+            over="ignore"
+        ):  # infinite features make latents that are counted as outside the range
+            return np.stack(features, axis=1).astype(np.float32)
 
     def inverse(self, features: NDArray[np.floating[Any]]) -> dict[str, FloatArray]:
         """Features of shape (jets, columns) to columns by name, each of shape (jets,)."""
@@ -179,7 +203,15 @@ class FeatureMap:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FeatureMap:
-        """Rebuild a map from what `to_config` gave."""
+        """Rebuild a map from what `to_config` gave.
+
+        Raises
+        ------
+        CodecError
+            If there is no such basis, or a transform cannot be inverted.
+        """
+        if config["basis"] not in BASES:
+            raise CodecError(f"no basis {config['basis']!r}: it is one of {', '.join(BASES)}")
         return cls(config["basis"], tuple(Transform(**transform) for transform in config["transforms"]))
 
 
@@ -201,7 +233,31 @@ def basis_columns(columns: Sequence[str], basis: str) -> tuple[str, ...]:
     if len(set(names)) != len(names):
         raise ConfigError(f"columns {', '.join(columns)} name the same number twice")
     if not {"pt", "eta", "phi"} <= {*names} or not {"mass", "E"} & {*names}:
+        missing = [name for name in ("pt", "eta", "phi") if name not in names]
+        missing += [] if {"mass", "E"} & {*names} else ["mass or E"]
         raise ConfigError(
-            f"columns {', '.join(columns)} are no jet: pt, eta, phi and one of mass and E are needed"
+            f"columns {', '.join(columns)} do not make a jet: add {', '.join(missing)} to --columns"
         )
     return tuple(names)
+
+
+def match_columns(asked: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Names of the columns that are asked for, by name or by a pattern such as ``btag*``, each once.
+
+    >>> match_columns(["pt", "btag*", "*"], ["pt", "eta", "btagCvB", "btagCvL"])
+    ('pt', 'btagCvB', 'btagCvL', 'eta')
+
+    Raises
+    ------
+    ConfigError
+        If a pattern matches no column.
+    """
+    found: list[str] = []
+    for pattern in asked:
+        if pattern in names or not {*"*?["} & {*pattern}:
+            found.append(pattern)
+        elif matching := fnmatch.filter(names, pattern):
+            found += matching
+        else:
+            raise ConfigError(f"no column matches {pattern!r} in --columns: there are {', '.join(names)}")
+    return tuple(dict.fromkeys(found))

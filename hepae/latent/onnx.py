@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from hepae import __version__, kinematics
 from hepae.errors import CodecError, ConfigError, OutputError
-from hepae.io.writers import atomic_output
+from hepae.io.outputs import atomic_output
 from hepae.latent.features import LOG_LARGEST, SENTINELS
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ def _model(codec: LatentCodec, part: Part | None) -> Any:
         "columns": json.dumps(codec.columns),
         "units": json.dumps(units),
         "latents": json.dumps(codec.latent_names),
-        "model_sha256": hashlib.sha256(codec.to_bytes()).hexdigest(),
+        "model_sha256": codec.model_sha256,
     }
     helper.set_model_props(model, properties)
     return model
@@ -254,7 +253,7 @@ def _compare(content: bytes, codec: LatentCodec, part: Part | None) -> None:
         size = np.maximum(high - low, np.abs(latents))
         errors = np.abs(outputs - latents) / np.where(size > 0, size, 1)  # a dead latent is 0 for every jet
     else:
-        restored = codec.decompress(ak.zip(dict(zip(codec.latent_names, latents.T, strict=True))))
+        restored = codec.jets(ak.zip(dict(zip(codec.latent_names, latents.T, strict=True))))
         expected = {name: kinematics.flat_column(restored, name) for name in restored.fields}
         found = dict(zip(codec.columns, outputs.T, strict=True))
         errors = _restored_errors(codec.features, found, expected)

@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from coffea.processor import ProcessorABC
 
-from hepae.bounded.codec import BoundedCodec
-from hepae.bounds import Bounds
 from hepae.errors import InputError, OutputError
 from hepae.files.compress import compress_file
 from hepae.files.compressed import CompressedFile
 from hepae.files.joining import join_files
+from hepae.io.outputs import atomic_output
 from hepae.io.readers import open_source
-from hepae.io.writers import COMPRESSION, atomic_output
+from hepae.io.writers import COMPRESSION
 from hepae.processors.executors import one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from hepae.latent.codec import LatentCodec
+    from hepae.codec import Codec
 
     Manifest = Mapping[str, set["Part"]]
     """Parts by dataset."""
@@ -61,7 +60,7 @@ class CompressionProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no
     folder
         Where the chunks' files are written; all workers and the client see it under this name.
     options
-        ``collection``, ``unit``, ``keep`` and ``drop``, as for `hepae.compress_file`.
+        ``collection``, ``unit``, ``keep``, ``drop`` and ``drop_unreadable``, as for `hepae.compress_file`.
 
     Examples
     --------
@@ -72,14 +71,13 @@ class CompressionProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no
         merge(manifest, fileset, "parts", "compressed", treename="Events")
     """
 
-    def __init__(self, codec: BoundedCodec | LatentCodec, folder: str | Path, **options: Any):
+    def __init__(self, codec: Codec, folder: str | Path, **options: Any):
         self.folder = Path(folder).absolute()
         self.options = options
         # The processor travels with every chunk: bytes, of which each process makes the codec once.
-        self._bounds = json.dumps(codec.bounds.to_config() if codec.bounds else None)
-        self._model = b"" if isinstance(codec, BoundedCodec) else codec.to_bytes()
-        job = json.dumps([self._bounds, options], sort_keys=True).encode()
-        self._job = hashlib.sha256(self._model + job).hexdigest()
+        self._codec = type(codec), codec.to_bytes()
+        job = json.dumps(options, sort_keys=True).encode()
+        self._job = hashlib.sha256(self._codec[1] + job).hexdigest()
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def process(self, events: Any) -> dict[str, set[Part]]:
@@ -95,7 +93,7 @@ class CompressionProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no
         what = [chunk[key] for key in ("dataset", "filename", "treename", "fileuuid")]
         digest = hashlib.sha256(json.dumps([*what, start, stop, self._job]).encode()).hexdigest()
         name = f"{file_name(chunk['dataset'])}_{digest[:24]}.root"
-        codec = _codec(self._bounds, self._model)
+        codec = _codec(*self._codec)
         with one_thread():
             summary = compress_file(
                 chunk["filename"],
@@ -122,6 +120,7 @@ def merge(
     output: str | Path,
     *,
     treename: str | None = None,
+    drop: Sequence[str] = (),
     compression: str = COMPRESSION,
     force: bool = False,
 ) -> dict[str, Path]:
@@ -140,6 +139,8 @@ def merge(
         Where its files are.
     output
         Folder of the merged files; it is made where there is none.
+    drop
+        Patterns of objects (histograms, …) to leave out: those that differ between the files of a dataset.
     compression
         Of the branches, as ``NAME:LEVEL``.
     force
@@ -171,9 +172,10 @@ def merge(
     for dataset, parts in chosen.items():
         path = output / f"{names[dataset]}.root"
         with atomic_output(path, force=force) as temporary:
-            join_files([folder / part.name for part in parts], temporary, compression=compression, force=True)
+            names_of_parts = [folder / part.name for part in parts]
+            join_files(names_of_parts, temporary, drop=drop, compression=compression)
             with CompressedFile(temporary) as file:
-                found = file.num_entries, file.header["jets"]
+                found = file.num_entries, file.header.jets
             expected = sum(part.stop - part.start for part in parts), sum(part.jets for part in parts)
             if found != expected:
                 raise OutputError(
@@ -239,16 +241,9 @@ def file_names(datasets: Iterable[str]) -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=4)
-def _codec(bounds: str, model: bytes) -> BoundedCodec | LatentCodec:
-    """Make a codec of its bounds, as JSON, and of the content of its model file, where it has one."""
-    config = json.loads(bounds)
-    asked = None if config is None else Bounds.from_config(config)
-    if not model:
-        return BoundedCodec(asked)
-    from hepae.latent.codec import LatentCodec  # torch: only where there is a network
-
-    codec = LatentCodec.from_bytes(model)
-    return codec if asked is None else codec.with_bounds(asked)
+def _codec(kind: type[Codec], content: bytes) -> Codec:
+    """Rebuild a codec from its bytes."""
+    return kind.from_bytes(content)
 
 
 def _in_order(dataset: str, parts: Iterable[Part], files: Mapping[str, str]) -> list[Part]:

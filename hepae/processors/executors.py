@@ -1,4 +1,4 @@
-"""How jobs run: coffea's executors by name, and one thread a worker."""
+"""How jobs run: coffea's executors by name, and torch with one thread."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ EXECUTORS = ("iterative", "futures", "dask", "parsl", "taskvine")
 def one_thread() -> Iterator[None]:
     """Run torch, where it is loaded, with one thread.
 
-    A worker has one core, and what a network says depends on the number of threads in its last bits.
+    A worker has one core, and the last bits of a network's output depend on the number of threads. The threads that code
+    clusters are counted in `hepae.threads`.
     """
     torch = sys.modules.get("torch")
     if torch is None:
@@ -75,8 +76,8 @@ def executor(name: str, *, workers: int = 1, scheduler: str | None = None) -> It
     if name == "iterative":
         yield processor.IterativeExecutor(status=False)
     elif name == "futures":
-        # The pool stays for the next job: starting a worker costs seconds of imports.
-        yield processor.FuturesExecutor(pool=loky.get_reusable_executor(max_workers=workers), status=False)
+        with loky.ProcessPoolExecutor(max_workers=workers) as pool:
+            yield processor.FuturesExecutor(pool=pool, status=False)
     elif name == "dask":
         with _dask(workers, scheduler) as client:
             yield processor.DaskExecutor(client=client, status=False)

@@ -18,15 +18,17 @@ from weakref import WeakValueDictionary
 
 import awkward as ak
 import uproot
-from coffea.nanoevents import NanoEventsFactory, transforms
-from coffea.nanoevents.util import key_to_tuple, quote, unquote
+from coffea.nanoevents.util import quote, unquote
 
 from hepae.errors import ConfigError, InputError
 from hepae.files.compressed import CompressedFile
 from hepae.io.ntuples import HEADER_TREE
 from hepae.processors.executors import decoding
+from hepae.processors.nanoevents import Opened, add_transform
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from coffea.nanoevents.schemas import BaseSchema
 
     from hepae.io.layouts import Branch
@@ -40,8 +42,9 @@ _DECODE = "hepae"
 def restore(events: Any) -> Any:
     """Give the jets of a compressed file back to its events; nothing is decoded until a jet's column is touched.
 
-    Then all columns of the collection are decoded at once, of the clusters that overlap these events. The collection keeps what the
-    schema gives it, cross references and methods included. Call it first in a processor, before events are selected
+    Of a file with bounds only that column is decoded, with the few that it is predicted from, of the clusters that overlap these
+    events; the latents of a model give all columns at once. The collection keeps what the schema gives it, cross references and
+    methods included. What is read of coded collections is checked; other branches are read by coffea itself, unchecked. Call it first in a processor, before events are selected
     or columns added; events of a file that is not compressed come back as they are.
 
     Parameters
@@ -57,34 +60,23 @@ def restore(events: Any) -> Any:
     Raises
     ------
     InputError
-        If these are no NanoEvents, or some of them were selected already.
+        If these are no NanoEvents, or some of them were selected already; or if another coffea is installed than the one that
+        this hepae was made for, without the members that are used.
     CodecError
         On first use, if the payload of these events is damaged.
     """
-    factory = getattr(events, "attrs", {}).get("@events_factory")
-    if not isinstance(factory, NanoEventsFactory) or "@original_array" in events.attrs:
-        raise InputError(
-            "restore takes events that a coffea Runner or NanoEventsFactory made in virtual or eager mode"
-        )
-    if len(events) != len(factory):
-        raise InputError(
-            f"restore takes all {len(factory)} events of the chunk and got {len(events)}: call it before selecting events"
-        )
-    schema, mapping = factory._schema, factory._mapping
-    if type(type(schema)) is _Restored:
+    opened = Opened.of(events)
+    if type(type(opened.schema)) is _Restored:
         return events
-    uuid, treepath, entries = key_to_tuple(factory._partition_key)
-    start, stop = (int(entry) for entry in entries.split("-"))
-    tree = mapping._column_source(uuid, treepath)
-    base_form = mapping._extract_base_form(tree)
-    base_form["typenames"] = tree.typenames()
-    if "metadata" in events.layout.parameters:
-        base_form["parameters"]["metadata"] = dict(events.metadata)
-    chunk = Chunk(tree.file.file_path, uuid, start, stop)
+    tree = opened.tree()
+    chunk = Chunk(tree.file.file_path, *opened.identity)
     if chunk.original is None:
         return events
-    again = restored(type(schema))(base_form, chunk=chunk)  # type: ignore[arg-type]  # classes are hashable
-    return NanoEventsFactory(again, mapping, factory._partition_key, mode=factory._mode).events()
+    base_form = opened.base_form(tree)
+    if "metadata" in events.layout.parameters:
+        base_form["parameters"]["metadata"] = dict(events.metadata)
+    again = restored(type(opened.schema))(base_form, chunk=chunk)  # type: ignore[arg-type]  # classes are hashable
+    return opened.events(again)
 
 
 @functools.cache
@@ -146,7 +138,7 @@ class Original:
 
     branches: tuple[Branch, ...]
     coded: dict[str, str]
-    fields: dict[str, str]
+    fields: Mapping[str, str]
 
     @classmethod
     @functools.lru_cache(maxsize=128)
@@ -156,8 +148,8 @@ class Original:
             if HEADER_TREE not in root:
                 return None
         with CompressedFile(path) as file:
-            coded = {branch: name for name in file.collections for branch in file.coded_branches(name)}
-            return cls(tuple(file.original_branches), coded, file.header["fields"])
+            coded = {branch: name for name in file.collections for branch in file.branches_of(name)}
+            return cls(tuple(file.original_branches), coded, file.header.fields)
 
     def base_form(self, found: Form) -> Form:
         """Form of the original's tree, made of that of the compressed one."""
@@ -165,10 +157,10 @@ class Original:
         forms = {}
         for branch in self.branches:
             field = self.fields.get(branch.name, branch.name)
-            if branch.name in self.coded:
-                forms[branch.name] = _form(branch)
-            elif field in stored:
+            if field in stored:
                 forms[branch.name] = stored[field]
+            elif branch.name in self.coded:
+                forms[branch.name] = _form(branch)
         return {**found, "fields": [*forms], "contents": [*forms.values()]}
 
 
@@ -206,7 +198,7 @@ class Chunk:
         # A key's steps are separated by commas.
         self.token = ":".join(urllib.parse.quote(str(part), safe="") for part in (path, uuid, start, stop))
         self.original = Original.of(path, uuid)
-        self._decoded: dict[str, dict[str, ak.Array]] = {}
+        self._decoded: dict[str, ak.Array] = {}
         self._alive[self.token] = self
 
     @classmethod
@@ -249,17 +241,19 @@ class Chunk:
             self.take_over(content)
 
     def array(self, branch: str) -> ak.Array:
-        """Give a coded branch in the type and unit of the original; the first of a collection decodes them all."""
+        """Give a branch of a coded collection in the type and unit of the original."""
         assert self.original is not None
-        collection = self.original.coded[branch]
-        if collection not in self._decoded:
+        if branch not in self._decoded:
+            collection = self.original.coded[branch]
             with CompressedFile(self.path) as file, decoding(file):
                 if str(file.file.file.uuid) != self.uuid:
                     raise InputError(
                         f"{self.path} was replaced after these events were opened: open them again"
                     )
-                self._decoded[collection] = file.arrays(collection, self.start, self.stop)
-        return self._decoded[collection][branch]
+                # A network gives all columns at once.
+                together = file.branches_of(collection) if file.header.codec == "latent" else [branch]
+                self._decoded |= file.arrays(collection, self.start, self.stop, branches=together)
+        return self._decoded[branch]
 
 
 def _decode(stack: list[Any]) -> None:
@@ -269,5 +263,4 @@ def _decode(stack: list[Any]) -> None:
     stack.append(ak.Array(layout.to_ListOffsetArray64(True) if layout.is_list else layout))
 
 
-# coffea looks the steps of a key up by their names in this module.
-setattr(transforms, _DECODE, _decode)
+add_transform(_DECODE, _decode)

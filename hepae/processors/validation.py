@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 from coffea.processor import ProcessorABC
 
-from hepae.comparison import StoredJets, default_resolution
-from hepae.errors import InputError, OutputError
+from hepae.comparison import default_resolution
+from hepae.errors import InputError
 from hepae.files.compressed import CompressedFile
 from hepae.io.locations import locate
+from hepae.io.outputs import output_folder
 from hepae.io.readers import choose_collection, open_source
-from hepae.io.writers import atomic_output
 from hepae.processors.compression import file_names, files_of
 from hepae.processors.executors import decoding
 from hepae.validation.counts import BINNING_ENTRIES, Counts, Scheme, Version, metrics
+from hepae.versions import StoredJets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from hepae.processors.compression import Fileset
-    from hepae.validation.plotting import Style
+    from hepae.validation.canvas import Style
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class _Dataset:
     version: Path
     collection: str
     coded: tuple[str, ...]
+    unit: str
     scheme: Scheme
     offsets: dict[str, int]
     """Entry of the compressed file at which each file of the dataset begins."""
@@ -61,8 +63,10 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
         The compressed file of each dataset, as `hepae.processors.merge` gives it.
     output
         Folder for ``DATASET/metrics.json`` and the figures, written when the job is done; nothing is drawn without.
-    collection, unit
+    collection
         As for `hepae.read_jets`.
+    unit
+        Unit of the energies in the files; by default the one that they were compressed with.
     weight
         Branch with the weight of each event, such as genWeight, or of each jet. Spectra are filled with it, and those of events with
         one of each event alone; residuals, their profiles and matrices count every jet once.
@@ -101,36 +105,35 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
             self.datasets[name] = self._plan(folders[name], files[name], version, collection)
 
     def _plan(self, folder: str, files: Mapping[str, str], version: Path, collection: str | None) -> _Dataset:
-        with CompressedFile(version) as after, ExitStack() as stack:
+        with CompressedFile(version) as after:
             collection = after.choose(collection)
             coded = after.coded(collection)
-            before = [
-                stack.enter_context(self._open(file, tree, collection, coded)) for file, tree in files.items()
-            ]
+            unit = after.original_unit(self.unit)
             offsets, total = {}, 0
-            for file, jets in zip(files, before, strict=True):
-                if self.weight is not None and self.weight not in jets.source.branches:
-                    raise InputError(f"no branch {self.weight!r} for the weights in {file}")
-                offsets[file] = total
-                total += jets.source.num_entries
+            sample, stored, left = [], [], BINNING_ENTRIES
+            for file, tree in files.items():
+                with self._open(file, tree, collection, coded, unit) as jets:
+                    if self.weight is not None and self.weight not in jets.source.branches:
+                        raise InputError(f"no branch {self.weight!r} for the weights in {file}")
+                    offsets[file] = total
+                    total += jets.source.num_entries
+                    sample.append(jets.read(0, min(left, jets.source.num_entries)))
+                    left -= len(sample[-1])
+                    stored.append(jets.stored_bytes(coded))
             if total != after.num_entries:
                 raise InputError(
                     f"the files of the dataset have {total} events and {version} {after.num_entries}: these are not the same jets"
                 )
-            sample, left = [], min(total, BINNING_ENTRIES)
-            for jets in before:
-                sample.append(jets.read(0, min(left, jets.source.num_entries)))
-                left -= len(sample[-1])
             first = ak.concatenate(sample)
             with decoding(after):
                 restored = after.jets(0, len(first), collection=collection)
             latents = after.latents(0, len(first), collection=collection)
-            stored = [jets.stored_bytes(coded) for jets in before]
             return _Dataset(
                 folder,
                 version,
                 collection,
                 coded,
+                unit,
                 Scheme.choose(first, restored, latents, coded=coded, bounds=after.bounds(collection)),
                 offsets,
                 total,
@@ -142,8 +145,10 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
             )
 
     @contextmanager
-    def _open(self, file: str, tree: str, collection: str, coded: Sequence[str]) -> Iterator[StoredJets]:
-        with open_source(locate(file), tree=tree, unit=self.unit) as source:
+    def _open(
+        self, file: str, tree: str, collection: str, coded: Sequence[str], unit: str
+    ) -> Iterator[StoredJets]:
+        with open_source(locate(file), tree=tree, unit=unit) as source:
             yield StoredJets(source, choose_collection(source, collection), coded)
 
     def process(self, events: Any) -> dict[str, Counts]:
@@ -158,7 +163,8 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
         dataset = self.datasets[chunk["dataset"]]
         start, stop = int(chunk["entrystart"]), int(chunk["entrystop"])
         first = dataset.offsets[chunk["filename"]]
-        with self._open(chunk["filename"], chunk["treename"], dataset.collection, dataset.coded) as before:
+        which = (dataset.collection, dataset.coded, dataset.unit)
+        with self._open(chunk["filename"], chunk["treename"], *which) as before:
             original = before.read(start, stop)
             weight = None
             if self.weight is not None:
@@ -166,8 +172,9 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
         with CompressedFile(dataset.version) as after, decoding(after):
             restored = after.jets(first + start, first + stop, collection=dataset.collection)
             latents = after.latents(first + start, first + stop, collection=dataset.collection)
+            bounds = after.bounds_by_events(first + start, first + stop, collection=dataset.collection)
         counts = Counts.of(dataset.scheme)
-        counts.fill(original, restored, latents, weight)
+        counts.fill(original, restored, latents, weight, promised=bounds)
         return {chunk["dataset"]: counts}
 
     def postprocess(self, accumulator: dict[str, Counts]) -> dict[str, Counts]:
@@ -193,15 +200,11 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
         return accumulator
 
     def _write(self, folder: Path, dataset: _Dataset, counts: Counts) -> None:
+        from hepae.validation.canvas import Style
         from hepae.validation.gallery import Gallery
-        from hepae.validation.plotting import Style
 
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from None
         version = Version("Restored", counts, dataset.stored)
-        Gallery(folder, self.style or Style(), default_resolution()).draw([version])
-        with atomic_output(folder / "metrics.json", force=True) as temporary:
-            found = metrics({"": version}, *dataset.file_bytes)
-            temporary.write_text(json.dumps(found, indent=2) + "\n")
+        found = metrics({"": version}, *dataset.file_bytes)
+        with output_folder(folder, marker="metrics.json", force=True) as temporary:
+            Gallery(temporary, self.style or Style(), default_resolution()).draw([version])
+            (temporary / "metrics.json").write_text(json.dumps(found, indent=2) + "\n")

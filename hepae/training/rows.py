@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import tempfile
 import weakref
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from hepae.errors import OutputError
+from hepae.latent.batches import BUFFER, batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,19 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    Table = TypeVar("Table", torch.Tensor, NDArray[Any])
-
-BUFFER = 2**21
-"""Rows that are in memory at a time."""
-
 _BLOCKS = 256
 """Blocks of consecutive rows in a full buffer: enough to mix, and each long enough to be read at the speed of the disk."""
-
-
-def batches(rows: Table, size: int) -> Iterator[Table]:
-    """Consecutive slices of an array or tensor, the last one shorter where it does not fit."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
 
 
 class Rows:

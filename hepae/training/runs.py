@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import datetime as dt
-import fcntl
 import io
 from dataclasses import replace
 from itertools import count
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 import torch
+from filelock import FileLock, Timeout
 
 from hepae.errors import InputError, OutputError
-from hepae.training.loop import TrainingConfig
+from hepae.training.configuration import TrainingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hepae.training.loop import EpochMetrics
+    from hepae.training.metrics import EpochMetrics
 
 
 class Run:
@@ -74,19 +74,21 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from going on with the run; what is killed holds nothing back.
+        """Keep other processes from training this run; the operating system takes the lock off a process that ends or is killed.
 
         Raises
         ------
         InputError
-            If another one trains it.
+            If another process trains it.
         """
-        with (self.path / "config.toml").open("rb") as file:
+        # A file of its own, as Windows lets nobody read a locked one. No soft lock: it would outlive a killed process.
+        lock = FileLock(self.path / ".lock", blocking=False, fallback_to_soft=False)
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                stack.enter_context(lock)
+            except Timeout:
                 raise InputError(
-                    f"the run {self.path} still goes on in another process; end it first"
+                    f"another process is training the run {self.path}; end that process first"
                 ) from None
             except OSError:  # a file system without locks
                 pass

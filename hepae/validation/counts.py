@@ -9,15 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from hepae.kinematics import MOMENTUM
-from hepae.validation.histograms import (
-    Binning,
-    ComparisonHistograms,
-    EventBinning,
-    EventHistograms,
-    LatentBinning,
-    LatentHistograms,
-)
+from hepae.kinematics import MOMENTUM, RELATIVE
+from hepae.validation.binning import Binning, LatentBinning
+from hepae.validation.events import EventBinning, EventHistograms
+from hepae.validation.histograms import ComparisonHistograms, LatentHistograms, spread
 from hepae.validation.residuals import Residuals, ResidualSums, compared_columns, residual_bound
 
 if TYPE_CHECKING:
@@ -125,7 +120,13 @@ class Counts:
         )
 
     def fill(
-        self, original: ak.Array, restored: ak.Array, latents: ak.Array | None = None, weight: Any = None
+        self,
+        original: ak.Array,
+        restored: ak.Array,
+        latents: ak.Array | None = None,
+        weight: Any = None,
+        *,
+        promised: Sequence[tuple[int, int, Mapping[str, Bound]]] | None = None,
     ) -> None:
         """Count in a chunk of jets.
 
@@ -136,14 +137,23 @@ class Counts:
         weight
             One weight an event or one a jet, which spectra are filled with; those of events with one an event alone, as a
             weight of each jet is none of its event. Everything else counts each jet once.
+        promised
+            Bounds by consecutive ranges of events, as `CompressedFile.bounds_by_events` gives them for this chunk; violations
+            are counted against these. By default they are counted against the bounds of the scheme.
 
         Raises
         ------
         InputError
             If these are not the same jets, or the weights are not theirs or not finite.
         """
-        self.sums.fill(original, restored)
         self.histograms.fill(original, restored, weight)
+        if promised is None:
+            self.sums.fill(original, restored)
+        else:
+            first = promised[0][0]
+            for begin, end, bounds in promised:
+                events = slice(begin - first, end - first)
+                self.sums.fill(original[events], restored[events], bounds)
         if self.events is not None:
             self.events.fill(original, restored, weight if weight is not None and weight.ndim == 1 else None)
         if self.latents is not None:
@@ -188,6 +198,16 @@ class Version:
     def bounds(self) -> Mapping[str, Bound]:
         """Bounds that were promised, by column."""
         return self.counts.scheme.bounds
+
+    def deviation(self, name: str) -> tuple[float, float]:
+        """How far a column is off, so that columns can be compared: half width of the residual's central 68 %, and its std.
+
+        Both are relative to the original value for pt, E and mass, and to the spread of the original values for other
+        columns.
+        """
+        numbers = self.residuals[name]
+        unit = 1.0 if name in RELATIVE else spread(self.counts.histograms.original[name])
+        return (numbers.p68 or 0.0) / unit, (numbers.std or 0.0) / unit
 
 
 def metrics(versions: Mapping[str, Version], file_original: int, file_compressed: int) -> dict[str, Any]:

@@ -1,27 +1,123 @@
-"""The figures of a comparison: which ones there are, what each shows, and what it says to who cannot see it."""
+"""The figures of a comparison: which ones are drawn, what each shows, and its description in words."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from hepae.kinematics import MOMENTUM
-from hepae.validation import plotting
+from hepae.validation import canvas, maps, plotting, profiles
 from hepae.validation.counts import ORIGINAL
-from hepae.validation.histograms import PROFILED, literal, residual_unit
+from hepae.validation.histograms import PROFILED
+from hepae.validation.labels import literal, residual_unit
 from hepae.validation.report import Shown
 from hepae.validation.residuals import residual_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.figure import Figure
 
     from hepae.bounds import Bound
+    from hepae.validation.canvas import Style
     from hepae.validation.counts import Version
     from hepae.validation.histograms import ComparisonHistograms
-    from hepae.validation.plotting import Curve, JetEnergyResolution, Style
+    from hepae.validation.profiles import Curve, JetEnergyResolution
+
+MOST_COLUMNS = 10
+"""Columns beside the four-momentum that have figures, of all collections together, unless all are asked for."""
+
+MOST_COLLECTIONS = 3
+"""Collections whose four-momentum has figures, unless all are asked for."""
+
+Figures = Literal["main", "all"]
+"""Which figures are drawn: those of the columns that differ most, or of every column that changed."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which figures of a collection are drawn.
+
+    Parameters
+    ----------
+    columns
+        Columns that have figures.
+    whole
+        Whether events, residuals against each other, latents and bytes have figures.
+    left_out
+        Columns that changed and have no figure.
+    """
+
+    columns: tuple[str, ...]
+    whole: bool = True
+    left_out: tuple[str, ...] = ()
+
+
+def select(collections: Mapping[str, Sequence[Version]], figures: Figures = "main") -> dict[str, Selection]:
+    """Choose which figures are drawn.
+
+    Of each of the first :data:`MOST_COLLECTIONS` collections these are the figures of its four-momentum: ``Jet`` or
+    ``AnalysisJets``, then the collections whose four-momentum differs most. Further columns have figures if they are
+    among the :data:`MOST_COLUMNS` that differ most: first those with broken bounds or residuals that are not finite,
+    then those with the largest residual relative to the spread of their values.
+
+    Parameters
+    ----------
+    collections
+        Versions of each collection, by what its names begin with.
+    figures
+        ``all`` to draw every column that changed, and all collections.
+    """
+    drawable = {prefix: _drawable(versions) for prefix, versions in collections.items()}
+    if figures == "all":
+        return {prefix: Selection(columns) for prefix, columns in drawable.items()}
+    worst = {
+        (prefix, name): max(
+            _importance(version, name) for version in versions if name in version.residuals.columns
+        )
+        for prefix, versions in collections.items()
+        for name in drawable[prefix]
+    }
+    momentum = {
+        prefix: [worst[key] for key in worst if key[0] == prefix and key[1] in MOMENTUM]
+        for prefix in collections
+    }
+    ranked = sorted(momentum, key=lambda prefix: max(momentum[prefix], default=()), reverse=True)
+    ranked.sort(key=lambda prefix: prefix not in ("Jet.", "AnalysisJets."))
+    whole = ranked[:MOST_COLLECTIONS]
+    further = sorted((key for key in worst if key[1] not in MOMENTUM), key=worst.__getitem__, reverse=True)
+    drawn = {*further[:MOST_COLUMNS], *(key for key in worst if key[0] in whole and key[1] in MOMENTUM)}
+    return {
+        prefix: Selection(
+            tuple(name for name in columns if (prefix, name) in drawn),
+            prefix in whole,
+            tuple(
+                name
+                for name in columns
+                if (prefix, name) not in drawn and _changed(collections[prefix], name)
+            ),
+        )
+        for prefix, columns in drawable.items()
+    }
+
+
+def _drawable(versions: Sequence[Version]) -> tuple[str, ...]:
+    """Columns that changed, and those of the four-momentum: what came back exactly, as integers do, has nothing to show."""
+    names = dict.fromkeys(name for version in versions for name in version.residuals)
+    return tuple(name for name in names if name in MOMENTUM or _changed(versions, name))
+
+
+def _changed(versions: Sequence[Version], name: str) -> bool:
+    """Whether any version has another value of this column than the original."""
+    found = [version.residuals[name] for version in versions if name in version.residuals.columns]
+    return any(numbers.max_abs or numbers.non_finite for numbers in found)
+
+
+def _importance(version: Version, name: str) -> tuple[bool, float, float]:
+    """What columns are ranked by."""
+    numbers = version.residuals[name]
+    return bool(numbers.violations or numbers.non_finite), *version.deviation(name)
 
 
 class Gallery:
@@ -51,12 +147,11 @@ class Gallery:
         self._prefix = ""
         self._stems: set[str] = set()
 
-    def draw(self, versions: Sequence[Version], prefix: str = "") -> None:
-        """Draw all figures of one collection.
+    def draw(self, versions: Sequence[Version], prefix: str = "", selection: Selection | None = None) -> None:
+        """Draw the figures of one collection.
 
-        These are, for every column that changed and for the four-momentum, the spectra with their ratio, the residual, and of the
-        four-momentum the residual against pt and eta; what becomes of events; residuals against each other and over eta and phi;
-        latents; and bytes.
+        These are, for each column selected, the spectra with their ratio, the residual, and of the four-momentum the residual
+        against pt and eta; what becomes of events; residuals against each other and over eta and phi; latents; and bytes.
 
         Parameters
         ----------
@@ -64,6 +159,8 @@ class Gallery:
             What was found of each version, all of the same jets.
         prefix
             What names of files, sections and titles begin with, where there are several collections.
+        selection
+            Which figures; by default those that `select` chooses of this collection alone.
 
         Raises
         ------
@@ -71,16 +168,15 @@ class Gallery:
             If a figure cannot be written.
         """
         self._prefix = prefix
-        for name in dict.fromkeys(name for version in versions for name in version.residuals):
+        selection = selection or select({prefix: versions})[prefix]
+        for name in selection.columns:
             having = [version for version in versions if name in version.residuals.columns]
-            found = [version.residuals[name] for version in having]
-            changed = any(numbers.max_abs or numbers.non_finite for numbers in found)
-            if not changed and name not in MOMENTUM:
-                continue  # a column that came back exactly, as integers do, has nothing to show
             self._draw_column(name, having)
             self._draw_residuals(name, having)
             for other in ("pt", "eta"):
                 self._draw_response(name, other, having)
+        if not selection.whole:
+            return
         self._draw_events(versions)
         for version in versions:
             self._draw_matrices(version, several=len(versions) > 1)
@@ -91,7 +187,7 @@ class Gallery:
         while stem in self._stems:  # a column may be called as another figure is
             stem += "_"
         self._stems.add(stem)
-        written = plotting.save(figure, self.folder / stem)
+        written = canvas.save(figure, self.folder / stem)
         self.files += written
         self.shown.append(Shown(self._prefix + section, self._prefix + title, alt, written[0]))
 
@@ -107,7 +203,7 @@ class Gallery:
 
     def _draw_residuals(self, name: str, versions: Sequence[Version]) -> None:
         # One panel a version, each on its own scale: a small residual beside a large one is a spike.
-        panels = plotting.panels(len(versions))
+        panels = canvas.panels(len(versions))
         for panel, version in zip(panels, versions, strict=True):
             bound = version.bounds.get(name)
             figure = plotting.residual(
@@ -123,16 +219,16 @@ class Gallery:
         self._add(f"{name}_residual", figure, name, f"{name}: residual", alt)
 
     def _draw_response(self, name: str, other: str, versions: Sequence[Version]) -> None:
-        profiles = {
+        residuals = {
             literal(version.name): version.counts.histograms.against[name, other]
             for version in versions
             if (name, other) in version.counts.histograms.against
         }
-        if not profiles:
+        if not residuals:
             return
         bounds = {version.bounds.get(name) for version in versions}
-        figure = plotting.response(
-            profiles,
+        figure = profiles.response(
+            residuals,
             bound=bound_curve(name, other, bounds.pop()) if len(bounds) == 1 else None,
             references=references(name, other, versions[0].counts.histograms, self.resolution),
             style=self.style,
@@ -181,14 +277,14 @@ class Gallery:
         of, latents = version.counts.histograms, version.counts.latents
         if of.correlation:
             residuals = {name: of.residual[name] for name in PROFILED if name in of.residual}
-            figure = plotting.correlations(residuals, of.correlation, style=self.style)
+            figure = maps.correlations(residuals, of.correlation, style=self.style)
             alt = f"Residuals of {', '.join(residuals)} against each other, as a matrix, with their correlation coefficients."
             title = f"Residuals against each other{whose}"
             self._add(f"correlations{suffix}", figure, "All columns", title, alt)
         if of.largest:
-            panels = plotting.panels(len(of.largest))
+            panels = canvas.panels(len(of.largest))
             for panel, (name, histogram) in zip(panels, of.largest.items(), strict=True):
-                figure = plotting.largest(
+                figure = maps.largest(
                     histogram,
                     unit=residual_unit(name),
                     bound=constant_bound(name, version.bounds.get(name)),
@@ -199,7 +295,7 @@ class Gallery:
             title = f"Largest residuals over eta and phi{whose}"
             self._add(f"largest{suffix}", figure, "All columns", title, alt)
         if latents is not None:
-            figure = plotting.latents(latents.single, latents.pairs, style=self.style)
+            figure = maps.latents(latents.single, latents.pairs, style=self.style)
             alt = "Each latent, and each pair of latents coloured by the mean logarithm of the jets' pt."
             self._add(f"latents{suffix}", figure, "Latents and bytes", f"Latents{whose}", alt)
 

@@ -7,6 +7,7 @@ comes from files is escaped.
 from __future__ import annotations
 
 import base64
+import io
 import re
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
+from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,10 +27,16 @@ if TYPE_CHECKING:
 SOFTWARE = ("hepae", "awkward", "hist", "matplotlib", "numpy", "uproot", "vector")
 """Packages whose versions the page tells."""
 
+PAGE_BYTES = 10_000_000
+"""Size that the page does not exceed: it is opened from mails and web pages."""
+
+FIGURE_BYTES = 1_000
+"""What a figure takes on the page beside its image."""
+
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure on the page: where it stands, what it is called, what it says to who cannot see it, and its PNG."""
+    """A figure on the page: its section, its title, its description in words, and its PNG."""
 
     section: str
     title: str
@@ -37,8 +45,12 @@ class Shown:
 
     @property
     def uri(self) -> str:
-        """The PNG itself."""
-        return "data:image/png;base64," + base64.b64encode(self.path.read_bytes()).decode()
+        """The image with a palette of 256 colours, which takes a third of the bytes."""
+        with Image.open(self.path) as image:
+            small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        data = io.BytesIO()
+        small.save(data, "PNG", optimize=True)
+        return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,13 +61,14 @@ class Shown:
 
 @dataclass(frozen=True)
 class ComparedFile:
-    """A file of the comparison: what it is in it, and what is known of it, by what that is called."""
+    """A file of the comparison: its role, what is known about it by subject, and whether it is a restored file."""
 
     role: str
     path: str
     bytes: int
     sha256: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    restored: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,8 @@ class ComparedColumn:
     """Of the column's collection."""
     relative: bool
     """Whether mean to p99 are relative to the original."""
+    deviation: tuple[float, float] = (0.0, 0.0)
+    """How far it is off, as `hepae.validation.counts.Version.deviation` says."""
 
     @property
     def residual_unit(self) -> str:
@@ -96,6 +111,71 @@ class ComparedColumn:
         unit = "" if self.residual_unit in ("relative", "1") else f" {self.residual_unit}"
         return Markup("none promised; 68 % within ±{}{}").format(_number(numbers.p68), unit)
 
+    @property
+    def changed(self) -> bool:
+        """Whether any value is not what it was."""
+        return bool(self.numbers.max_abs or self.numbers.non_finite)
+
+    @property
+    def loss(self) -> Markup:
+        """How far the column is off, for the summary."""
+        numbers = self.numbers
+        if not numbers.p68:
+            unit = f" {numbers.unit}" if numbers.unit else ""
+            return Markup("{} is off by {}{} at most").format(self.name, _number(numbers.max_abs), unit)
+        if self.relative:
+            return Markup("{} is off by {} % (68 %)").format(
+                self.name, _number(float(f"{100 * numbers.p68:.2g}"))
+            )
+        unit = f" {numbers.unit}" if numbers.unit else ""
+        return Markup("{} is off by {}{} (68 %)").format(
+            self.name, _number(float(f"{numbers.p68:.2g}")), unit
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the page says first of one version."""
+
+    version: str
+    columns: Sequence[ComparedColumn]
+    restored: bool
+
+    @property
+    def promised(self) -> list[ComparedColumn]:
+        """Columns with a bound."""
+        return [column for column in self.columns if column.verdict != "none"]
+
+    @property
+    def broken(self) -> list[ComparedColumn]:
+        """Columns whose bound is broken."""
+        return [column for column in self.promised if column.verdict == "broken"]
+
+    @property
+    def verdict(self) -> str:
+        """``held``, ``broken`` or ``none`` (promised)."""
+        return "broken" if self.broken else "held" if self.promised else "none"
+
+    @property
+    def text(self) -> Markup:
+        """The verdict in words."""
+        promised, broken = len(self.promised), self.broken
+        if broken:
+            names = Markup(", ").join(
+                Markup("{} ({} of {} jets)").format(c.name, _count(c.numbers.violations or 0), _count(c.jets))
+                for c in broken
+            )
+            return Markup("✗ {} of {} promised bounds broken: {}").format(len(broken), promised, names)
+        if promised:
+            return Markup("✓ every promised bound held ({} of {})").format(promised, promised)
+        why = "a restored file does not know its bounds" if self.restored else "no bound is promised"
+        changed = [column for column in self.columns if column.changed]
+        if not changed:
+            return Markup("{}; all values are the same").format(why)
+        lost = sum(column.numbers.non_finite for column in changed)
+        strange = Markup("; {} residuals are not finite").format(_count(lost)) if lost else ""
+        return Markup("{}; {}{}").format(why, max(changed, key=lambda column: column.deviation).loss, strange)
+
 
 @dataclass(frozen=True)
 class Page:
@@ -112,7 +192,9 @@ class Page:
     bytes
         The entry ``bytes`` of metrics.json by version.
     figures
-        In their order.
+        In their order; those that would make the page larger than :data:`PAGE_BYTES` are left out.
+    without_figure
+        Number of columns that changed and have no figure.
     """
 
     jets: int
@@ -121,6 +203,7 @@ class Page:
     columns: Sequence[ComparedColumn]
     bytes: Mapping[str, Mapping[str, float | None]]
     figures: Sequence[Shown]
+    without_figure: int = 0
 
     def render(self) -> str:
         """Give the page as HTML."""
@@ -128,19 +211,44 @@ class Page:
             loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
         )
         environment.trim_blocks = environment.lstrip_blocks = True
-        environment.filters |= {"number": _number, "count": _count, "anchor": _anchor, "size": _size}
-        sections: dict[str, list[Shown]] = {}
-        for figure in self.figures:
-            sections.setdefault(figure.section, []).append(figure)
-        promised = [column for column in self.columns if column.verdict != "none"]
-        return environment.get_template("report.html.jinja").render(
-            page=self,
-            sections=sections,
-            versions=list(self.bytes),
-            promised=promised,
-            broken=[column for column in promised if column.verdict == "broken"],
-            software={"Python": python_version(), **{name: metadata.version(name) for name in SOFTWARE}},
-        )
+        environment.filters |= {
+            "number": _number,
+            "count": _count,
+            "anchor": _anchor,
+            "size": _size,
+            "sentence": _sentence,
+        }
+        template = environment.get_template("report.html.jinja")
+        software = {"Python": python_version(), **{name: metadata.version(name) for name in SOFTWARE}}
+        summaries = [
+            Summary(
+                file.role, [column for column in self.columns if column.version == file.role], file.restored
+            )
+            for file in self.files[1:]
+        ]
+
+        def page(figures: Sequence[tuple[Shown, str]]) -> str:
+            sections: dict[str, list[tuple[Shown, str]]] = {}
+            for shown, uri in figures:
+                sections.setdefault(shown.section, []).append((shown, uri))
+            return template.render(
+                page=self,
+                sections=sections,
+                versions=list(self.bytes),
+                summaries=summaries,
+                not_shown=len(self.figures) - len(figures),
+                software=software,
+            )
+
+        left = PAGE_BYTES - len(page([]).encode("utf-8", "replace"))
+        fitting = []
+        for shown in self.figures:
+            uri = shown.uri
+            left -= len(uri) + FIGURE_BYTES
+            if left < 0:
+                break
+            fitting.append((shown, uri))
+        return page(fitting)
 
 
 def _number(value: float | None) -> Markup:
@@ -156,6 +264,13 @@ def _number(value: float | None) -> Markup:
         return escape(mantissa)
     power = re.sub(r"^(−?)\+?0*", r"\1", power)
     return Markup("{}\u202f×\u202f10<sup>{}</sup>").format(mantissa, power)
+
+
+def _sentence(text: Markup) -> Markup:
+    """Make the first letter of a text a capital, behind a sign such as ✓."""
+    return Markup(
+        re.sub(r"^([✓✗] )?([a-z])", lambda match: (match[1] or "") + match[2].upper(), text)
+    )  # escaped already
 
 
 def _count(value: int) -> str:

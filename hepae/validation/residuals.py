@@ -224,8 +224,17 @@ class ResidualSums:
     def _start(self, columns: Iterable[str]) -> None:
         self._columns = {name: _ColumnSums(name, self._bounds.get(name)) for name in columns}
 
-    def fill(self, original: ak.Array, restored: ak.Array) -> None:
+    def fill(
+        self, original: ak.Array, restored: ak.Array, bounds: Mapping[str, Allowance] | None = None
+    ) -> None:
         """Count in a chunk of jets.
+
+        Parameters
+        ----------
+        original, restored
+            The same jets.
+        bounds
+            Bounds that were promised of this chunk, by column, where they are not those of the whole.
 
         Raises
         ------
@@ -243,7 +252,8 @@ class ResidualSums:
                 f"there are {', '.join(compared_columns(original, restored))}"
             )
         for name, sums in self._columns.items():
-            sums.fill(flat_column(original, name), flat_column(restored, name))
+            bound = sums.bound if bounds is None else bounds.get(name)
+            sums.fill(flat_column(original, name), flat_column(restored, name), bound)
         self.events += len(original)
         self.jets += _count(original)
 
@@ -281,15 +291,17 @@ class _ColumnSums:
     squares: Fraction = Fraction(0)
     sketch: _Sketch = field(default_factory=lambda: _Sketch.of(np.empty(0)))
 
-    def fill(self, original: NDArray[np.generic], restored: NDArray[np.generic]) -> None:
+    def fill(
+        self, original: NDArray[np.generic], restored: NDArray[np.generic], bound: Allowance | None
+    ) -> None:
         change = difference(self.name, original, restored)
         self.max_abs = max(self.max_abs, _largest(change))
         ratio = change if self.name in WITHOUT_RELATIVE else relative(change, original)
         if self.name not in WITHOUT_RELATIVE:
             self.max_rel = max(self.max_rel, _largest(ratio))
-        if self.bound is not None:
+        if bound is not None:
             with np.errstate(invalid="ignore", over="ignore"):
-                allowed = self.bound.allowed(np.asarray(original, np.float64))
+                allowed = bound.allowed(np.asarray(original, np.float64))
             self.violations += int(np.count_nonzero((change != 0) & ~(np.abs(change) <= allowed)))
         residual = ratio if self.name in RELATIVE else change
         finite = residual[np.isfinite(residual)]

@@ -38,6 +38,17 @@ def test_bits_are_those_of_the_distribution():
         assert bits / 8000 == pytest.approx(np.log2(width), abs=0.15)
 
 
+def test_nothing_is_asked_about_bases_that_are_the_same_for_all():
+    rng = np.random.default_rng(4)
+    same, telling = np.zeros(8000, np.int32), rng.integers(0, 2, 8000, dtype=np.int32)
+    questions = Questions([same, telling, same])
+    assert list(questions.asked) == [1]
+    assert list(questions.with_base(2, telling).asked) == [1, 2]
+    residual = rng.integers(-10, 11, 8000) * np.where(telling, 100, 1)
+    assert grow(questions, residual, 10.0)[0].questions == ((0, 1, 1),)
+    assert grow(Questions([same]), residual, 10.0)[0] == Tree()
+
+
 def test_noise_is_one_group():
     rng = np.random.default_rng(3)
     bases = list(rng.integers(-100, 100, (20, 8000), dtype=np.int32))

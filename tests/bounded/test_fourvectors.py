@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import vector
 
-from hepae.bounded.cluster import Cluster
+from hepae.bounded.cluster import ClusterInput, encode_cluster
 from hepae.bounded.codec import resolve
-from hepae.bounded.fourvectors import SYSTEMS, find_coordinates
+from hepae.bounded.fourvectors import COORDINATES, find_coordinates
 from hepae.bounds import Bounds
 
 N = 20_000
@@ -30,8 +30,8 @@ def momenta(kind=np.float32, seed=4):
 def coded(columns, bounds=(), edges=(), counts=None):
     types = {name: values.dtype for name, values in columns.items()}
     found = resolve(Bounds.parse(bounds, edges), {"Jet": types})["Jet"].in_unit("GeV")
-    cluster = Cluster.of(columns, counts, found)
-    return cluster, cluster.columns(counts)
+    cluster = encode_cluster(ClusterInput(columns, counts, found))
+    return cluster, cluster.decode(columns, counts)
 
 
 def derived(columns):
@@ -39,7 +39,7 @@ def derived(columns):
     return vector.array({name: columns[name].astype(np.float64) for name in names})
 
 
-@pytest.mark.parametrize("coordinates", SYSTEMS, ids=lambda coordinates: ",".join(coordinates.own))
+@pytest.mark.parametrize("coordinates", COORDINATES, ids=lambda coordinates: ",".join(coordinates.own))
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_the_four_momentum_keeps_its_bounds_in_whatever_columns(coordinates, kind):
     columns = {name: values for name, values in momenta(kind).items() if name in coordinates.own}
@@ -52,7 +52,7 @@ def test_the_four_momentum_keeps_its_bounds_in_whatever_columns(coordinates, kin
     assert np.max(np.abs(after.deltaphi(before))) <= 1.0000001e-3
     error = np.abs(after.mass - before.mass)
     assert np.all(error <= (0.01 * np.abs(before.mass) + 0.001) * 1.0000001)
-    assert len(cluster.blob) / N < (6.2 if kind == np.float32 else 5.5)
+    assert cluster.nbytes / N < (6.2 if kind == np.float32 else 5.5)
 
 
 def boosted(scale, kind, names, seed=6):
@@ -86,7 +86,7 @@ def mass_in_fifty_digits(jet):
     return mpmath.sign(square) * mpmath.sqrt(abs(square))
 
 
-@pytest.mark.parametrize("coordinates", SYSTEMS[:2], ids=lambda coordinates: ",".join(coordinates.own))
+@pytest.mark.parametrize("coordinates", COORDINATES[:2], ids=lambda coordinates: ",".join(coordinates.own))
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("scale", [450.0, 4000.0])
 def test_the_mass_of_boosted_jets_holds_its_bound_in_any_arithmetic(coordinates, kind, scale):
@@ -125,7 +125,7 @@ def test_the_mass_of_boosted_jets_stays_on_its_side_of_an_edge():
 
 def test_forward_and_inverse_are_each_others():
     columns = momenta(np.float64)
-    for coordinates in SYSTEMS:
+    for coordinates in COORDINATES:
         found = coordinates.forward(columns)
         for name in coordinates.added:
             np.testing.assert_allclose(found[name], columns[name], rtol=1e-9, atol=1e-5)
@@ -165,7 +165,7 @@ def test_where_the_type_cannot_hold_the_bounds_all_is_exact():
 def test_a_column_asked_for_by_name_is_coded_itself():
     columns = {name: values for name, values in momenta().items() if name in ("px", "py", "pz", "E")}
     types = {name: values.dtype for name, values in columns.items()}
-    assert find_coordinates(types) is SYSTEMS[1]
+    assert find_coordinates(types) is COORDINATES[1]
     assert find_coordinates(types, {"px"}) is None
     assert find_coordinates({**types, "pt": np.dtype("f4")}) is None
     assert find_coordinates({**types, "E": np.dtype("i4")}) is None
@@ -185,9 +185,9 @@ def test_edges_of_columns_that_the_file_does_not_have_hold():
 SCRIPT = """
 import hashlib
 from test_fourvectors import coded, momenta
-from hepae.bounded.fourvectors import SYSTEMS
+from hepae.bounded.fourvectors import COORDINATES
 digest = hashlib.sha256()
-for coordinates in SYSTEMS:
+for coordinates in COORDINATES:
     cluster, restored = coded({name: values for name, values in momenta(seed=5).items() if name in coordinates.own})
     digest.update(b"".join(restored[name].tobytes() for name in coordinates.own))
 print(digest.hexdigest())

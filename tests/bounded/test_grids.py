@@ -56,12 +56,6 @@ def test_positions_rise_with_values_and_are_inverted(values, relative, offset):
     assert offset or np.all(np.abs(position) >= 1 - 1e-6)  # both signs stay apart
 
 
-def test_a_circle_has_a_whole_number_of_steps():
-    steps = 2 * np.pi / UniformGrid.of(1e-3, circle=True).step
-    assert steps == pytest.approx(round(steps), abs=1e-9)
-    assert 1 <= steps * 2e-3 / (2 * np.pi) < 1.001
-
-
 @pytest.mark.parametrize("grid", [UniformGrid(0.1), GrowingGrid(1.4, 0.1, -100.5)], ids=str)
 def test_a_grid_survives_being_written(grid):
     assert Grid.read(grid.kind, Reader(written(grid))) == grid

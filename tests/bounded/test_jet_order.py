@@ -27,7 +27,7 @@ def test_every_jet_has_its_place_behind_the_one_before(lengths):
 def test_positions_count_the_jets_before_and_after(lengths):
     counts = np.array(lengths, np.int64)
     ranks = Ranks.of(int(counts.sum()), counts)
-    before, after = ranks.positions()
+    before, after = ranks.positions
     inside = np.concatenate([np.arange(count) for count in lengths] or [np.zeros(0)])
     assert np.array_equal(before, inside[ranks.order])
     assert np.array_equal(before + after + 1, np.repeat(counts, counts)[ranks.order])

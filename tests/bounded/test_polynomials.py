@@ -39,6 +39,17 @@ def test_fit_finds_what_made_the_column():
     assert np.percentile(np.abs(rest), 95) < 8
 
 
+def test_a_few_jets_far_away_do_not_spoil_the_fit():
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(0, 500, (2, 8000)).astype(np.int64)
+    truth = 3 * a - b + rng.integers(-3, 4, 8000)
+    truth[rng.random(8000) < 0.03] += 4000
+    scale = Scale.of(truth)
+    form = Form.fit(bases := bases_of(a, b), scale.base(truth), 8000)
+    rest = truth - scale.integers(form.totals(bases))
+    assert np.percentile(np.abs(rest), 90) < 8
+
+
 def test_fit_of_noise_and_of_equal_columns_is_short():
     rng = np.random.default_rng(3)
     a, noise = rng.integers(-500, 500, (2, 8000))
@@ -59,3 +70,22 @@ def test_forms_and_scales_are_read_as_they_were_written():
         Form.read(Reader(out.content()), 3)
     with pytest.raises(CodecError):
         Form.read(Reader(bytes([TERMS + 1]) + bytes(100)), 3)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_column_that_others_explain_exactly_is_fitted_without_warnings(copies):
+    """Warnings are errors here: what is left of the target is rounded to less than zero, which no term explains."""
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        jets = int(rng.integers(2, 400))
+        kinds = [
+            np.full(jets, 1 << WIDTH),
+            (rng.random(jets) < 0.02) * 30_000,
+            rng.integers(0, 2, jets),
+            np.full(jets, rng.integers(-30_000, 30_000)),
+            *[rng.integers(-LIMIT, LIMIT, jets)] * copies,
+        ]
+        bases = [base.astype(np.int32) for base in kinds]
+        form = Form.fit(bases, bases[-1], 10**6)
+        if jets > 100:
+            assert np.abs(Form.base(form.totals(bases)) - bases[-1]).max() <= 1

@@ -4,7 +4,9 @@ import hashlib
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from time import process_time
 
 import awkward as ak
 import numpy as np
@@ -16,24 +18,50 @@ from hypothesis.extra.numpy import arrays
 import hepae
 from hepae.bounded import prediction
 from hepae.bounded.bytestream import Reader, Writer
+from hepae.bounded.jet_order import Ranks
+from hepae.bounded.prediction import Coded
 from hepae.bounded.streams import HEADER, write_stream
 from hepae.errors import CodecError
 
 ANY = st.integers(-(2**63), 2**63 - 1)
-MOMENTUM = prediction.Momentum("pt", "phi")
+MOMENTUM = ("pt", "phi")
+
+
+def encode(columns, counts, momentum=None, values=None):
+    ranks = Ranks.of(len(next(iter(columns.values()), ())), counts)
+    known = {name: column(ranks, name, integers, values) for name, integers in columns.items()}
+    return prediction.encode(known, momentum)
+
+
+def column(ranks, name, integers, values):
+    restored = None if values is None else partial(values, name, integers)
+    return prediction.Column(ranks, integers, restored=restored)
+
+
+def decode(coded, length, counts, values=None):
+    """Decode each column from its stream and its parents alone."""
+    ranks = Ranks.of(length, counts)
+    known = {}
+    for name, (parents, stream) in coded.items():
+        reader = Reader(stream)
+        integers = prediction.decode(reader, HEADER, ranks, [known[parent] for parent in parents])
+        known[name] = column(ranks, name, integers.astype(np.int64), values)
+        with pytest.raises(CodecError):
+            reader.raw(1)
+    return {name: some.integers for name, some in known.items()}
 
 
 def round_trip(columns, counts, momentum=None, values=None):
-    data = prediction.encode(columns, counts, momentum, values)
-    length = len(next(iter(columns.values())))
-    reader = Reader(data)
-    found = prediction.decode(reader, HEADER, list(columns), length, counts, momentum, values)
+    coded = encode(columns, counts, momentum, values)
+    names = list(columns)
+    for name, (parents, _) in coded.items():
+        assert len(set(parents)) == len(parents) <= 4
+        assert all(names.index(parent) < names.index(name) for parent in parents)
+    found = decode(coded, len(next(iter(columns.values()))), counts, values)
     for name, integers in columns.items():
         assert found[name].dtype == np.int64
         assert np.array_equal(found[name], integers), name
-    with pytest.raises(CodecError):
-        reader.raw(1)
-    return data
+    return b"".join(stream for _, stream in coded.values())
 
 
 def alone(integers):
@@ -112,10 +140,7 @@ def test_few_jets_are_few_bytes():
 def test_jets_without_momentum_and_no_columns_at_all():
     columns, counts = jets()
     round_trip(columns, counts)
-    assert (
-        prediction.decode(Reader(prediction.encode({}, None, None, None)), HEADER, [], 0, None, None, None)
-        == {}
-    )
+    assert prediction.encode({}, None) == {}
 
 
 def test_each_column_gains_from_what_is_known():
@@ -168,35 +193,83 @@ def test_a_pt_that_makes_no_sense_does_no_harm(value):
 
 def test_damaged_streams_are_refused_and_take_no_memory():
     columns, counts = jets(500)
-    data = prediction.encode(columns, counts, MOMENTUM, restored)
+    coded = encode(columns, counts, MOMENTUM, restored)
     length = int(counts.sum())
-    for cut in range(0, len(data), max(1, len(data) // 60)):
-        with pytest.raises(CodecError):
-            prediction.decode(Reader(data[:cut]), HEADER, list(columns), length, counts, MOMENTUM, restored)
+    for name, (parents, stream) in coded.items():
+        for cut in range(0, len(stream), max(1, len(stream) // 15)):
+            with pytest.raises(CodecError):
+                decode({**coded, name: Coded(parents, stream[:cut])}, length, counts, restored)
     with pytest.raises(CodecError, match="jets"):
-        prediction.decode(Reader(data), HEADER, list(columns), length + 1, counts, MOMENTUM, restored)
+        decode(coded, length + 1, counts, restored)
     with pytest.raises(CodecError, match="jets"):
-        prediction.decode(Reader(data), HEADER, list(columns), length, -counts, MOMENTUM, restored)
+        decode(coded, length, -counts, restored)
 
 
 def test_changed_bytes_give_integers_or_an_error():
     columns, counts = jets(300)
-    data = prediction.encode(columns, counts, MOMENTUM, restored)
+    coded = encode(columns, counts, MOMENTUM, restored)
     length = int(counts.sum())
+    ranks = Ranks.of(length, counts)
+    parents = [column(ranks, "pt", columns["pt"], restored), column(ranks, "eta", columns["eta"], restored)]
     rng = np.random.default_rng(9)
     refused = 0
     for _ in range(400):
-        damaged = bytearray(data)
-        damaged[rng.integers(len(data) if rng.random() < 0.5 else 200)] = rng.integers(256)
+        name = str(rng.choice(list(columns)))
+        damaged = bytearray(coded[name].stream)
+        damaged[rng.integers(len(damaged) if rng.random() < 0.5 else min(100, len(damaged)))] = rng.integers(
+            256
+        )
+        some = parents[: rng.integers(3)]
         try:
-            found = prediction.decode(
-                Reader(bytes(damaged)), HEADER, list(columns), length, counts, MOMENTUM, restored
-            )
+            found = prediction.decode(Reader(bytes(damaged)), HEADER, ranks, some)
         except CodecError:
             refused += 1
         else:
-            assert all(len(integers) == length for integers in found.values())
+            assert found.shape == (length,)
     assert refused > 0
+
+
+def related(number, rows, seed=1):
+    """Columns of which each is a sum of two of ten common ones and noise."""
+    rng = np.random.default_rng(seed)
+    common = rng.integers(-20_000, 20_000, (10, rows))
+    noise = rng.integers(-500, 500, (number, rows))
+    return {
+        f"c{i}": common[i % 10] * (i % 3 + 1) // 2 + common[i // 10 % 10] + noise[i] for i in range(number)
+    }
+
+
+def test_phi_has_pt_as_its_first_parent_where_the_recoil_predicts_it(sample):
+    real = hepae.read_jets(sample)
+    values = {name: ak.to_numpy(ak.flatten(real[name])) for name in ("eta", "pt", "phi")}
+    columns = {name: np.rint(some * 500).astype(np.int64) for name, some in values.items()}
+    counts = ak.to_numpy(ak.num(real)).astype(np.int64)
+    coded = encode(columns, counts, MOMENTUM, lambda _, integers: integers / 500)
+    assert coded["phi"].parents[0] == "pt"
+    assert len(coded["phi"].stream) < 0.97 * len(encode(columns, counts)["phi"].stream)
+    data, ranks = Reader(coded["phi"].stream), Ranks.of(len(columns["pt"]), counts)
+    with pytest.raises(CodecError, match="recoil"):
+        prediction.decode(data, HEADER, ranks, [])
+
+
+def test_phi_after_many_columns_has_at_most_four_parents():
+    columns, counts = jets(4000)
+    phi = columns.pop("phi")
+    columns |= {f"c{i}": phi + values for i, values in enumerate(related(8, len(phi)).values())} | {
+        "phi": phi
+    }
+    round_trip(columns, counts, MOMENTUM, restored)
+
+
+def test_time_is_linear_in_the_number_of_columns():
+    columns = related(320, 1000)
+    seconds = {}
+    for number in (320, 80, 320, 80):
+        some = dict(list(columns.items())[:number])
+        start = process_time()
+        encode(some, None)
+        seconds[number] = min(process_time() - start, seconds.get(number, 1e9))
+    assert seconds[320] < 7 * seconds[80]
 
 
 @pytest.mark.parametrize(
@@ -213,19 +286,14 @@ def test_bytes_of_real_jets(data, bounds, most):
     assert compressed.nbytes / int(compressed.counts.sum()) < most
 
 
-SCRIPT = """
-import hashlib, sys
-import numpy as np
-from test_prediction import MOMENTUM, jets, restored
-from hepae.bounded import prediction
-from hepae.bounded.bytestream import Reader
-from hepae.bounded.streams import HEADER
-columns, counts = jets(6000)
-data = prediction.encode(columns, counts, MOMENTUM, restored)
-found = prediction.decode(Reader(data), HEADER, list(columns), int(counts.sum()), counts, MOMENTUM, restored)
-assert all(np.array_equal(found[name], columns[name]) for name in columns)
-print(hashlib.sha256(data).hexdigest())
-"""
+def digest():
+    """Checksum of jets' streams, and of those of a table with more columns than are compared with each other."""
+    columns, counts = jets(6000)
+    coded = encode(columns, counts, MOMENTUM, restored)
+    assert all(
+        np.array_equal(decode(coded, int(counts.sum()), counts, restored)[n], columns[n]) for n in columns
+    )
+    return hashlib.sha256(repr((coded, encode(related(100, 1500), None))).encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -237,14 +305,12 @@ print(hashlib.sha256(data).hexdigest())
     ],
 )
 def test_bytes_do_not_depend_on_the_processor(environment):
-    columns, counts = jets(6000)
-    here = hashlib.sha256(prediction.encode(columns, counts, MOMENTUM, restored)).hexdigest()
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SCRIPT],
+        [sys.executable, "-W", "ignore", "-c", "import test_prediction; print(test_prediction.digest())"],
         env={**os.environ, **environment, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == here
+    assert done.stdout.strip() == digest()

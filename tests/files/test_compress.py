@@ -8,8 +8,11 @@ import pytest
 import uproot
 
 import hepae
-from hepae.errors import CodecError, InputError, OutputError
+from hepae.errors import CodecError, ConfigError, InputError, OutputError
 from hepae.io.readers import open_source
+
+pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+"""The unit of most files here is told by their values, which test_inputs.py is about."""
 
 
 def _arrays(path, tree="Events"):
@@ -39,7 +42,7 @@ def test_every_other_branch_passes_through_untouched(sample, codec, compressed):
     for name in small.keys() & original.keys():
         assert _same_bits(small[name], original[name])
         assert small_types[name] == types[name]
-    latents = codec.compress(hepae.read_jets(sample))
+    latents = codec.latents(hepae.read_jets(sample))
     for name in ("z0", "z1", "z2"):
         assert small_types[f"Jet_{name}"] == "float[]"
         assert ak.all(ak.num(small[f"Jet_{name}"]) == original["nJet"])
@@ -92,8 +95,8 @@ def test_entries_of_a_compressed_file(compressed):
         assert len(file.jets(5, 5)) == 0
         chunks = list(file.iterate_jets(step_size=7000))
         assert [len(chunk) for chunk in chunks] == [7000, 7000, 6000]
-        assert file.header["codec"] == "latent"
-        assert file.header["jets"] == int(ak.sum(ak.num(whole)))
+        assert file.header.codec == "latent"
+        assert file.header.jets == int(ak.sum(ak.num(whole)))
 
 
 def test_the_real_dijets(data, codec, tmp_path):
@@ -215,23 +218,92 @@ def test_ranges_of_entries_add_up_to_the_whole(sample, tmp_path):
         assert sum(getattr(part, name) for part in parts) == getattr(whole, name)
 
 
+def _with_runs(path, events, runs):
+    """Write a file of so many events, with another tree that has these runs."""
+    columns = {name: np.full(events, 50.0) for name in ("pt", "eta", "phi", "m")}
+    with uproot.recreate(path) as file:
+        tree = file.mktree("Events", dict.fromkeys(columns, "float64"))
+        if events:
+            tree.extend(columns)
+        file.mktree("Runs", {"run": "int64", "weight": "float64"}).extend(
+            {"run": np.array(runs), "weight": np.ones(len(runs))}
+        )
+    return path
+
+
+@pytest.mark.parametrize("storage", ["ttree", "rntuple"])
+def test_other_trees_come_with_the_first_entry_of_their_file(tmp_path, storage):
+    counts = [("a.root", 10), ("b.root", 0), ("c.root", 7), ("d.root", 0)]
+    paths = [_with_runs(tmp_path / name, events, [i, i]) for i, (name, events) in enumerate(counts)]
+
+    def runs(start, stop):
+        output = tmp_path / "out.root"
+        hepae.compress_file(
+            paths,
+            output,
+            hepae.BoundedCodec(),
+            tree="Events",
+            unit="GeV",
+            entry_start=start,
+            entry_stop=stop,
+            storage=storage,
+            force=True,
+        )
+        with uproot.open(output) as file:
+            return file["Runs"]["run"].array().tolist() if "Runs" in file else []
+
+    assert runs(0, None) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert runs(0, 10) == [0, 0]
+    assert runs(0, 4) + runs(4, 10) + runs(10, 12) + runs(12, 17) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert runs(0, 0) == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"keep": ["MTE_*"]}, "--keep 'MTE_.*MET_pt"),
+        ({"drop": ["genWieght"]}, "--drop 'genWieght' .*genWeight"),
+        ({"drop": ["MET_*", "Nothing/*"]}, r"--drop 'Nothing/\*'"),
+        ({"collection": ["Jte*"]}, "--collection 'Jte.*Jet"),
+    ],
+)
+def test_patterns_that_match_nothing_are_refused(sample, tmp_path, options, words):
+    with pytest.raises(ConfigError, match=words):
+        hepae.compress_file(sample, tmp_path / "out.root", hepae.BoundedCodec(), **options)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_patterns_of_other_trees(tmp_path):
+    path, output = _with_runs(tmp_path / "jets.root", 10, [1]), tmp_path / "out.root"
+    options = {"tree": "Events", "unit": "GeV", "force": True}
+    for wrong in ("Runs/wieght", "Rnus/*"):
+        with pytest.raises(ConfigError, match=r"nearest names? (is|are) .*Runs/"):
+            hepae.compress_file(path, output, hepae.BoundedCodec(), drop=[wrong], **options)
+    notes = {
+        "Runs/weight": ("1 branch was left out (--keep, --drop)",),
+        "Runs/*": ("left out with all branches (--keep, --drop): Runs",),
+    }
+    for pattern, expected in notes.items():
+        summary = hepae.compress_file(path, output, hepae.BoundedCodec(), drop=[pattern], **options)
+        assert summary.notes == expected
+
+
 def test_branches_are_kept_and_dropped_by_pattern(sample, codec, tmp_path):
     hepae.compress_file(sample, tmp_path / "a.root", codec, drop=["GenJet_*", "nGenJet", "MET_*"])
-    hepae.compress_file(sample, tmp_path / "b.root", codec, keep=["event"])
+    summary = hepae.compress_file(sample, tmp_path / "b.root", codec, keep=["event"])
     latents = {"nJet", "Jet_z0", "Jet_z1", "Jet_z2"}
     assert {*_arrays(tmp_path / "a.root")[0]} == {*latents, "run", "luminosityBlock", "event", "genWeight"}
     assert {*_arrays(tmp_path / "b.root")[0]} == {*latents, "event"}
     with hepae.open(tmp_path / "b.root") as file:
-        assert "MET_pt" in file.header["left_out"]
+        assert "MET_pt" in file.header.left_out
+        assert summary.notes == (f"{len(file.header.left_out)} branches were left out (--keep, --drop)",)
 
 
-def test_strings_are_named_and_can_be_dropped(codec, tmp_path):
+def test_lists_of_strings_are_named_and_can_be_dropped(codec, tmp_path):
     path = tmp_path / "strings.root"
+    columns = {name: np.ones(2) for name in ("pt", "eta", "phi", "m")}
     with uproot.recreate(path) as file:
-        columns = {name: np.ones(2) for name in ("pt", "eta", "phi", "m")}
-        file.mktree("Events", {**dict.fromkeys(columns, "float64"), "label": "string"}).extend(
-            {**columns, "label": ["a", "b"]}
-        )
+        file.mkrntuple("Events", {**columns, "label": ak.Array([["a"], ["b", "c"]])})
     with pytest.raises(OutputError, match="--drop 'label'"):
         hepae.compress_file(path, tmp_path / "small.root", codec)
     assert not (tmp_path / "small.root").exists()
@@ -325,8 +397,13 @@ def test_a_bounded_file_holds_its_bounds_and_passes_everything_else_through(samp
     assert _same_bits(small["nJet"], original["nJet"])
     assert within.stat().st_size < 0.85 * sample.stat().st_size
     with hepae.open(within) as file:
-        assert file.header["bounds"] == {"pt": "0.1%", "eta": "0.001", "phi": "0.001", "mass": "1%+1MeV"}
-        assert file.header["edges"] == {"pt": [30.0]}
+        assert file.header.collections["Jet"].bounds.to_config()["bounds"] == {
+            "pt": "0.1%",
+            "eta": "0.001",
+            "phi": "0.001",
+            "mass": "1%+1MeV",
+        }
+        assert file.header.collections["Jet"].bounds.to_config()["edges"] == {"pt": [30.0]}
         assert ak.all(file.jets().pt == restored["Jet_pt"])
         assert ak.all(file.jets(777, 1234).mass == restored["Jet_mass"][777:1234])
 
@@ -351,9 +428,14 @@ def test_a_damaged_cluster_names_its_events_and_leaves_the_others_readable(sampl
     hepae.compress_file(sample, path, hepae.BoundedCodec(), step_size=1000)
     with uproot.open(path) as file:
         tree = file["hepae_payload"]
-        ends = np.cumsum(tree["events"].array(library="np"))
-        middle = tree["blob"].basket_key(2).data_cursor.index + 9000
+        names = [bytes(name) for name in tree["names"].array(library="np")]
+        rows = [i for i, name in enumerate(names) if name.startswith(b"Jet\0pt")]
+        ends = np.cumsum(tree["events"].array(library="np")[rows])
+        blob = tree["blob"]
+        row = blob.array(library="np")[rows[2]].tobytes()
     whole = path.read_bytes()
+    middle = whole.find(row) + len(row) // 2
+    assert middle > len(row)
     damaged.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
     with hepae.open(damaged) as file, hepae.open(path) as intact:
         with pytest.raises(CodecError, match=f"events {ends[1]} to {ends[2]} of .* are damaged"):
@@ -472,7 +554,7 @@ def test_several_collections_in_one_run(make_tree, tmp_path):
     assert summary.bounds["Jet.pt"] == "0.1%"
     with hepae.open(tmp_path / "s.root") as file:
         assert list(file.collections) == ["Jet", "Muon"]
-        assert file.header["columns"][:2] == ["Jet.pt", "Jet.eta"]
+        assert file.header.collections["Jet"].columns[:2] == ("pt", "eta")
         assert file.jets().fields == file.jets(collection="Jet").fields
         for start, stop in ((0, None), (1234, 1300)):
             for name, most in (("Jet", 1e-3), ("Muon", 1e-4)):
@@ -516,9 +598,12 @@ def test_latents_with_corrections_keep_their_bounds(sample, corrected, tmp_path)
     original = hepae.read_jets(sample)
     limits = {"pt": 0.002 * original.pt, "eta": 1e-3, "phi": 1e-3, "mass": 0.01 * abs(original.mass) + 1e-3}
     with hepae.open(corrected) as file:
-        assert file.header["codec"] == "latent"
-        assert file.header["bounds"]["pt"] == "0.2%"
-        assert file.header["edges"] == {"pt": [30.0, 50.0], "eta": [-2.4, 2.4]}
+        assert file.header.codec == "latent"
+        assert str(file.bounds("Jet")["pt"]) == "0.2%"
+        assert file.header.collections["Jet"].bounds.to_config()["edges"] == {
+            "pt": [30.0, 50.0],
+            "eta": [-2.4, 2.4],
+        }
         restored = file.jets()
         for name, limit in limits.items():
             error = abs(restored[name] - original[name])
@@ -537,14 +622,14 @@ def test_corrections_and_their_latents_belong_together(corrected, sample, codec,
     other = tmp_path / "other.root"
     hepae.compress_file(sample, other, codec.with_latent_bits(6))
     with hepae.open(corrected) as file, hepae.open(other) as without:
-        assert ak.all(file._stored(["Jet_z0"], 0, 9)["Jet_z0"] == without._stored(["Jet_z0"], 0, 9)["Jet_z0"])
-        stored = file._stored
+        assert ak.all(file.latents(0, 9).z0 == without.latents(0, 9).z0)
+        stored = file._stored.arrays
 
         def shifted(names, start, stop):
             arrays = stored(names, start, stop)
             return {name: arrays[name] + 1 if "_z" in name else arrays[name] for name in arrays}
 
-        file._stored = shifted
+        file._stored.arrays = shifted
         with pytest.raises(CodecError, match="latents"):
             file.jets()
 

@@ -9,6 +9,9 @@ import hepae
 from hepae.errors import InputError
 from hepae.files.description import describe
 
+pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+"""The unit of some files here is told by their values, which test_inputs.py is about."""
+
 
 def test_a_file_with_jets(sample):
     content = describe(sample)

@@ -17,7 +17,7 @@ def test_latent_file_of_format_1_restores_the_same_jets() -> None:
     """Within 1e-5 of each column's range: a network's last bits differ between machines."""
     expected = json.loads((HERE / "latent_v1.json").read_text())
     with hepae.open(HERE / "latent_v1.root") as file:
-        assert file.header["format_version"] == 1
+        assert file.parts[0].header.hepae
         jets = file.jets()
     for name, values in expected.items():
         assert ak.num(jets[name]).tolist() == [len(event) for event in values]
@@ -30,9 +30,14 @@ def test_latent_file_of_format_1_restores_the_same_jets() -> None:
 def test_corrected_latents_of_format_1_are_within_their_bounds_and_edges() -> None:
     original = json.loads((HERE / "corrected_v1.json").read_text())
     with hepae.open(HERE / "corrected_v1.root") as file:
-        assert file.header["format_version"] == 1
-        assert file.header["bounds"] == {"pt": "0.2%", "eta": "0.001", "phi": "0.001", "mass": "1%+1MeV"}
-        assert file.header["edges"] == {"pt": [30.0, 50.0]}
+        assert file.parts[0].header.hepae
+        assert file.header.collections["Jet"].bounds.to_config()["bounds"] == {
+            "pt": "0.2%",
+            "eta": "0.001",
+            "phi": "0.001",
+            "mass": "1%+1MeV",
+        }
+        assert file.header.collections["Jet"].bounds.to_config()["edges"] == {"pt": [30.0, 50.0]}
         jets = file.jets()
     for name, (relative, absolute) in {
         "pt": (2e-3, 0),

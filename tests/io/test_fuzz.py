@@ -25,6 +25,9 @@ from hepae.files.description import describe
 from hepae.io.readers import open_source
 from hepae.io.writers import ParquetWriter, open_writer
 
+pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+"""The unit of some files here is told by their values, which test_inputs.py is about."""
+
 if TYPE_CHECKING:
     from pathlib import Path
 

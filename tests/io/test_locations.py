@@ -25,8 +25,11 @@ import hepae
 from hepae.cli import main
 from hepae.errors import InputError, OutputError
 from hepae.io.locations import expand, locate
-from hepae.io.writers import atomic_output
-from hepae.validation import plotting
+from hepae.io.outputs import atomic_output
+from hepae.validation import canvas
+
+pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+"""The unit of some files here is told by their values, which test_inputs.py is about."""
 
 LOOPBACK = "127.0.0.1"
 
@@ -264,12 +267,12 @@ def test_output_to_a_url_arrives_whole_or_not_at_all(sample):
         hepae.decompress_file(target, target, force=True)
     hepae.compress_file(sample, target, hepae.BoundedCodec({"pt": "1%"}), force=True)
     with hepae.open(target) as file:
-        assert file.header["bounds"]["pt"] == "1%"
-        assert file.header["bytes"]["file_compressed"] == files.size("/outputs/small.root")
+        assert str(file.bounds()["pt"]) == "1%"
+        assert file.header.bytes.file_compressed == files.size("/outputs/small.root")
 
 
 def test_a_round_trip_through_an_xrootd_server(xrootd, sample, tmp_path, monkeypatch):
-    monkeypatch.setattr(plotting, "save", lambda _, path: [path])  # the figures are test_comparison's
+    monkeypatch.setattr(canvas, "save", lambda _, path: [path])  # the figures are test_comparison's
     folder, address = xrootd
     for name in ("a.root", "b.root"):
         shutil.copy(sample, folder / name)

@@ -14,6 +14,9 @@ from hepae.io.layouts import Branch
 from hepae.io.readers import choose_collection, open_source
 from hepae.io.writers import open_writer
 
+pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+"""The unit of most files here is told by their values, which test_inputs.py is about."""
+
 
 def _stored(path, tree, *names):
     with uproot.open(path) as file:
@@ -189,6 +192,58 @@ def test_other_trees_are_sources_too(tmp_path):
         assert others["Runs"].arrays(["run"], 1, 3)["run"].tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("command", [["info"], ["train", "--epochs", "1", "--hidden", "8"], ["compress"]])
+def test_the_tree_with_jets_is_found_beside_large_other_trees(data, tmp_path, limited, command):
+    path = data / "physlite_rntuple.root"
+    output = {"info": (), "train": ("-o", tmp_path / "m.safetensors", "--runs-dir", tmp_path)}.get(
+        command[0], ("-o", tmp_path / "x.root", "--format", "rntuple", "--drop", "*/*")
+    )
+    status, printed, errors, memory = limited(*command, path, *output)
+    assert status == 0, errors
+    assert memory < (1000 if command[0] == "train" else 500)  # torch alone takes 400 MB
+    if command[0] == "info":
+        assert "EventData" in printed
+        assert "AnalysisJets: 881" in printed
+
+
+def test_an_object_of_unknown_layout_takes_no_memory(data, limited):
+    """Without a limit on its lists uproot takes 13 GB for _Generation_Parameters."""
+    status, _, errors, memory = limited("info", data / "physlite_rntuple.root", "--tree", "MetaData")
+    assert status == 1
+    assert "no jets in tree 'MetaData'" in errors[-1]
+    assert memory < 500
+
+
+def test_of_several_trees_the_one_with_whole_jets_is_taken(tmp_path):
+    path = tmp_path / "x.root"
+    with uproot.recreate(path) as file:
+        for name, columns in {
+            "Header": ["x_a", "x_b"],
+            "Tracks": ["t_pt", "t_eta", "t_phi"],
+            "Jets": MOMENTUM,
+        }.items():
+            types = dict.fromkeys(columns, "var * float32")
+            file.mktree(name, types).extend({column: ak.Array([[1.0], [2.0, 3.0]]) for column in columns})
+    with open_source(path) as source:
+        assert source.tree == "Jets"
+
+
+MOMENTUM = ["j_pt", "j_eta", "j_phi", "j_mass"]
+
+
+def test_several_trees_with_jets_are_named(tmp_path):
+    path = tmp_path / "x.root"
+    with uproot.recreate(path) as file:
+        for name in ("Nominal", "Up", "Header"):
+            columns = ["x"] if name == "Header" else MOMENTUM
+            types = dict.fromkeys(columns, "var * float32")
+            file.mktree(name, types).extend({column: ak.Array([[1.0], [2.0, 3.0]]) for column in columns})
+    with pytest.raises(
+        InputError, match=r"several trees with jets in .*: Nominal, Up; choose one with --tree"
+    ):
+        open_source(path)
+
+
 def test_an_empty_tree_has_collections_and_no_jets(tmp_path):
     path = tmp_path / "x.root"
     with uproot.recreate(path) as file:
@@ -288,3 +343,10 @@ def test_objects_that_root_itself_wrote(tmp_path):
                     ak.to_numpy(ak.flatten(expected[str(i)], axis=None)),
                     atol=1e-6,
                 )
+
+
+def test_other_trees_are_taken_apart_once(data):
+    with open_source(data / "nanoaod_tt_v12.root") as source:
+        once = list(source.other_trees())
+        assert len(once) > 1
+        assert all(one is again for one, again in zip(once, source.other_trees(), strict=True))

@@ -10,6 +10,9 @@ import hepae
 from hepae.errors import ConfigError, InputError
 from hepae.io.readers import open_source, reading
 
+pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+"""The unit of most files here is told by their values, which test_inputs.py is about."""
+
 
 def test_jets_are_four_momenta_in_float64(sample):
     jets = hepae.read_jets(sample)
@@ -83,7 +86,7 @@ def test_the_unit_is_told_by_the_median_pt_and_by_the_option(make_tree):
     assert hepae.read_jets(mev, unit="GeV").pt.tolist() == [5e4, 6e4]
     with open_source(mev) as source:
         assert source.layout.collections["jets"].unit == "MeV"
-        assert "MeV" in source.unit_notes["jets"]
+        assert "MeV" in source.unit_note
 
 
 def test_trigger_jets_are_in_mev(data):

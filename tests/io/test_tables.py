@@ -4,11 +4,16 @@ import awkward as ak
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 import hepae
-from hepae.errors import InputError
+from hepae.errors import ConfigError, InputError
 from hepae.io.readers import choose_collection, open_source
+
+pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+"""The unit of most files here is told by their values, which test_inputs.py is about."""
 
 ROWS = {"pt": [50.0, 60.0, 70.0], "eta": [0.5, -1.0, 0.0], "phi": [3.0, 0.0, 1.0], "m": [5.0, 6.0, 7.0]}
 FRAME = pd.DataFrame(ROWS)
@@ -74,7 +79,7 @@ def test_csv_without_rows(tmp_path):
 def test_csv_that_breaks_off(tmp_path):
     path = tmp_path / "jets.csv"
     path.write_text("pt,eta,phi,m\n1,2,3,4\n1,2\n")
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="cannot be read as CSV"):
         hepae.read_jets(path)
     path.write_text("pt,pt,phi,m\n1,2,3,4\n")
     with pytest.raises(InputError, match="same name"):
@@ -284,3 +289,111 @@ def test_a_short_line_of_events_is_named(tmp_path):
     path.write_text("1;p;1.0;100;0.5;j,90,80,0.1,0.2\n2;p;1.0\n")
     with pytest.raises(InputError, match="line 2 is shorter than an event"):
         hepae.read_jets(path)
+
+
+MOMENTUM = ("pt", "eta", "phi", "mass")
+
+
+def _external(path, other):
+    with h5py.File(path, "w") as file:
+        for name in MOMENTUM:
+            file.create_dataset(name, shape=(10,), dtype="f4", external=[(str(other), 0, 40)])
+
+
+def _virtual(path, other):
+    with h5py.File(path, "w") as file:
+        for name in MOMENTUM:
+            layout = h5py.VirtualLayout(shape=(10,), dtype="f8")
+            layout[:] = h5py.VirtualSource(str(other), name, shape=(10,))
+            file.create_virtual_dataset(name, layout)
+
+
+def _linked(path, other):
+    with h5py.File(path, "w") as file:
+        for name in MOMENTUM:
+            file[name] = h5py.ExternalLink(str(other), f"/{name}")
+
+
+@pytest.mark.parametrize(
+    ("write", "what"),
+    [(_external, "in another file"), (_virtual, "in another file"), (_linked, "into another file")],
+)
+def test_hdf5_that_names_another_file_is_refused(tmp_path, write, what):
+    other = tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        for name in MOMENTUM:
+            file[name] = np.arange(10.0)
+    path = tmp_path / "jets.h5"
+    write(path, other)
+    with pytest.raises(InputError, match=what) as error:
+        open_source(path)
+    assert str(path) in str(error.value)
+
+
+def _unallocated(path):
+    with h5py.File(path, "w") as file:
+        for name in MOMENTUM:
+            file.create_dataset(name, shape=(4_000_000_000,), dtype="f4", chunks=(1_000_000,), fillvalue=1)
+
+
+def _unallocated_labels(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("labels", shape=(4_000_000_000,), dtype="S8", chunks=(1_000_000,))
+        file["data"] = np.ones((10, 4))
+
+
+def _equal_values(path):
+    table = pa.table(dict.fromkeys(MOMENTUM, np.ones(20_000_000, np.float32)))
+    pa.parquet.write_table(table, path, compression="zstd")
+
+
+def _one_long_list(path):
+    values = pa.array(np.ones(20_000_000, np.float32))
+    lists = pa.ListArray.from_arrays(pa.array([0, 20_000_000], pa.int32()), values)
+    pa.parquet.write_table(pa.table({f"jets.{name}": lists for name in MOMENTUM}), path, compression="zstd")
+
+
+def _many_kinds_of_objects(path):
+    path.write_text("\n".join(f"{i};p;1;1;1;o{i},1,1,1,1" for i in range(30_000)))
+
+
+@pytest.mark.parametrize(
+    "write", [_unallocated, _unallocated_labels, _equal_values, _one_long_list, _many_kinds_of_objects]
+)
+def test_values_that_a_file_only_claims_take_no_memory(tmp_path, limited, write):
+    path = tmp_path / "claims"
+    write(path)
+    assert path.stat().st_size < 1_000_000
+    for command in (("info", path), ("compress", path, "-o", tmp_path / "out.root")):
+        status, _, errors, memory = limited(*command)
+        assert status == 1
+        assert memory < 1000
+        assert len(errors) == 1
+        assert "HEPAE_MAX_EXPANSION" in errors[0]
+
+
+def test_who_trusts_a_file_can_raise_the_limit(tmp_path, monkeypatch):
+    path = tmp_path / "constant.parquet"
+    _equal_values(path)
+    monkeypatch.setenv("HEPAE_MAX_EXPANSION", "1e6")
+    with open_source(path) as source:
+        assert source.num_entries == 20_000_000
+    monkeypatch.setenv("HEPAE_MAX_EXPANSION", "much")
+    with pytest.raises(ConfigError, match="HEPAE_MAX_EXPANSION must be a number"):
+        open_source(path)
+
+
+def test_columns_of_one_value_are_read(tmp_path):
+    path = tmp_path / "constant.h5"
+    with h5py.File(path, "w") as file:
+        for name in MOMENTUM:
+            file.create_dataset(name, data=np.ones(1_000_000, np.float32), compression="gzip", shuffle=True)
+    assert path.stat().st_size < 100_000
+    assert len(hepae.read_jets(path)) == 1_000_000
+
+
+def test_text_that_only_looks_like_csv_says_so(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("Dear all, good news\nsecond, line\nthird, line, with, many\n")
+    with pytest.raises(InputError, match="is a text file whose first line looks like the header of CSV"):
+        open_source(path)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import builtins
 import os
 import pickle
+import re
 import struct
 import subprocess
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from hepae.errors import InputError
+from hepae.io import unpickling
 from hepae.io.unpickling import read_pickle
 
 
@@ -93,7 +95,12 @@ def test_a_frame_with_a_hostile_value_inside_is_refused(tmp_path, monkeypatch):
 
 def test_a_number_in_place_of_bytes_takes_no_memory(tmp_path):
     path = tmp_path / "bomb.pkl"
-    path.write_bytes(pickle.dumps(_Calls(bytearray, 10**12), protocol=4))
+    number = _Calls(bytearray, 10**12)
+    path.write_bytes(pickle.dumps(number, protocol=4))
+    with pytest.raises(InputError, match="holds no pandas DataFrame"):
+        read_pickle(path)
+    array = _Calls(np._core.numeric._frombuffer, number, np.dtype("f8"), (1,), "C")
+    path.write_bytes(pickle.dumps({"pt": array}, protocol=4))
     with pytest.raises(InputError, match="not bytes"):
         read_pickle(path)
 
@@ -123,7 +130,7 @@ def test_a_column_of_text_is_named(tmp_path):
     [
         (b"\x80\x04\x8e" + struct.pack("<Q", 10**13) + b".", "expected 10000000000000 bytes"),  # BINBYTES8
         (b"\x80\x05\x96" + struct.pack("<Q", 10**13) + b".", "expected 10000000000000 bytes"),  # BYTEARRAY8
-        (b"\x80\x04\x95" + struct.pack("<Q", 10**13) + b"N.", "truncated"),  # FRAME
+        (b"\x80\x04\x95" + struct.pack("<Q", 10**13) + b"N.", "holds no pandas DataFrame"),  # FRAME
         (b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b".", "not enough data"),  # LONG4
         (b"\x80\x02Nr" + struct.pack("<I", 2**31 - 1) + b".", "memo position 2147483647"),  # LONG_BINPUT
         (b"\x80\x02Np999999999999\n.", "memo position 999999999999"),  # PUT
@@ -253,13 +260,128 @@ def test_an_array_named_many_times_does_not_fill_the_memory(tmp_path):
     path = tmp_path / "bomb.pkl"
     array = np.zeros(100_000, ">f8")
     path.write_bytes(pickle.dumps({f"c{i}": array for i in range(1000)}))
-    with pytest.raises(InputError, match="larger than the file"):
+    with pytest.raises(InputError, match="its values would take more than"):
         read_pickle(path)
     rows = np.empty(50_000, object)
     rows[:] = [array] * len(rows)
     path.write_bytes(pickle.dumps({"pt": rows}))
-    with pytest.raises(InputError, match="larger than the file"):
+    with pytest.raises(InputError, match="its values would take more than"):
         read_pickle(path)
     path.write_bytes(pickle.dumps({"pt": array, "eta": array[:10]}))
     with pytest.raises(InputError, match="different length"):
         read_pickle(path)
+
+
+def test_rows_of_equal_length_become_events(tmp_path):
+    path = tmp_path / "frame.pkl"
+    pd.DataFrame({"pt": [[1.5, 2.5], [3.5, 4.5]]}).to_pickle(path)
+    assert read_pickle(path)["pt"].tolist() == [[1.5, 2.5], [3.5, 4.5]]
+
+
+def _global(name):
+    module, _, own = name.rpartition(".")
+    return b"c" + module.encode() + b"\n" + own.encode() + b"\n"
+
+
+def _text(text):
+    return b"\x8c" + bytes([len(text)]) + text.encode()
+
+
+DEFAULTS = b"N}" + _text("__defaults__") + b")s\x86"  # (None, {"__defaults__": ()}), for setattr
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (_global("_codecs.encode") + DEFAULTS + b"b", "sets the state of"),
+        (_global("numpy.core.numeric._frombuffer") + DEFAULTS + b"b", "sets the state of"),
+        (_global("numpy.dtype") + b"}" + _text("resolve") + b"Nsb", "sets the state of"),
+        (_global("pandas.core.frame.DataFrame") + b"}b", "sets the state of"),
+        (_global("builtins.slice") + b"}b", "sets the state of"),
+        (_global("builtins.slice") + b"K\x01\x85R}b", "sets the state of"),
+        (b"]}b", "sets the state of"),
+        (_global("numpy.dtype") + _text("x") + b"Ns", "sets an item of"),
+        (_global("numpy.dtype") + b"(" + _text("x") + b"Nu", "sets an item of"),
+        (_global("numpy.dtype") + b"Na", "append"),
+        (_global("numpy.dtype") + b"(Ne", "append"),
+        (_global("numpy.dtype") + b")R" + _text("x") + b"Ns", "sets an item of"),
+        (b"\x82\x01", "EXT1"),
+        (b"\x83\x01\x00", "EXT2"),
+        (b"\x84\x01\x00\x00\x00", "EXT4"),
+        (b"Pid\n", "PERSID"),
+        (_text("id") + b"Q", "BINPERSID"),
+        (b"(inumpy\ndtype\n", "INST"),
+        (b"(" + _global("numpy.dtype") + b"o", "OBJ"),
+        (b"\x8f", "EMPTY_SET"),
+        (b"(\x91", "FROZENSET"),
+        (b"N)\x81", "__new__"),
+        (_global("copyreg._reconstructor"), "copyreg._reconstructor"),
+        (_global("hepae.io.unpickling._ALLOWED"), "_ALLOWED"),
+        (b"\x8c\x05numpy\x8c\x0edtype.__dict__\x93", "dtype.__dict__"),
+        (b"\x97", "buffer"),
+        (b"h\x05", "[Mm]emo"),
+        (b"1", "."),
+        (b"0", "."),
+        (b"R", "."),
+    ],
+)
+def test_nothing_outlives_a_pickle(tmp_path, program, why):
+    path = tmp_path / "hostile.pkl"
+    before = {
+        name: (dict(vars(entry)), getattr(entry, "__defaults__", None))
+        for name, entry in unpickling._ALLOWED.items()
+    }
+    path.write_bytes(b"\x80\x04" + program + b".")
+    with pytest.raises(InputError, match=why):
+        read_pickle(path)
+    for name, entry in unpickling._ALLOWED.items():
+        assert (dict(vars(entry)), getattr(entry, "__defaults__", None)) == before[name]
+
+
+def _shared_list(length, times):
+    shared = list(range(length))
+    return {"pt": [shared] * times}
+
+
+def _shared_columns():
+    shared = [float(i) for i in range(20_000)]
+    return {f"c{i}": shared for i in range(20_000)}
+
+
+def _shared_objects():
+    rows = np.empty(20_000, object)
+    rows[:] = [[1.0], [2.0, 3.0]] * 10_000
+    return {f"c{i}": rows for i in range(20_000)}
+
+
+def _shared_tuples(last):
+    """Two references to the one before, forty times: 2⁴⁰ tuples for what hashes or prints them."""
+    pairs = b"".join(b"h" + bytes([i]) + b"h" + bytes([i]) + b"\x86\x94" for i in range(40))
+    return b"\x80\x04)\x94" + pairs + last
+
+
+BOMBS = {
+    "one list in many rows": lambda: pickle.dumps(_shared_list(20_000, 20_000)),
+    "one list in many columns": lambda: pickle.dumps(_shared_columns()),
+    "one array of objects in many columns": lambda: pickle.dumps(_shared_objects()),
+    "one text encoded many times": lambda: (
+        b"\x80\x02c_codecs\nencode\n\x94X" + struct.pack("<I", 500_000) + b"x" * 500_000 + b"\x94"
+        b"X\x06\x00\x00\x00latin1\x94]("
+        + b"h\x00h\x01h\x02\x86R" * 60_000 + b"e."
+    ),
+    "a key of shared tuples": lambda: _shared_tuples(b"}h\x28Ns."),
+    "a name of shared tuples": lambda: _shared_tuples(b"}(h\x28Nu."),
+    "shared tuples": lambda: _shared_tuples(b"."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_what_a_pickle_shares_takes_no_memory_and_no_time(tmp_path, limited, bomb):
+    path = tmp_path / "bomb.pkl"
+    path.write_bytes(BOMBS[bomb]())
+    assert path.stat().st_size < 1_000_000
+    status, _, errors, memory = limited("info", path)
+    assert status == 1
+    assert memory < 1000
+    assert len(errors) == 1
+    assert re.match(r"Error: .*(HEPAE_MAX_EXPANSION|keys are neither|holds no pandas)", errors[0])

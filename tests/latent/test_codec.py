@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
+import time
 
 import awkward as ak
 import numpy as np
@@ -10,6 +12,9 @@ import torch
 
 import hepae
 from hepae.errors import CodecError, ConfigError, InputError, OutputError
+from hepae.files.description import describe
+from hepae.latent.integers import LatentIntegers
+from hepae.latent.model_file import pack_model, unpack_model
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +23,13 @@ def jets(sample):
 
 
 def test_latents_lie_in_the_jets_lists_and_come_back(codec, jets):
-    latents = codec.compress(jets)
+    compressed = codec.compress(jets)
+    latents = compressed.latents
     assert latents.fields == ["z0", "z1", "z2"]
     assert ak.all(ak.num(latents) == ak.num(jets))
-    restored = codec.decompress(latents)
+    restored = codec.decompress(compressed)
+    assert ak.all(codec.jets(codec.latents(jets)).pt == restored.pt)
+    assert compressed.nbytes == 3 * 4 * ak.count(jets.pt)
     assert ak.all(ak.num(restored) == ak.num(jets))
     assert restored.fields == ["pt", "eta", "phi", "mass"]
     assert ak.all(restored.mass > 0)
@@ -66,15 +74,15 @@ def test_a_model_file_gives_the_same_codec(codec, jets, tmp_path):
     loaded = hepae.load_codec(path)
     assert loaded == codec
     assert loaded.to_bytes() == path.read_bytes()
-    assert ak.all(loaded.compress(jets).z0 == codec.compress(jets).z0)
+    assert ak.all(loaded.latents(jets).z0 == codec.latents(jets).z0)
     with pytest.raises(OutputError, match="--force"):
         codec.save(path)
     codec.save(path, force=True)
 
 
 def test_without_the_encoder_it_still_restores(codec, jets):
-    decoder = hepae.LatentCodec.from_bytes(codec.to_bytes(encoder=False))
-    assert len(codec.to_bytes(encoder=False)) < len(codec.to_bytes())
+    decoder = hepae.LatentCodec.from_bytes(codec.stored_model())
+    assert len(codec.stored_model()) < len(codec.to_bytes())
     latents = codec.compress(jets)
     assert ak.all(decoder.decompress(latents).pt == codec.decompress(latents).pt)
     with pytest.raises(CodecError, match="only restore"):
@@ -84,8 +92,8 @@ def test_without_the_encoder_it_still_restores(codec, jets):
 @pytest.mark.parametrize("bits", [2, 8, 9, 16])
 def test_integer_latents_are_within_half_a_step(codec, jets, bits):
     integers = codec.with_latent_bits(bits)
-    stored = integers.compress(jets)
-    floats = codec.compress(jets)
+    stored = integers.latents(jets)
+    floats = codec.latents(jets)
     assert integers.latent_dtype == (np.uint8 if bits <= 8 else np.uint16)
     low, high = (np.array(ends) for ends in codec.latent_range)
     for i, name in enumerate(stored.fields):
@@ -94,11 +102,77 @@ def test_integer_latents_are_within_half_a_step(codec, jets, bits):
             np.stack([ak.to_numpy(ak.flatten(stored[n])) for n in stored.fields], axis=1)
         )[:, i]
         inside = (values >= low[i]) & (values <= high[i])
-        step = (high[i] - low[i]) / (2**bits - 1)
+        step = (high[i] - low[i]) / (2**bits * 15 / 16 - 1 if bits > 6 else 2**bits - 1)
         assert inside.mean() > 0.5
         assert np.abs(back - values)[inside].max() <= 0.51 * step + 1e-6
         assert ak.max(stored[name]) <= 2**bits - 1
     assert hepae.LatentCodec.from_bytes(integers.to_bytes()) == integers
+
+
+@pytest.mark.parametrize("bits", [2, 6, 7, 8, 12, 16])
+def test_every_integer_of_a_latent_stands_for_a_value_of_its_own(bits):
+    integers = LatentIntegers(bits, (-2.0, 0.0), (1.0, 1.0))
+    every = np.repeat(np.arange(2**bits, dtype=integers.dtype)[:, None], 2, axis=1)
+    values = integers.inverse(every)
+    assert np.all(np.diff(values, axis=0) > 0)
+    assert np.array_equal(integers.forward(values), every)
+    reach = 0.5 if bits > 6 else 0.0  # of the range, to each side
+    np.testing.assert_allclose(values[0], [-2 - 3 * reach, -reach], atol=1e-6)
+    np.testing.assert_allclose(values[-1], [1 + 3 * reach, 1 + reach], atol=1e-6)
+
+
+@pytest.mark.parametrize("bits", [4, 9])
+def test_latents_that_are_no_finite_numbers_are_counted_and_become_integers(bits):
+    integers = LatentIntegers(bits, (0.0,), (1.0,))
+    latents = np.array([[np.nan], [np.inf], [-np.inf], [0.5], [1e38], [0.0], [1.0]], np.float32)
+    assert integers.outside(latents).tolist() == [True, True, True, False, True, False, False]
+    values = integers.inverse(integers.forward(latents))[:, 0]
+    np.testing.assert_allclose(values[[0, 3]], 0.5, atol=0.04)
+    assert values[1] == values[4] == values.max()
+    assert values[2] == values.min()
+
+
+@pytest.fixture(scope="module")
+def central(sample):
+    """A codec that was trained on central jets alone."""
+    jets = ak.flatten(hepae.read_jets(sample))
+    network = hepae.AutoencoderConfig(hidden=(64, 32))
+    config = hepae.TrainingConfig(epochs=6, network=network, batch_size=256)
+    return hepae.train(jets[abs(jets.eta) < 2], config).codec
+
+
+def test_jets_outside_the_training_range_are_counted_and_restored(central, sample):
+    jets = hepae.read_jets(sample)[:4000]
+    floats = central.decompress(central.compress(jets))
+    coded = central.with_latent_bits(10)
+    outside = coded.outside(coded.encode(jets))
+    assert 100 < outside < 0.2 * ak.count(jets.pt)
+    assert central.outside(central.encode(jets)) == 0
+    inside = jets[abs(jets.eta) < 1.5]
+    assert coded.outside(coded.encode(inside)) < 0.001 * ak.count(inside.pt)
+    restored = coded.decompress(coded.compress(jets))
+    far = ak.to_numpy(ak.flatten(abs(jets.eta))) > 2
+    error = ak.to_numpy(ak.flatten(abs(restored.eta - floats.eta)))
+    assert np.quantile(error[far], 0.95) < 0.1  # at the end of the range they would be off by more than 1
+    assert np.quantile(error[~far], 0.95) < 0.02
+
+
+def test_jets_whose_latents_overflow_are_counted_and_give_no_warning(sample):
+    jets = hepae.read_jets(sample)[:500]
+    config = hepae.TrainingConfig(
+        epochs=1,
+        basis="minmax",
+        network=hepae.AutoencoderConfig(hidden=(8,)),
+        columns=("pt", "eta", "phi", "mass"),
+    )
+    codec = hepae.train(jets, config).codec
+    values = {"pt": [50.0, 1e300], "eta": [0.0, 1.0], "phi": [0.0, 1.0], "mass": [5.0, 1e300]}
+    huge = hepae.kinematics.momenta({name: np.array(found) for name, found in values.items()})
+    for some in (codec, codec.with_latent_bits(8)):
+        encoded = some.encode(huge)
+        assert not np.isfinite(encoded).all()
+        assert some.outside(encoded) >= 1
+        some.compress(huge)
 
 
 @pytest.mark.parametrize("bits", [-1, 0, 1, 17, 40])
@@ -109,7 +183,7 @@ def test_other_numbers_of_bits_are_refused(codec, bits):
 
 def test_missing_columns_and_latents_are_named(codec, jets):
     with pytest.raises(CodecError, match="z0, z1, z2"):
-        codec.decompress(ak.Array({"z0": [1.0]}))
+        codec.jets(ak.Array({"z0": [1.0]}))
     columns = ("pt", "eta", "phi", "mass", "nope")
     with pytest.raises(CodecError, match="'nope'"):
         hepae.train(jets, hepae.TrainingConfig(columns=columns, epochs=1))
@@ -145,14 +219,134 @@ def test_damaged_models_are_refused(codec, tmp_path):
         hepae.load_codec(tmp_path / "none")
 
 
+def _edited(whole, header=None, text=None):
+    """A model file with entries of its header replaced (None: left out), or with another text as its header."""
+    (length,) = struct.unpack_from("<Q", whole)
+    outer = json.loads(whole[8 : 8 + length])
+    inner = json.loads(outer["__metadata__"]["hepae"])
+    inner = {name: value for name, value in {**inner, **(header or {})}.items() if value is not ...}
+    outer["__metadata__"]["hepae"] = json.dumps(inner) if text is None else text
+    new = json.dumps(outer).encode()
+    new += b" " * (-len(new) % 8)
+    return struct.pack("<Q", len(new)) + new + whole[8 + length :]
+
+
+TRANSFORM = {"column": "pt", "logarithmic": True, "offset": 1.0, "scale": 1.0, "fill": 1.0, "floor": 1.0}
+
+
+def _features(**change):
+    names = ("pt", "eta", "phi", "mass")
+    rows = [{**TRANSFORM, "column": name, "logarithmic": name in ("pt", "mass")} for name in names]
+    return {"basis": "physics", "transforms": [{**rows[0], **change}, *rows[1:]]}
+
+
+NETWORK = {"hidden": [16, 8], "latent": 3, "activation": "leaky_relu"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            {name: ...}
+            for name in ("codec", "features", "network", "latent_range", "latent_bits", "training")
+        ),
+        *({"features": value} for value in (None, "[1,2]", [1, 2], 5, {}, {"basis": "physics"})),
+        {"features": {"basis": "physics", "transforms": []}},
+        {"features": {"basis": "physics", "transforms": [TRANSFORM]}},
+        {"features": {"basis": "physics", "transforms": [1]}},
+        {"features": {**_features(), "basis": "cubic"}},
+        *(
+            {"features": _features(**{name: value})}
+            for name in ("offset", "scale", "fill", "floor")
+            for value in (None, "1", float("nan"), float("inf"), [1.0], True)
+        ),
+        *({"features": _features(**{name: 0})} for name in ("scale", "floor")),
+        {"features": _features(column=None)},
+        {"features": _features(extra=1)},
+        *({"network": value} for value in (None, "x", [], {**NETWORK, "extra": 1})),
+        *(
+            {"network": {**NETWORK, "hidden": hidden}}
+            for hidden in (None, 5, "16", [16.0, 8], [8, 16], [16], [20000, 20000], [1] * 200_000, [10**30])
+        ),
+        *({"network": {**NETWORK, "latent": latent}} for latent in (None, "3", 4, 10**9)),
+        *({"network": {**NETWORK, "activation": activation}} for activation in (None, [], "sin")),
+        {"network": {**NETWORK, "dropout": "x"}},
+        {"network": {**NETWORK, "batch_norm": True}},
+        *({"latent_bits": bits} for bits in ("8", 8.0, 1, 99, True, [8])),
+        *({"latent_range": value} for value in (None, 5, "01", [], [[0.0] * 3], [[0.0] * 3, [1.0] * 2])),
+        *({"latent_range": [[0.0] * 3, [1.0, 1.0, end]]} for end in (None, "1", [1], float("nan"), 1e300)),
+        *({"training": value} for value in (None, "x", 5)),
+        *({"bounds": value, "edges": {}} for value in ({"pt": "x"}, {"pt": []}, 5, {"phi": "1%"})),
+        *({"bounds": {"pt": "1%"}, "edges": value} for value in (..., {"pt": "x"}, {"pt": [[]]}, 5)),
+        *({"format_version": value} for value in (..., None, 2, "1", [1])),
+    ],
+    ids=lambda header: json.dumps({k: repr(v) for k, v in header.items()})[:80],
+)
+def test_a_model_with_a_hostile_header_is_refused_in_one_line(codec, tmp_path, header):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(_edited(codec.to_bytes(), header))
+    for read in (hepae.load_codec, describe):
+        started = time.monotonic()
+        with pytest.raises(hepae.HepaeError) as caught:
+            read(path)
+        assert time.monotonic() - started < 2
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[]", "null", "5", '"x"', "", "{}"])
+def test_a_model_whose_header_is_no_json_object_is_refused(codec, text):
+    with pytest.raises(InputError, match=r"^m "):
+        hepae.LatentCodec.from_bytes(_edited(codec.to_bytes(), text=text), "m")
+
+
+def test_a_header_edited_to_the_same_is_read(codec):
+    """The tests above fail for what they change, and not because they change something."""
+    assert hepae.LatentCodec.from_bytes(_edited(codec.to_bytes())) == codec
+    assert (
+        hepae.LatentCodec.from_bytes(_edited(codec.to_bytes(), {"network": codec.network.config.to_config()}))
+        == codec
+    )
+
+
+def test_a_model_of_weights_in_another_type_is_refused(codec):
+    header, tensors = unpack_model(codec.to_bytes(), "m")
+    for dtype in (np.float64, np.int8, np.float16):
+        other = {name: tensor.astype(dtype) for name, tensor in tensors.items()}
+        with pytest.raises(CodecError, match="float32"):
+            hepae.LatentCodec.from_bytes(pack_model(header, other))
+
+
+def test_a_model_file_holds_the_bounds(codec, jets, tmp_path):
+    bounded = codec.with_bounds({"pt": "0.05%", "mass": "1%+1MeV"}, {"eta": "-2.4,2.4", "pt": [30, 50]})
+    bounded.save(tmp_path / "m.safetensors")
+    loaded = hepae.load_codec(tmp_path / "m.safetensors")
+    assert loaded == bounded
+    assert loaded != codec
+    assert loaded.bounds == bounded.bounds
+    restored = loaded.decompress(loaded.compress(jets))
+    assert ak.all(abs(restored.pt / jets.pt - 1) <= 5e-4)
+    assert ak.all((restored.pt > 30) == (jets.pt > 30))
+    described = describe(tmp_path / "m.safetensors")
+    assert described["bounds"] == {"pt": "0.05%", "mass": "1%+1MeV"}
+    assert described["edges"] == {"eta": [-2.4, 2.4], "pt": [30.0, 50.0]}
+
+
+def test_the_checksum_of_a_model_is_that_of_its_file_whatever_it_is_used_with(codec, tmp_path):
+    codec.save(tmp_path / "m.safetensors")
+    checksum = hashlib.sha256((tmp_path / "m.safetensors").read_bytes()).hexdigest()
+    for some in (codec, codec.with_latent_bits(8), codec.with_bounds({"pt": "1%"})):
+        assert some.model_sha256 == hepae.LatentCodec.from_bytes(some.to_bytes()).model_sha256 == checksum
+
+
 def test_a_codec_that_only_restores_still_does_with_other_bits(codec, jets):
-    decoder = hepae.LatentCodec.from_bytes(codec.to_bytes(encoder=False)).with_latent_bits(8)
+    decoder = hepae.LatentCodec.from_bytes(codec.stored_model()).with_latent_bits(8)
     with pytest.raises(CodecError, match="only restore"):
         decoder.compress(jets)
 
 
 def test_columns_that_make_no_jet_are_refused_before_training(jets):
-    with pytest.raises(ConfigError, match="are no jet"):
+    with pytest.raises(ConfigError, match="do not make a jet: add phi, mass or E"):
         hepae.train(jets, hepae.TrainingConfig(columns=("pt", "eta"), epochs=1))
 
 
@@ -168,7 +362,8 @@ def test_with_bounds_the_corrections_come_along(codec, jets, flat):
     assert ak.all(abs(restored.eta - jets.eta) <= 1e-3)
     assert ak.all((abs(restored.eta) < 2.4) == (abs(jets.eta) < 2.4))
     assert ak.all(restored.mass == jets.mass)
-    assert compressed.corrections.nbytes > 0
+    assert compressed.names == ("pt", "eta", "phi", "mass")
+    assert compressed.latents.fields == ["z0", "z1", "z2"]
     with pytest.raises(ConfigError, match="'nope'"):
         codec.with_bounds({"nope": 1}).compress(jets)
 

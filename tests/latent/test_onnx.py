@@ -19,6 +19,9 @@ from hepae.errors import CodecError, ConfigError, OutputError
 from hepae.latent.features import FeatureMap, Transform
 from hepae.latent.onnx import export
 
+pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+"""The unit of some files here is told by their values, which test_inputs.py is about."""
+
 pytest.importorskip("onnx", reason="the extra onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
@@ -86,7 +89,7 @@ def encoded(codec, jets):
 
 def restored(codec, latents):
     """Columns by name that the codec itself gives for latents, in float64."""
-    jets = codec.decompress(ak.zip(dict(zip(codec.latent_names, latents.T, strict=True))))
+    jets = codec.jets(ak.zip(dict(zip(codec.latent_names, latents.T, strict=True))))
     return {name: ak.to_numpy(jets[name]) for name in jets.fields}
 
 
@@ -246,7 +249,7 @@ def test_a_graph_of_other_numbers_is_not_written(codec, tmp_path):
 
 
 def test_without_an_encoder_only_the_decoder_is_exported(codec, tmp_path):
-    decoder = hepae.LatentCodec.from_bytes(codec.to_bytes(encoder=False))
+    decoder = hepae.LatentCodec.from_bytes(codec.stored_model())
     for part in ("encoder", None):
         with pytest.raises(CodecError, match="--part decoder"):
             export(decoder, tmp_path / "m.onnx", part=part)
@@ -268,7 +271,7 @@ def test_what_is_not_installed(codec, tmp_path, monkeypatch):
 def test_the_command(codec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     codec.save("model.safetensors")
-    Path("decoder.safetensors").write_bytes(codec.to_bytes(encoder=False))
+    Path("decoder.safetensors").write_bytes(codec.stored_model())
     Path("precious.onnx").write_text("precious")
 
     def run(status, *words):
@@ -278,10 +281,10 @@ def test_the_command(codec, tmp_path, monkeypatch):
             assert len(result.stderr.splitlines()) == 1
         return result.output
 
-    output = run(0, "model.safetensors", "-o", "anything", "--part", "encoder")
+    output = run(0, "model.safetensors", "-o", "anything.onnx", "--part", "encoder")
     assert "pt GeV, eta, phi rad, mass GeV; latents: z0, z1, z2" in output
     export(codec, "python.onnx", part="encoder")
-    assert Path("anything").read_bytes() == Path("python.onnx").read_bytes()
+    assert Path("anything.onnx").read_bytes() == Path("python.onnx").read_bytes()
     before = {*Path().iterdir()}
     assert "--force" in run(1, "model.safetensors", "-o", "precious.onnx")
     assert Path("precious.onnx").read_text() == "precious"

@@ -15,10 +15,10 @@ import torch
 import hepae
 from hepae.errors import CodecError, ConfigError, InputError, OutputError
 from hepae.kinematics import flat_column
-from hepae.latent.codec import train
 from hepae.latent.features import FeatureMap
-from hepae.training.loop import TrainingConfig
+from hepae.training.configuration import TrainingConfig
 from hepae.training.runs import Run
+from hepae.training.train import train
 
 SMALL = hepae.AutoencoderConfig(hidden=(16, 8))
 CONFIG = TrainingConfig(epochs=4, network=SMALL, batch_size=256)
@@ -104,25 +104,41 @@ def test_schedules(jets):
     np.testing.assert_allclose(steps, [CONFIG.learning_rate * 0.2**n for n in range(1, 9)])
 
 
-def test_bfloat16_trains_as_well_and_float32_otherwise(jets):
-    both = [replace(CONFIG, epochs=20, precision=precision) for precision in ("float32", "bfloat16")]
-    first, second = (train(jets, config).history[-1].validation_loss for config in both)
-    assert first != second
-    assert second == pytest.approx(first, rel=0.1)
-
-
-def test_bfloat16_is_left_to_steps_with_enough_to_multiply():
-    device = torch.device("cpu")
-    large, narrow = TrainingConfig(batch_size=8192), CONFIG
-    assert large.in_bfloat16(device) == any(
-        torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16")
+def _precisions_seen(train_once):
+    """Whether matrix products were made under autocast, in any layer of what was trained."""
+    seen = set()
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda module, _: seen.add(torch.is_autocast_enabled("cpu")) if module.training else None
     )
-    assert not narrow.in_bfloat16(device)
-    assert replace(narrow, precision="bfloat16").in_bfloat16(device)
+    try:
+        losses = [row.train_loss for row in train_once().history]
+    finally:
+        hook.remove()
+    return losses, seen
+
+
+@pytest.mark.parametrize("basis", ["physics", "minmax", "standard"])
+def test_the_default_is_float32_on_every_processor(jets, basis):
+    """In the basis minmax a training in bfloat16 ends at 168 times the loss, so no processor may choose it by itself."""
+    config = TrainingConfig(basis=basis, epochs=2, columns=("pt", "eta", "phi", "E"), device="cpu")
+    default = _precisions_seen(lambda: train(jets[:500], config))
+    assert default == _precisions_seen(lambda: train(jets[:500], replace(config, precision="float32")))
+    assert default[1] == {False}
+    losses, seen = _precisions_seen(lambda: train(jets[:500], replace(config, precision="bfloat16")))
+    assert True in seen
+    assert losses != default[0]
+
+
+def test_bfloat16_trains_where_it_is_asked_for(jets):
+    both = [replace(CONFIG, epochs=20, precision=precision) for precision in ("float32", "bfloat16")]
+    first, second = (train(jets, config) for config in both)
+    assert second.codec.summary["config"]["precision"] == "bfloat16"
+    assert first.history[-1].validation_loss != second.history[-1].validation_loss
+    assert second.history[-1].validation_loss == pytest.approx(first.history[-1].validation_loss, rel=0.1)
 
 
 def test_large_batches_go_in_pieces_to_the_same_weights(jets, monkeypatch):
-    config = replace(CONFIG, batch_size=2000, precision="float32", learning_rate=1e-2)
+    config = replace(CONFIG, batch_size=2000, learning_rate=1e-2)
     whole = train(jets, config)
     monkeypatch.setattr("hepae.training.loop.CACHED_JETS", 300)
     pieces = train(jets, config)
@@ -183,7 +199,7 @@ def test_a_run_is_recorded(jets, tmp_path):
         assert float(row["train_loss"]) == metrics.train_loss
         assert float(row["test_loss"]) == metrics.test_loss
     names = {path.name for path in run.iterdir() if "tfevents" not in path.name}
-    assert names == {"config.toml", "metrics.csv", "best.pt", "last.pt"}
+    assert names == {"config.toml", "metrics.csv", "best.pt", "last.pt", ".lock"}
     best = torch.load(run / "best.pt", weights_only=True)
     assert best["epoch"] == result.codec.summary["best"]["epoch"]
     for name, tensor in result.codec.network.state_dict().items():
@@ -232,9 +248,9 @@ def test_residuals_of_validation_jets_are_recorded(jets):
 
 DRIVER = """
 import contextlib, os, pathlib, signal, sys, hepae
-from hepae.latent.codec import train
+from hepae.training.train import train
 from hepae.training.runs import Run
-from hepae.training.loop import TrainingConfig
+from hepae.training.configuration import TrainingConfig
 with contextlib.suppress(ImportError):
     import torch.utils.tensorboard  # once, not in every child
 sample, folder, out = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
@@ -340,9 +356,36 @@ def test_a_finished_run_resumes_to_the_same_codec(jets, tmp_path):
 def test_a_run_that_goes_on_is_not_resumed(jets, tmp_path):
     result = train(jets, replace(CONFIG, epochs=1, runs_dir=tmp_path))
     run, config = Run.resume(result.run_dir)
-    with run.locked(), pytest.raises(InputError, match="still goes on"):
+    with run.locked(), pytest.raises(InputError, match="another process is training"):
         train(jets, config, resume=run)
     assert len(train(jets, config, resume=run).history) == 1
+
+
+HOLDER = """
+import pathlib, sys, hepae
+from hepae.training.runs import Run
+with Run(pathlib.Path(sys.argv[1])).locked():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_lock_of_a_killed_process_is_gone(jets, tmp_path):
+    result = train(jets, replace(CONFIG, epochs=1, runs_dir=tmp_path))
+    run, config = Run.resume(result.run_dir)
+    command = [sys.executable, "-c", HOLDER, str(result.run_dir)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"locked\n"
+        with pytest.raises(InputError, match="another process is training"):
+            train(jets, config, resume=run)
+        holder.kill()
+    assert len(train(jets, config, resume=run).history) == 1
+
+
+def test_training_needs_no_module_that_windows_lacks():
+    """A stand-in for Windows, where `fcntl` cannot be imported: modules that need it get an ImportError there."""
+    code = "import sys; sys.modules['fcntl'] = None; import hepae.training.runs"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_run_stopped_by_patience_resumes_to_the_same_codec(jets, tmp_path):
@@ -446,6 +489,7 @@ def test_a_run_is_resumed_only_on_its_own_jets(jets, tmp_path):
         {"optimizer": "sgd9"},
         {"schedule": "x"},
         {"precision": "float16"},
+        {"precision": "auto"},
         {"fraction": 0.0},
         {"validation_fraction": 1.0},
         {"patience": 0},

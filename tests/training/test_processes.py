@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import hepae
-from hepae.training.loop import TrainingConfig
+from hepae.training.configuration import TrainingConfig
 
 # Batches of odd size that end in one of a single jet: shares are uneven, and one process has none.
 CONFIG = TrainingConfig(

@@ -8,12 +8,11 @@ import torch
 
 import hepae
 from hepae.errors import OutputError
+from hepae.latent.batches import BUFFER, batches
 from hepae.latent.features import FeatureMap
-from hepae.training.rows import BUFFER, Rows, batches, shuffled
+from hepae.training.rows import Rows, shuffled
 
-CONFIG = hepae.TrainingConfig(
-    epochs=8, network=hepae.AutoencoderConfig(hidden=(16, 8)), batch_size=250, precision="float32"
-)
+CONFIG = hepae.TrainingConfig(epochs=8, network=hepae.AutoencoderConfig(hidden=(16, 8)), batch_size=250)
 
 
 def _given(rows, *, batch_size=32, buffer, seed=0):
@@ -102,7 +101,7 @@ def test_more_jets_than_the_buffer_train_as_well(jets):
 
 def test_memory_holds_the_buffer_and_not_the_jets(jets):
     """The columns of all jets are 32 bytes each; what is taken beside the steps must be less."""
-    config = hepae.TrainingConfig(epochs=1, network=CONFIG.network, batch_size=8192, precision="float32")
+    config = hepae.TrainingConfig(epochs=1, network=CONFIG.network, batch_size=8192)
     count = 100
     tracemalloc.start()
     try:

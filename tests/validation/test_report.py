@@ -4,13 +4,15 @@ import re
 import shutil
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 import hepae
 from hepae.comparison import compare_files
-from hepae.validation.plotting import Style, save
-from hepae.validation.report import ComparedColumn, ComparedFile, Page, Shown
+from hepae.validation.canvas import Style, save
+from hepae.validation.report import PAGE_BYTES, ComparedColumn, ComparedFile, Page, Shown
 from hepae.validation.residuals import ColumnResiduals
 
 BYTES = {
@@ -24,18 +26,22 @@ BYTES = {
 HOSTILE = "<script>alert('x')</script>\"'><img src=x onerror=alert(2)>"
 
 
-def column(name, version="Restored", bound=None, **numbers):
+def column(name, version="Restored", bound=None, *, relative=True, deviation=(0.0, 0.0), **numbers):
     values = dict.fromkeys(("max_abs", "max_rel", "mean", "median", "std", "p68", "p99"), 0.0001)
     values |= {"unit": "GeV", "violations": None, "non_finite": 0} | numbers
-    return ComparedColumn(name, version, bound, ColumnResiduals(**values), 4567, relative=True)
+    return ComparedColumn(name, version, bound, ColumnResiduals(**values), 4567, relative, deviation)
 
 
-def page(columns=(), figures=(), *, path="jets.root", versions=("Restored",)):
+def page(columns=(), figures=(), *, path="jets.root", versions=("Restored",), restored=(), without_figure=0):
     files = [
         ComparedFile("Original", path, 5000, "ab" * 32, {"tree": path}),
-        *(ComparedFile(name, f"{name}.root", 2_500_000, "cd" * 32) for name in versions),
+        *(
+            ComparedFile(name, f"{name}.root", 2_500_000, "cd" * 32, restored=name in restored)
+            for name in versions
+        ),
     ]
-    return Page(1_234_567, 200, files, columns, dict.fromkeys(versions, BYTES), figures).render()
+    sizes = dict.fromkeys(versions, BYTES)
+    return Page(1_234_567, 200, files, columns, sizes, figures, without_figure).render()
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +254,7 @@ def test_it_tells_what_was_compared(sample, report):
         assert str(path) in text
         assert hashlib.sha256(path.read_bytes()).hexdigest() in text
     with hepae.open(report.parent.parent / "latents.root") as file:
-        assert file.header["model_sha256"] in text
+        assert file.header.model_sha256 in text
     for told in (
         "collection: Jet",
         "hepae 0.",
@@ -258,7 +264,11 @@ def test_it_tells_what_was_compared(sample, report):
         "✓ held by every jet",
     ):
         assert told in text
-    assert "Every promised bound held</strong> (4 of 4)" in text
+    assert "1 of 2 versions promises bounds, and every one held; 1 promises none." in text
+    assert "<strong>bounds</strong>: ✓ every promised bound held (4 of 4)" in text
+    assert re.search(
+        r"<strong>latents</strong>: no bound is promised; (E|mass) is off by \d[\d.]* % \(68 %\)", text
+    )
     assert "52\u202f385 jets in 20\u202f000 events" in text
 
 
@@ -279,10 +289,54 @@ def test_verdicts(numbers, verdict):
 
 def test_the_summary():
     held, broken = column("pt", bound="1%", violations=0), column("eta", bound="1", violations=2)
-    assert "No bound was promised." in page([column("pt")])
-    assert "Every promised bound held" in page([held, column("E")])
+    assert "No bound is promised; pt is off by 0.01 % (68 %).</strong>" in page([column("pt")])
+    assert "✓ Every promised bound held (1 of 1).</strong>" in page([held, column("E")])
     text = page([held, broken, column("eta", "B")], versions=("Restored", "B"))
-    assert "✗ 1 of 2 promised bounds are broken:" in text
-    assert re.search(r"broken:</strong>\s*eta \(Restored\)\s*\.", text)
+    assert "✗ 1 of 2 promised bounds broken.</strong>" in text
+    assert "<strong>Restored</strong>: ✗ 1 of 2 promised bounds broken: eta (2 of 4\u202f567 jets)" in text
+    assert "<strong>B</strong>: no bound is promised" in text
     assert "2.5 MB" in text
     assert "5 kB" in text
+
+
+def test_each_version_is_summed_up_by_what_it_promises():
+    """Three versions that promise nothing do not stand under the headline that the fourth one earned."""
+    columns = [
+        column("pt", "bounded", bound="0.1%", violations=0),
+        column("pt", "latents", p68=0.02, deviation=(0.02, 0.1)),
+        column("mass", "latents", p68=0.1523, deviation=(0.1523, 0.2)),
+        column("eta", "back", relative=False, unit="", p68=0.02, deviation=(0.5, 0.5), non_finite=3),
+        column("pt", "same", max_abs=0.0),
+    ]
+    versions = ("bounded", "latents", "back", "same")
+    text = page(columns, versions=versions, restored=("back",))
+    assert "1 of 4 versions promises bounds, and every one held; 3 promise none." in text
+    assert 'class="summary none"' in text
+    for told in (
+        "<strong>bounded</strong>: ✓ every promised bound held (1 of 1)",
+        "<strong>latents</strong>: no bound is promised; mass is off by 15 % (68 %)",
+        "<strong>back</strong>: a restored file does not know its bounds; eta is off by 0.02 (68 %); "
+        "3 residuals are not finite",
+        "<strong>same</strong>: no bound is promised; all values are the same",
+    ):
+        assert f"{told}</li>" in text
+    assert "None of the 2 versions promises a bound." in page(
+        [column("pt", "a"), column("pt", "b")], versions=("a", "b")
+    )
+    both = [column("pt", name, bound="1%", violations=0) for name in ("a", "b")]
+    assert "✓ Every promised bound held (2 of 2)." in page(both, versions=("a", "b"))
+
+
+def test_the_page_stays_below_its_size(tmp_path):
+    """Figures that do not fit are left out, and counted."""
+    rng = np.random.default_rng(1)
+    noise = Image.fromarray(rng.integers(0, 256, (900, 1200, 3), np.uint8))
+    noise.save(tmp_path / "noise.png")
+    figures = [Shown("pt", f"figure {i}", "noise", tmp_path / "noise.png") for i in range(12)]
+    text = page([column("pt")], figures, without_figure=301)
+    assert 8_000_000 < len(text.encode()) < PAGE_BYTES
+    shown = text.count("data:image/png")
+    assert 0 < shown < 12
+    assert f"{12 - shown} figures did not fit on this page; they are in its folder." in text
+    assert "301 columns that changed have no figure" in text
+    assert "--all-figures" in text

@@ -1,0 +1,15 @@
+"""The command line: a module for each subject, and the group that shows their errors."""
+
+from __future__ import annotations
+
+from hepae.cli.comparison import compare
+from hepae.cli.files import compress, decompress, info
+from hepae.cli.group import main
+from hepae.cli.models import export
+from hepae.cli.samples import generate, sample
+from hepae.cli.training import train
+
+__all__ = ["main"]
+
+for command in (sample, generate, train, compress, decompress, export, info, compare):
+    main.add_command(command)

@@ -1,0 +1,100 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hepae.errors import UnitWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+PATH = click.Path(path_type=Path)
+
+
+class Output(click.ParamType[Any]):
+    """A file to write, whose suffix says its format."""
+
+    name = "file"
+
+    def __init__(self, *suffixes: str):
+        self.suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give the name as it is, or fail."""
+        if not str(value).endswith(self.suffixes):
+            self.fail(f"{value}: the name must end in {' or '.join(self.suffixes)}", param, ctx)
+        return value
+
+
+class OutputPath(Output):
+    """A file of this machine to write."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give the path, or fail."""
+        return Path(super().convert(value, param, ctx))
+
+
+def _silence(_context: click.Context, _option: click.Parameter, quiet: bool) -> bool:
+    if quiet:
+        warnings.simplefilter("ignore", UnitWarning)  # until the command ends
+    return quiet
+
+
+def options_of(*decorators: Decorator) -> Decorator:
+    """Join several decorators into one, the first of them outermost."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+quiet_option = click.option("--quiet", is_flag=True, callback=_silence, help="No progress and no notes.")
+
+
+force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
+
+
+compression_option = click.option(
+    "--compression",
+    default="zstd:5",
+    show_default=True,
+    help="Compression of the branches: zstd, lz4, lzma or zlib, and a level.",
+)
+
+
+storage_option = click.option(
+    "--format",
+    "storage",
+    type=click.Choice(["ttree", "rntuple"]),
+    help="Storage of the events; an RNTuple takes branches of any type.  [default: ttree; of a restored file as compressed]",
+)
+
+
+tree_option = click.option(
+    "--tree", metavar="NAME", help="Tree to read, where the file has several with jets."
+)
+
+
+unit_option = click.option(
+    "--unit",
+    type=click.Choice(["MeV", "GeV"]),
+    help="Unit of pt, mass and E in flat files and tables.  [default: MeV where the median pt is above 1000]",
+)
+
+
+input_options = options_of(
+    tree_option,
+    click.option("--collection", metavar="NAME", help="Which jets, where the tree has several collections."),
+    unit_option,
+)

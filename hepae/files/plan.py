@@ -1,0 +1,205 @@
+"""What `compress_file` will do, decided from its inputs before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hepae.bounded.codec import resolve
+from hepae.errors import CodecError, ConfigError, InputError
+from hepae.files.other_trees import Unreadable, check_patterns, find_unreadable, wanted
+from hepae.io.readers import choose_collections
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hepae.bounds import Bounds
+    from hepae.codec import Codec
+    from hepae.io.inputs import Inputs
+    from hepae.io.layouts import Branch, Collection
+    from hepae.io.locations import Location
+    from hepae.io.sources import Source
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which jets and branches of the inputs are taken, and which entries; as the parameters of `compress_file`."""
+
+    collection: str | Sequence[str] | None
+    keep: Sequence[str]
+    drop: Sequence[str]
+    drop_unreadable: bool
+    entry_start: int
+    entry_stop: int | None
+
+
+@dataclass(frozen=True)
+class PlannedInput:
+    """What is taken of one input: the entries begin to end, and their share of its bytes and of each collection's coded branches."""
+
+    begin: int
+    end: int
+    file_bytes: int
+    coded_bytes: Mapping[str, int]
+    gives_trees: bool
+    """Whether its other trees are copied: they are once, with its first entry."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is read and written.
+
+    ``branches`` are those of the first input that are read, coded or not; ``left_out`` those that are not kept. ``bounds`` and
+    ``columns`` (those that are coded) are by collection. ``unit_note`` says what was assumed of the unit.
+    """
+
+    path: Location
+    tree: str
+    source: dict[str, str]
+    collections: tuple[Collection, ...]
+    columns: dict[str, tuple[str, ...]]
+    bounds: dict[str, Bounds]
+    branches: dict[str, Branch]
+    left_out: tuple[str, ...]
+    unreadable: Unreadable
+    inputs: tuple[PlannedInput, ...]
+    unit_note: str | None
+
+    @property
+    def entries(self) -> int:
+        """Entries that are taken of all inputs."""
+        return sum(planned.end - planned.begin for planned in self.inputs)
+
+    @property
+    def bytes_before(self) -> dict[str, int]:
+        """Bytes of the coded branches in the inputs, by collection."""
+        return {
+            collection.name: sum(planned.coded_bytes[collection.name] for planned in self.inputs)
+            for collection in self.collections
+        }
+
+
+def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
+    """Open each input once, and decide what will be done.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be read, has no jets, or differs from the first in its branches.
+    CodecError
+        If the jets lack a column of the model.
+    ConfigError
+        If a bound or an edge is for a column that is not there or takes none, or a pattern matches nothing.
+    """
+    first = files.open(0)
+    path, tree, source = first.path, first.tree, {"format": first.format, "layout": first.layout.name}
+    branches, beside = first.branches, first.unreadable
+    chosen = choose_collections(first, options.collection)
+    columns = {c.name: _coded_columns(codec, c, str(path)) for c in chosen}
+    bounds = _bounds(codec.bounds, chosen, columns, str(path))
+    check_patterns(first, options.keep, options.drop)
+    unreadable = find_unreadable(first, options.keep, options.drop)
+    if unreadable.names and not options.drop_unreadable:
+        raise InputError(
+            f"{path} has {unreadable}; leave them out with --drop-unreadable, or by name with --drop"
+        )
+    coded = {c.column(name).branch for c in chosen for name in columns[c.name]}
+    needed = coded | {collection.counter for collection in chosen}
+    kept = {
+        name: branch
+        for name, branch in branches.items()
+        if name in needed or wanted(name, options.keep, options.drop)
+    }
+    found = []
+    for number in range(len(files)):
+        opened = files.open(number)
+        _check_alike(path, tree, branches, opened)
+        size = opened.path.stat().st_size
+        stored = {
+            c.name: sum(opened.stored_bytes(c.column(name).branch) for name in columns[c.name])
+            for c in chosen
+        }
+        found.append((opened.num_entries, size, stored))
+    unit = files.unit.unit
+    return Plan(
+        path,
+        tree,
+        source,
+        tuple(replace(c, unit=unit or c.unit) for c in chosen),
+        columns,
+        bounds,
+        kept,
+        tuple(name for name in (*branches, *beside) if name not in {*kept, *unreadable.branches}),
+        unreadable,
+        tuple(_planned(found, options.entry_start, options.entry_stop)),
+        files.unit.note,
+    )
+
+
+def _coded_columns(codec: Codec, collection: Collection, where: str) -> tuple[str, ...]:
+    """Columns of a collection that the codec codes; ``where`` names the file in errors."""
+    try:
+        return codec.coded_columns(collection.column_names)
+    except CodecError as error:
+        raise CodecError(f"{error} (collection {collection.name!r} of {where})") from None
+
+
+def _bounds(
+    asked: Bounds | None,
+    collections: Sequence[Collection],
+    columns: Mapping[str, Sequence[str]],
+    where: str,
+) -> dict[str, Bounds]:
+    """Bounds of the columns that will be coded, by collection; none where none is asked for."""
+    if asked is None:
+        return {}
+    types = {
+        collection.name: {name: np.dtype(collection.column(name).dtype) for name in columns[collection.name]}
+        for collection in collections
+    }
+    try:
+        return resolve(asked, types)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (in {where})") from None
+
+
+def _check_alike(path: Location, tree: str, branches: Mapping[str, Branch], other: Source) -> None:
+    if other.tree != tree or other.branches != branches:
+        differing = sorted({*branches.items()} ^ {*other.branches.items()}, key=lambda item: item[0])
+        what = f"branch {differing[0][0]!r}" if differing else f"tree {other.tree!r}"
+        raise InputError(f"{path} and {other.path} cannot be joined: {what} is not the same in both")
+
+
+def _planned(
+    found: Sequence[tuple[int, int, Mapping[str, int]]], entry_start: int, entry_stop: int | None
+) -> list[PlannedInput]:
+    """Cut a range of entries of the inputs joined into one of each.
+
+    Parameters
+    ----------
+    found
+        Of each input its entries, its bytes, and those of the coded branches by collection.
+    entry_start, entry_stop
+        The range; it may count from the end, as that of a slice.
+    """
+    total = sum(entries for entries, _, _ in found)
+    begin, end, _ = slice(entry_start, entry_stop).indices(total)
+    planned: list[PlannedInput] = []
+    first = 0
+    for entries, size, coded in found:
+        start = min(max(begin - first, 0), entries)
+        stop = min(max(end - first, start), entries)
+        gives_trees = begin <= first < end or first == end == total  # an empty input has trees all the same
+        shares = {name: _share(stored, entries, start, stop) for name, stored in coded.items()}
+        planned.append(PlannedInput(start, stop, _share(size, entries, start, stop), shares, gives_trees))
+        first += entries
+    if begin >= end and not any(each.gives_trees for each in planned):
+        planned[0] = replace(planned[0], gives_trees=True)
+    return planned
+
+
+def _share(size: int, entries: int, begin: int, end: int) -> int:
+    """Bytes of a range of entries, so that those of all ranges add up to the whole."""
+    return size * end // entries - size * begin // entries if entries else size

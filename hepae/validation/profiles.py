@@ -1,0 +1,196 @@
+"""Figures of a residual in bins of another column: its median, its central 68 %, and the resolution of a detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hist.axis import transform
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from hepae.validation.canvas import (
+    GREY,
+    Style,
+    aligned_figure,
+    atlas_style,
+    beyond_text,
+    by_version,
+    headroom_of,
+    largest_finite,
+    scale_values,
+    show_in_power,
+    two_panels,
+    version_looks,
+    write_corner,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import hist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike, NDArray
+
+    FloatArray = NDArray[np.float64]
+    Curve = Callable[[FloatArray], ArrayLike]
+
+
+PROFILE_ENTRIES = 20
+"""Entries that a bin of a profile needs to have quantiles worth drawing."""
+
+
+@dataclass(frozen=True)
+class JetEnergyResolution:
+    """Relative resolution √(N²/pt² + S²/pt + C²) of the energy of jets as a detector measures it.
+
+    Parameters
+    ----------
+    name
+        Whose it is, as the figure says it.
+    noise, stochastic, constant
+        N in GeV, S in GeV^½, and C.
+    """
+
+    name: str
+    noise: float
+    stochastic: float
+    constant: float
+
+    def __call__(self, pt: ArrayLike) -> FloatArray:
+        """Relative resolution at each pt in GeV, shape of ``pt``.
+
+        >>> JetEnergyResolution("", 3.0, 0.0, 0.04)([100.0]).tolist()
+        [0.05]
+        """
+        pt = np.asarray(pt, np.float64)
+        return np.sqrt((self.noise / pt) ** 2 + self.stochastic**2 / pt + self.constant**2)
+
+
+def response(
+    histogram: hist.Hist | Mapping[str, hist.Hist],
+    *,
+    bound: Curve | None = None,
+    references: Mapping[str, Curve] | None = None,
+    style: Style = Style(),
+    axes: tuple[Axes, Axes] | None = None,
+) -> Figure:
+    """Draw the median of a column's residual with its central 68 % in bins of another column; below, half that width.
+
+    The band is filled for one version; of several, lines bound it. Bins of less than :data:`PROFILE_ENTRIES` entries are left out.
+
+    Parameters
+    ----------
+    histogram
+        Entries in bins of the other column and of the residual; of several versions by name.
+    bound
+        Largest residual that was promised, as a function of the other column.
+    references
+        What to draw beside the width, as functions of the other column, by name: a jet energy resolution, for instance.
+    style
+        What is written into the corner.
+    axes
+        Axes for response and resolution to draw on; by default those of a new figure.
+    """
+    versions = by_version(histogram)
+    with atlas_style():
+        main, below = two_panels() if axes is None else axes
+        axis, residuals = next(iter(versions.values())).axes
+        reach, widths = 0.0, []
+        for (name, entries), (color, line) in zip(versions.items(), version_looks(versions), strict=True):
+            low, middle, high = profile(entries)
+            look: dict[str, Any] = {"color": color, "linestyle": "-" if len(versions) == 1 else line}
+            main.stairs(middle, axis.edges, baseline=None, linewidth=1.8, label=f"{name}: median", **look)
+            low, high = (np.where(np.isnan(low + high), np.nan, edge) for edge in (low, high))
+            if len(versions) == 1:
+                main.stairs(
+                    high, axis.edges, baseline=low, fill=True, color=color, alpha=0.2, label="central 68%"
+                )
+            else:
+                for edge in (low, high):
+                    main.stairs(edge, axis.edges, baseline=None, linewidth=0.9, alpha=0.7, **look)
+            width = (high - low) / 2
+            below.stairs(width, axis.edges, baseline=None, linewidth=1.8, **look)
+            widths.append(width)
+            reach = max(reach, largest_finite(np.abs([low, high])))
+        grid = _grid(axis)
+        if bound is not None:
+            promised = np.broadcast_to(np.asarray(bound(grid), np.float64), grid.shape)
+            for sign in (-1, 1):
+                main.plot(grid, sign * promised, color="black", linestyle="--", linewidth=1.2)
+            below.plot(grid, promised, color="black", linestyle="--", linewidth=1.2, label="bound")
+            # Twice the band, but the bound is worth to be seen near it.
+            if np.nanmax(promised) < 5 * reach or reach == 0:
+                reach = max(reach, float(np.nanmax(promised)))
+        for (name, curve), color in zip((references or {}).items(), (GREY, "#a96b59"), strict=False):
+            values = np.broadcast_to(np.asarray(curve(grid), np.float64), grid.shape)
+            below.plot(grid, values, color=color, linewidth=2.5, label=name)
+            widths.append(values)
+        if bound is not None:
+            widths.append(promised)
+        main.axhline(0, color="black", linewidth=0.8, zorder=0)
+        span, headroom = 1.25 * reach or 1e-3, headroom_of("response", versions)
+        main.set_ylim(-span, span * (1 + headroom) / (1 - headroom))
+        main.yaxis.set_major_locator(MaxNLocator(6))
+        main.set_ylabel(residuals.label, fontsize="medium")
+        positive = np.concatenate([width[np.isfinite(width) & (width > 0)] for width in widths])
+        width_label = "68% half-width"
+        if positive.size:
+            least, most = positive.min(), positive.max()
+            if most > 20 * least:
+                below.set_yscale("log")
+                below.set_ylim(0.5 * least, 2 * most * (most / least) ** 0.35)
+                below.yaxis.set_major_locator(LogLocator(numticks=5))
+                below.yaxis.set_minor_formatter(NullFormatter())
+            else:
+                below.set_ylim(0, 1.6 * most)
+                below.yaxis.set_major_locator(MaxNLocator(3))
+                scale = show_in_power(below.yaxis, most)
+                width_label += f"\n[{scale}]" if scale else ""
+        below.set_ylabel(width_label, fontsize="small", loc="center")
+        for panel in (main, below):
+            scale_values(panel, axis)
+        main.tick_params(labelbottom=False)
+        below.set_xlabel(axis.label)
+        if below.get_legend_handles_labels()[0]:
+            below.legend(loc="upper right", fontsize="x-small", ncols=2)
+        write_corner(main, style, beyond_text(versions.values()))
+        main.legend(loc="upper right")
+        return aligned_figure(main)
+
+
+def profile(histogram: hist.Hist) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """16 %, 50 % and 84 % quantiles of the second axis in each bin of the first, entries spread evenly over their bins.
+
+    NaN where there are less than :data:`PROFILE_ENTRIES` entries, and where the quantile lies beyond the axis.
+
+    Returns
+    -------
+    tuple of FloatArray
+        Each of shape (bins of the first axis,).
+    """
+    contents = histogram.values(flow=True)[1:-1]
+    edges = histogram.axes[1].edges
+    reached = np.cumsum(contents, axis=1)
+    result = np.full((3, len(contents)), np.nan)
+    for i, row in enumerate(reached):
+        total = row[-1]
+        if total < PROFILE_ENTRIES:
+            continue
+        for j, fraction in enumerate((0.16, 0.5, 0.84)):
+            wanted = fraction * total
+            cell = int(np.searchsorted(row, wanted))
+            if 0 < cell < len(row) - 1:  # neither underflow nor overflow
+                part = (wanted - row[cell - 1]) / (row[cell] - row[cell - 1])
+                result[j, i] = edges[cell - 1] + part * (edges[cell] - edges[cell - 1])
+    return result[0], result[1], result[2]
+
+
+def _grid(axis: hist.axis.Regular) -> FloatArray:
+    """Points of an axis that are close enough for a curve."""
+    low, high = axis.edges[0], axis.edges[-1]
+    grid: FloatArray = (
+        np.geomspace(low, high, 200) if axis.transform == transform.log else np.linspace(low, high, 200)
+    )
+    return grid

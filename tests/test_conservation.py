@@ -1,0 +1,102 @@
+"""Nothing of a file is lost in silence: each key and branch is in the restored file, or was named."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import uproot
+from click.testing import CliRunner
+
+import hepae
+from hepae.cli import main
+from hepae.io.objects import is_tree, objects_of
+
+FILES = {
+    "all_jets_test_4D_100_percent.pkl": "",
+    "all_jets_train_4D_100_percent.pkl": "",
+    "darkmachines_monojet.csv": "--collection * --format rntuple",
+    "darkmachines_monojet.pkl": "",
+    "delphes.root": "--format rntuple --drop-unreadable",
+    "flat_pxpypzE_ww.root": "",
+    "jets_9columns.h5": "",
+    "nanoaod_cms_open_data_2012_singlemu.root": "",
+    "nanoaod_cms_open_data_2015_ttbar.root": "",
+    "nanoaod_dimuon_rntuple.root": "",
+    "nanoaod_tt_v12.root": "",
+    "physlite_rntuple.root": "--tree EventData --format rntuple --drop-unreadable",
+    "physlite_ttbar.root": "--format rntuple --drop-unreadable",
+    "pythia_dijets.root": "",
+    "pythia_jets_18columns.root": "",
+    "scalar_jet_per_row.root": "",
+    "tlorentzvector_objects.root": "--collection *",
+    "xaod_exot15.root": "--collection AntiKt4EMTopoJets --format rntuple --drop-unreadable",
+}
+"""Files, and the options that the errors ask for."""
+
+
+def _hepae(*arguments):
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def _branches(path):
+    """Names of all branches with data, ``TREE/BRANCH``, as uproot finds them in a file; in an RNTuple ``.`` is ``:``."""
+    found = set()
+    with uproot.open(path) as file:
+        for name, classname in file.classnames(recursive=True, cycle=False).items():
+            if is_tree(classname):
+                tree = file[name]
+                if classname == "TTree":
+                    names = [path for path, branch in tree.iteritems(full_paths=True) if not branch.branches]
+                else:  # _collection0 is the lists of an object, whose members stand in the tree themselves
+                    names = [field.name for field in tree.fields if not field.name.startswith("_collection")]
+                found |= {f"{name}/{_plain(branch)}" for branch in names}
+    return found
+
+
+def _plain(branch):
+    """Name of a branch without the sizes of its arrays and without its parent, where it names that itself."""
+    *parents, name = branch.split("/")
+    name = re.sub(r"\[.*", "", name)
+    if parents and not name.startswith(parents[-1].rstrip(".")):
+        name = f"{parents[-1].rstrip('.')}.{name}"
+    return _colons(name)
+
+
+def _with_prefixes(names):
+    """Names and what they begin with: Jet.Area becomes Jet.Area.px …, Jet.Tau[5] Jet.Tau_0 …, a second Jet Jet_2."""
+    names = {*names, *(name.replace("_2:", ":") for name in names)}
+    return names | {name[: mark.start()] for name in names for mark in re.finditer("[:_]", name)}
+
+
+def _colons(name):
+    return re.sub(r"[.\\\s]", ":", name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_key_and_branch_is_restored_or_named(data, tmp_path, name):
+    original, small, back = data / name, tmp_path / "small.root", tmp_path / "back.root"
+    options = FILES[name].split()
+    if options:
+        asked = _hepae("compress", original, "-o", small)
+        assert asked.exit_code == 1
+        assert asked.stderr.count("\n") == 1
+        assert not small.exists()
+    done = _hepae("compress", original, "-o", small, *options)
+    assert done.exit_code == 0, done.stderr
+    done = _hepae("decompress", small, "-o", back)
+    assert done.exit_code == 0, done.stderr
+    with hepae.open(small) as file:
+        header = file.header
+    if original.suffix != ".root":
+        return
+    assert ("--drop-unreadable" in options) == bool(header.unreadable)
+    # a branch of the tree with the jets is named without its tree
+    named = {_colons(name) for each in header.unreadable for name in (each, f"{header.tree}/{each}")}
+    before = _branches(original)
+    assert before
+    assert before - _with_prefixes(_branches(back)) - named == set()
+    with uproot.open(original) as first, uproot.open(back) as second:
+        assert {stored.record for stored in objects_of(first)} == {
+            stored.record for stored in objects_of(second)
+        }

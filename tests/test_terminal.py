@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import numpy as np
+from click.testing import CliRunner
+
+from hepae import terminal
+from hepae.cli import main
+from hepae.validation import canvas
+
+
+def run(*arguments):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_names_from_files_are_no_markup(make_tree, tmp_path, monkeypatch):
+    """A column and a path that rich would read as styles are printed as they are."""
+    monkeypatch.setattr(canvas, "save", lambda _, path: [path])
+    names = ("pt", "eta", "phi", "m", "[/]x")
+    original = make_tree(dict(zip(names, np.random.default_rng(1).normal(30, 1, (5, 50)), strict=True)))
+    path = original.rename(tmp_path / "[red]jets.root")
+    small = tmp_path / "[bold]small.root"
+    for told in (
+        run("info", path),
+        run("compress", path, "-o", small, "--bound", "[[]/]x=0.1%"),
+        run("info", small),
+        run("compare", path, small, "-o", tmp_path / "out"),
+    ):
+        joined = "".join(told.split())  # long names are folded
+        assert "[/]x" in joined
+        assert "[red]jets.root" in joined or "[bold]small.root" in joined
+
+
+def test_all_of_a_table_is_printed_as_it_is(capsys):
+    table = terminal.table("[/]title", "[/]header", "[red]")
+    table.add_row("[/]cell", "[red]:smile:")
+    terminal.console().print(table)
+    printed = capsys.readouterr().out
+    for text in ("[/]title", "[/]header", "[red]", "[/]cell", "[red]:smile:"):
+        assert text in printed
