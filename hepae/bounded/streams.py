@@ -114,7 +114,7 @@ def read_values(data: Reader, most: int, header: bytes) -> NDArray[Any]:
     size, kind = divmod(data.varint(), len(_TYPES))
     stream = data.raw(size)
     values = np.zeros(length, _TYPES[kind])
-    if header[:1] != HEADER[:1] or not _read_by_all(stream, 8 * values.itemsize):
+    if len(header) != len(HEADER) or header[:1] != HEADER[:1] or not _read_by_all(stream, 8 * values.itemsize):
         raise CodecError("damaged payload: a stream that uses what its format does not allow")
     try:
         file, _ = wrapped.FileDecompressor.new(header)
