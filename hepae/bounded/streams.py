@@ -5,6 +5,7 @@ pcodec's format is stable and specified; ``HEADER`` says its version and is stor
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,14 +83,22 @@ def read_values(data: Reader, most: int, header: bytes) -> NDArray[Any]:
     stream = data.raw(size)
     values = np.zeros(length, _TYPES[kind])
     try:
-        file, _ = wrapped.FileDecompressor.new(header)
-        chunk, used = file.chunk_decompressor(stream, f"{values.dtype.kind}{8 * values.itemsize}")
+        chunk, used = _decompressor(header).chunk_decompressor(
+            stream, f"{values.dtype.kind}{8 * values.itemsize}"
+        )
         progress, _ = chunk.read_page_into(stream[used:], length, values)
     except (RuntimeError, TypeError) as error:
         raise CodecError(f"damaged payload: {error}") from None
     if progress.n_processed != length:
         raise CodecError(f"damaged payload: a stream of {length} integers has {progress.n_processed}")
     return values
+
+
+@lru_cache(maxsize=16)
+def _decompressor(header: bytes) -> wrapped.FileDecompressor:
+    """Reader of streams behind this header; nearly all files have the same."""
+    decompressor: wrapped.FileDecompressor = wrapped.FileDecompressor.new(header)[0]
+    return decompressor
 
 
 class Groups:
@@ -122,9 +131,12 @@ class Groups:
         counts = np.bincount(group, minlength=len(self._ends))
         if np.any(self._next + counts > self._ends):
             raise CodecError("damaged payload: a group has fewer integers than jets")
-        shift = self._next - (np.cumsum(counts) - counts)
+        next_ones = [
+            self._all[start : start + count]
+            for start, count in zip(self._next.tolist(), counts.tolist(), strict=True)
+        ]
         taken = np.empty(len(group), np.int64)
-        taken[np.argsort(group, kind="stable")] = self._all[np.repeat(shift, counts) + np.arange(len(group))]
+        taken[np.argsort(group, kind="stable")] = np.concatenate(next_ones)
         self._next = self._next + counts
         return taken
 
