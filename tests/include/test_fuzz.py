@@ -8,8 +8,8 @@ More mutations than a test has time for:
 from __future__ import annotations
 
 import argparse
-import os
 import json
+import os
 import subprocess
 import sys
 import tempfile
