@@ -141,10 +141,10 @@ def main(path: Path | None, jets: int, turns: int, many: tuple[Path, ...]) -> No
         folder = Path(name)
         show_coffea(in_coffea(path, jets, folder, turns))
         for file in many or (path,):
-            touched = Touched.measure(file, jets // 10, folder, turns)
+            touched = Touched.measure(file, folder, 3 * turns)
             click.echo(
                 f"one column of {touched.columns} in {file.name}, {touched.jets:,} jets: {touched.seconds:.2f} × the time "
-                f"and {touched.bytes:.2f} × the bytes of all (medians of all columns)"
+                f"and {touched.bytes:.2f} × the bytes of all (means over the columns)"
             )
         original = folder / "original.root"
         with open_source(path) as source:

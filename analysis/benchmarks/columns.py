@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import hepae
-from benchmarks.jets import repeated
 from hepae.files.decoded import DECODED
 from hepae.io.readers import choose_collection, open_source
 
@@ -17,10 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from hepae.bounded.cluster import CodedCluster
+
 
 @dataclass(frozen=True)
 class Touched:
-    """Median over the columns of a collection: time and bytes of one column, divided by those of all."""
+    """Mean over the columns of a collection: time, and bytes of the payload, of one column divided by those of all.
+
+    A column is decoded with its ancestors, the columns that it is predicted from. In a file of few jets columns share a basket of ROOT, so that
+    more bytes are read than these.
+    """
 
     columns: int
     jets: int
@@ -28,31 +33,42 @@ class Touched:
     bytes: float
 
     @classmethod
-    def measure(cls, path: Path, jets: int, folder: Path, turns: int) -> Touched:
-        """Compress the jets of a file, repeated until there are so many, and touch each column by itself."""
-        original, small = folder / "columns.root", folder / "columns_small.root"
+    def measure(cls, path: Path, folder: Path, turns: int) -> Touched:
+        """Compress the jets of a file at the default bounds, and touch each column by itself."""
+        small = folder / "columns.root"
         with open_source(path) as source:
             collection = choose_collection(source)
-            wanted = [column.branch for column in collection.columns]
-            wanted += [collection.counter] if collection.counter else []
-        found = repeated(path, jets, original, branches=wanted)
-        hepae.compress_file(original, small, hepae.BoundedCodec(), unit=collection.unit, force=True)
+        hepae.compress_file(
+            path, small, hepae.BoundedCodec(), collection=collection.name, unit=collection.unit, force=True
+        )
+        with hepae.open(small) as file:
+            jets = file.jets()
         names = [column.name for column in collection.columns]
-        everything = _touch(small, names, turns)
-        single = np.array([_touch(small, [name], turns) for name in names])
-        seconds, size = np.median(single, axis=0) / everything
-        return cls(len(names), found, float(seconds), float(size))
+        (cluster,) = hepae.BoundedCodec().compress(jets).clusters
+        everything = seconds(small, names, turns)
+        single = np.mean([seconds(small, [name], turns) for name in names])
+        size = np.mean([bytes_of(cluster, name) for name in names])
+        return cls(len(names), cluster.jets, float(single / everything), float(size / cluster.nbytes))
 
 
-def _touch(path: Path, names: Sequence[str], turns: int) -> tuple[float, float]:
-    """Least seconds, and bytes beyond those of opening the file, in which columns are read and decoded."""
-    seconds = []
+def seconds(path: Path, names: Sequence[str], turns: int) -> float:
+    """Least seconds in which columns of an open file are read and decoded."""
+    found = []
     for _ in range(turns):
         DECODED.clear()
         with hepae.open(path) as file:
-            source = file.file.file.source
-            before, started = source.num_requested_bytes, time.perf_counter()
+            started = time.perf_counter()
             file.jets(columns=names)
-            seconds.append(time.perf_counter() - started)
-            read = source.num_requested_bytes - before
-    return min(seconds), float(read)
+            found.append(time.perf_counter() - started)
+    return min(found)
+
+
+def bytes_of(cluster: CodedCluster, name: str) -> int:
+    """Bytes of a column and of all that it is predicted from."""
+    needed, wanted = set[str](), [name]
+    while wanted:
+        column = cluster.columns[wanted.pop()]
+        if column.name not in needed:
+            needed.add(column.name)
+            wanted += column.parents
+    return sum(len(cluster.columns[column].data) for column in needed)
