@@ -74,6 +74,7 @@ def main(files: tuple[Path, ...], count: int, events: int, seed: int) -> None:
                 rest = [sum(found[way, outcome] for way in WAYS) for outcome in OUTCOMES[3:]]
                 bad += sum(found[way, "wrong"] for way in WAYS) + sum(rest)
                 table.add_row(path.name, kind, str(len(places)), *ways, *map(str, rest))
+                click.echo(f"{path.name}, {kind}: {len(places)} copies read", err=True)
     Console(width=200 if not sys.stdout.isatty() else None).print(table)
     sys.exit(int(bad > 0))
 
