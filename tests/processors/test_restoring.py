@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 import pickle
 
 import awkward as ak
@@ -239,7 +238,7 @@ def test_a_file_that_is_replaced_between_two_columns_is_not_mixed_up(compressed,
     events = hepae.restore(events_of(path, NanoAODSchema))
     assert ak.sum(events.Jet.pt) > 0
     (tmp_path / "other.root").write_bytes(compressed.read_bytes())
-    os.replace(tmp_path / "other.root", path)
+    (tmp_path / "other.root").replace(path)
     with pytest.raises(hepae.InputError, match="was replaced after these events were opened"):
         ak.sum(events.Jet.mass)
 
