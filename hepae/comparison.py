@@ -14,7 +14,7 @@ import awkward as ak
 from hepae import kinematics, samples
 from hepae.errors import InputError, OutputError
 from hepae.files.compressed import CompressedFile
-from hepae.files.header import is_compressed
+from hepae.files.parts import is_compressed
 from hepae.io.inputs import OneUnit
 from hepae.io.locations import Location, expand, locate
 from hepae.io.outputs import output_folder

@@ -16,8 +16,9 @@ from hepae.bounds import Bounds
 from hepae.errors import InputError, OutputError
 from hepae.files.collection_writer import Coder
 from hepae.files.compressed import CompressedFile
-from hepae.files.header import CodedCollection, Header, Part, Sizes, by_column, write_part
+from hepae.files.header import CodedCollection, Header, Sizes, by_column
 from hepae.files.other_trees import OtherTrees, stored_tree
+from hepae.files.parts import Part, write_part
 from hepae.files.payload import PayloadWriter
 from hepae.files.plan import Options, Plan, plan
 from hepae.io.inputs import Inputs
