@@ -105,5 +105,5 @@ def test_arrays_that_are_shorter_than_asked_for_are_refused(latents, monkeypatch
             lambda *asked: {name: array[:length] for name, array in read(*asked).items()},
         )
         for columns in (["btag"], ["pt"]):
-            with pytest.raises(InputError, match="checksum mismatch in branch .* of events 0 to 2000"):
+            with pytest.raises(InputError, match=r"checksum mismatch in branch .* of events 0 to 2000"):
                 file.jets(columns=columns)
