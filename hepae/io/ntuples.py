@@ -401,10 +401,8 @@ class WrittenTree:
 
     Parameters
     ----------
-    file
-        The open file.
-    name
-        Name of the tree.
+    file, name
+        The open file, and the name of the tree.
     fields
         Names in the file of those branches that the storage calls otherwise.
     """
