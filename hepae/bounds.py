@@ -247,7 +247,9 @@ class Bounds:
         """
         for name, bound in self.columns.items():
             if _column(name) == "phi" and bound.relative:
-                raise ConfigError(f"{name} takes no relative bound, as a circle has no zero: not {bound}")
+                raise ConfigError(
+                    f"{name} takes no relative bound such as {bound}: give one in radians, as in {name}=0.001"
+                )
         units = [(name, asked.unit) for name, asked in self.columns.items()]
         units += [(name, asked.unit) for name, asked in self.edges.items()]
         for name, unit in units:

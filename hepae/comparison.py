@@ -143,6 +143,8 @@ def compare_files(
     original, paths, output = locate(original), expand(versions), Path(output)
     if (output / "metrics.json").exists() and not force:
         raise OutputError(f"{output / 'metrics.json'} exists already; name another folder or add --force")
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output} is a file; name a folder for the comparison")
     names = _version_names(paths)
     with ExitStack() as stack:
         source, files, first = _opened(stack, original, paths, tree, unit)
@@ -193,6 +195,10 @@ def _opened(
     stack: ExitStack, original: Location, paths: Sequence[Location], tree: str | None, unit: str | None
 ) -> tuple[Source, list[CompressedFile | Source], CompressedFile | None]:
     """Open the original and all versions in one unit; the last one is the first compressed version, where there is one."""
+    if is_compressed(original):
+        raise InputError(
+            f"{original} is a compressed file: name the original file first, then the compressed ones"
+        )
     compressed = {path: stack.enter_context(CompressedFile(path)) for path in paths if is_compressed(path)}
     first = next(iter(compressed.values()), None)
     for file in compressed.values():

@@ -153,7 +153,7 @@ def generate(
 def _complete(output: Path, *, force: bool) -> Iterator[Path]:
     """Give a temporary path beside the output, which takes the output's name when the block ends without error."""
     if output.exists() and not force:
-        raise OutputError(f"output {output} exists: choose another name, or --force to replace it")
+        raise OutputError(f"{output} exists already; name another output or add --force")
     try:
         # ROOT files hold their own name: a folder of its own lets the temporary file have the final one.
         with tempfile.TemporaryDirectory(prefix=".hepae-", dir=output.parent) as folder:

@@ -83,7 +83,7 @@ def decompress_file(
         objects: list[StoredObject] = []
         if output.suffix == ".parquet":
             if storage is not None:
-                raise ConfigError(f"--format is of ROOT files; {output.name} is Parquet")
+                raise ConfigError(f"--format applies to ROOT files only: leave it out for {output.name}")
             parquet = ParquetWriter(temporary, branches, compression=compression)
             writer: Writer = stack.enter_context(parquet)
             close = parquet.close

@@ -10,7 +10,7 @@ import awkward as ak
 
 from hepae import kinematics
 from hepae.bounds import Bounds
-from hepae.errors import InputError, UnitWarning
+from hepae.errors import ConfigError, InputError, UnitWarning
 from hepae.files.compressed import CompressedFile
 from hepae.files.header import FORMAT_VERSION, by_column
 from hepae.files.parts import is_compressed
@@ -46,12 +46,18 @@ def describe(
     ------
     InputError
         If the file is missing, damaged or none of these.
+    ConfigError
+        If an option does not apply to this kind of file.
     """
     path = locate(path)
     if file_kind(path) == "a model file":
+        if tree or collection or unit:
+            raise ConfigError(f"{path} is a model file: leave --tree, --collection and --unit out")
         return _model(path)
     if is_compressed(path):
-        return _compressed(path)
+        if tree or collection:
+            raise ConfigError(f"{path} is a compressed file: leave --tree and --collection out")
+        return _compressed(path, unit)
     with open_source(path, tree=tree, unit=unit) as source:
         content = _jets(source, collection)
         if source.unit_note is not None:
@@ -80,8 +86,9 @@ def _model(path: Location) -> dict[str, Any]:
     }
 
 
-def _compressed(path: Location) -> dict[str, Any]:
+def _compressed(path: Location, unit: str | None) -> dict[str, Any]:
     with CompressedFile(path) as file:
+        file.original_unit(unit)  # refuses another one
         header = file.header
         ranges = {name: file.bounds_by_events(collection=name) for name in file.collections}
         collections = {

@@ -55,7 +55,9 @@ def read_parts(file: Any, where: str) -> list[Part]:
         If the file is not a compressed one, or its header is damaged or newer than this program.
     """
     if HEADER_TREE not in file:
-        raise InputError(f"{where} is not a compressed file: it has no tree {HEADER_TREE!r}")
+        raise InputError(
+            f"{where} is not a compressed file: it has no tree {HEADER_TREE!r}; hepae compress makes one"
+        )
     names = ("entries", "crc", "header", "model")
     rows = file[HEADER_TREE].arrays(list(names), how=dict)
     parts = []

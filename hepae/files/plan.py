@@ -169,7 +169,9 @@ def _check_alike(path: Location, tree: str, branches: Mapping[str, Branch], othe
     if other.tree != tree or other.branches != branches:
         differing = sorted({*branches.items()} ^ {*other.branches.items()}, key=lambda item: item[0])
         what = f"branch {differing[0][0]!r}" if differing else f"tree {other.tree!r}"
-        raise InputError(f"{path} and {other.path} cannot be joined: {what} is not the same in both")
+        raise InputError(
+            f"{path} and {other.path} cannot be joined: {what} is not the same in both; compress them one by one"
+        )
 
 
 def _planned(

@@ -402,10 +402,8 @@ class WrittenTree:
 
     Parameters
     ----------
-    file
-        The open file.
-    name
-        Name of the tree.
+    file, name
+        The open file, and the name of the tree.
     fields
         Names in the file of those branches that the storage calls otherwise.
     """
@@ -428,17 +426,19 @@ class WrittenTree:
 
     def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
         """Arrays by branch name, of these entries."""
-        return {
-            name: self._branches[name].array(entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
-            for name in names
-        }
+        entries = {"entry_start": entry_start, "entry_stop": entry_stop}
+        found = {name: self._branches[name].array(**entries, array_cache=None) for name in names}
+        if short := [name for name, array in found.items() if len(array) != entry_stop - entry_start]:
+            raise ValueError(f"branch {short[0]} is shorter than its tree")
+        return found
 
     @property
     def uncompressed_bytes(self) -> int:
         """Bytes of all branches in memory."""
-        if self.storage == "ttree":
-            return int(self._ntuple.uncompressed_bytes)
-        return int(_column_bytes(self._ntuple)[:, 0].sum())
+        ntuple = self._ntuple
+        return int(
+            ntuple.uncompressed_bytes if self.storage == "ttree" else _column_bytes(ntuple)[:, 0].sum()
+        )
 
     def stored_bytes(self, names: Iterable[str]) -> int:
         """Bytes that branches take in the file, compressed."""
