@@ -87,6 +87,7 @@ def main() -> None:
       hepae train jets.root -o model.safetensors          train an autoencoder
       hepae compress jets.root -m model.safetensors -o small.root
       hepae compress jets.root -o bounded.root            no model: every jet within its bounds
+      hepae verify jets.root bounded.root                 proof, before you delete jets.root
       hepae compare jets.root small.root -o plots         residuals and figures
       hepae decompress small.root -o restored.root
 
