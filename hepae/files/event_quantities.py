@@ -58,7 +58,10 @@ class EventQuantities:
 
 
 def _leading(pt: Floats, event: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    order = np.lexsort((-np.where(np.isnan(pt), -np.inf, pt), event))  # stable: the first of equal ones leads
+    falling = (pt[1:] <= pt[:-1]) | (event[1:] != event[:-1])
+    order = np.arange(len(pt))
+    if not falling.all():  # stable: the first of equal ones leads
+        order = np.lexsort((-np.where(np.isnan(pt), -np.inf, pt), event))
     first = np.cumsum(counts) - counts
     pair = np.full((2, len(counts)), -1, np.int64)
     for rank in range(2):

@@ -109,7 +109,7 @@ def judge(
     error = np.zeros(len(original), Extended)
     if not changed.any():
         return Judgement(changed, error, None if bound is None else error, none, none, none)
-    rows = np.flatnonzero(changed)
+    rows: Any = slice(None) if changed.all() else np.flatnonzero(changed)
     before, after = original[rows].astype(Extended), restored[rows].astype(Extended)
     with np.errstate(invalid="ignore", over="ignore"):
         plain = np.abs(after - before)
@@ -120,7 +120,7 @@ def judge(
         allowed = _allowed(bound, before, unit)
         ratio = np.zeros(len(original), Extended)
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio[rows] = np.where(allowed > 0, around / allowed, np.inf)
+            ratio[rows] = around / allowed
         beyond[rows] = ~(around <= allowed) | bound.exact  # NaN is beyond; exact means every bit
         if name == "phi" and not bound.exact:
             # What lies within ±π stays there, on its side: the difference itself is within the bound.
