@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hepae import summaries, terminal
+from hepae.cli.group import command_line
 from hepae.cli.notes import note, print_replaced
 from hepae.cli.options import (
     PATH,
@@ -79,6 +80,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Leave out branches that uproot cannot read, and objects that cannot be copied.",
 )
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Compress files that were restored from compressed ones; the sum of both bounds is recorded.",
+)
 @storage_option
 @compression_option
 @tree_option
@@ -113,7 +119,15 @@ def compress(
 
     codec, coding, promise = _codec(model, bounds, edges, latent_bits)
     with terminal.progress(quiet, "compressing", "events") as update:
-        summary = compress_file(inputs, output, codec, storage=storage or "ttree", progress=update, **options)
+        summary = compress_file(
+            inputs,
+            output,
+            codec,
+            storage=storage or "ttree",
+            command=command_line(),
+            progress=update,
+            **options,
+        )
     if not quiet:
         for text in summary.notes:
             note(text)
@@ -175,7 +189,13 @@ def decompress(
 
     with terminal.progress(quiet, "restoring", "events") as update:
         summary = decompress_file(
-            path, output, storage=storage, compression=compression, force=force, progress=update
+            path,
+            output,
+            storage=storage,
+            compression=compression,
+            force=force,
+            command=command_line(),
+            progress=update,
         )
     if not quiet:
         for text in summary.notes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import signal
 import threading
 import warnings
@@ -19,12 +20,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+_COMMAND = "hepae.command"
+
+
+def command_line() -> str:
+    """The command that runs, as it was typed into the shell."""
+    return str(click.get_current_context().meta[_COMMAND])
+
+
 class _WrongOption(click.ClickException):
     exit_code = 2
 
 
 class _Commands(click.Group):
     """Turns an error of hepae into one line on stderr (status 1, or 2 where the options were wrong), a warning into a note."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_COMMAND] = shlex.join(["hepae", *args])
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -13,6 +13,7 @@ from hepae.bounds import Bounds
 from hepae.errors import InputError, UnitWarning
 from hepae.files.compressed import CompressedFile
 from hepae.files.header import FORMAT_VERSION, by_column, is_compressed
+from hepae.files.history import History
 from hepae.io.locations import Location, Url, locate
 from hepae.io.readers import Source, choose_collection, file_kind, open_source, steps
 from hepae.latent import model_file
@@ -99,6 +100,7 @@ def _compressed(path: Location) -> dict[str, Any]:
             "jets": header.jets,
             "bytes": asdict(header.bytes),
             "model_sha256": header.model_sha256,
+            "history": file.history.to_json(),
         }
         events = sorted({begin for own in ranges.values() for begin, _, _ in own})
         if len(events) > 1:  # joined by hadd of files with other bounds
@@ -177,6 +179,7 @@ def _jets(source: Source, name: str | None) -> dict[str, Any]:
         if name is not None or not collections:
             raise
         chosen = None  # several could be meant: that is what this is to show
+    history = History.of_source(source)
     return {
         "kind": "jets",
         "format": source.format,
@@ -189,6 +192,7 @@ def _jets(source: Source, name: str | None) -> dict[str, Any]:
         "jets": None if chosen is None else collections[chosen]["jets"],
         "bytes": source.path.stat().st_size,
         "unreadable": len(source.unreadable),
+        **({} if history is None else {"history": history.to_json()}),
     }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from hepae.bounds import Bound, Edges
     from hepae.files.compressed import CompressedFile
+    from hepae.files.history import History
     from hepae.io.layouts import Collection
 
 
@@ -91,7 +92,7 @@ class Promises:
     @classmethod
     def of_compressed(cls, file: CompressedFile) -> Promises:
         """Promises of a compressed file, as its headers have them."""
-        ranges, first, left_out = [], 0, set[str]()
+        ranges, first = [], 0
         for part in file.parts:
             promised = {
                 name: Promise(
@@ -104,8 +105,37 @@ class Promises:
             }
             ranges.append((first, first + part.entries, promised))
             first += part.entries
-            left_out |= {*part.header.left_out, *part.header.unreadable}
-        return cls("the compressed file", tuple(ranges), frozenset(left_out))
+        return cls("the compressed file", tuple(ranges), frozenset(file.history.left_out))
+
+    @classmethod
+    def of_history(
+        cls, history: History, generation: int, collections: Mapping[str, Collection], entries: int
+    ) -> Promises:
+        """Promises of a history: what may differ from a file of this generation (0: the original).
+
+        Parameters
+        ----------
+        history
+            Of the version.
+        generation
+            Of the file that it is compared with.
+        collections
+            Those of that file, by name.
+        entries
+            Of the version.
+        """
+        promised = {
+            name: Promise(
+                collections[name],
+                tuple(column for column in coded.coded if column in collections[name].column_names),
+                {column: bound for column, bound in coded.bounds.items() if bound is not None},
+                coded.edges,
+            )
+            for name, coded in history.since(generation).items()
+            if name in collections
+        }
+        left_out = {name for step in history.steps[generation:] for name in step.left_out}
+        return cls("the history of the file", ((0, entries, promised),), frozenset(left_out))
 
     @classmethod
     def exact(cls, entries: int) -> Promises:

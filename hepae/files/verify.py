@@ -17,6 +17,7 @@ from hepae.files.chunks import EventChecker, fit_axes
 from hepae.files.compressed import CompressedFile
 from hepae.files.findings import Findings
 from hepae.files.header import is_compressed
+from hepae.files.history import History
 from hepae.files.promises import Promises
 from hepae.files.rest import Rest
 from hepae.files.tree_pair import TreePair, accepted_of
@@ -146,19 +147,10 @@ class Plan:
         accept_left_out: bool = False,
     ) -> Plan:
         """Decide it from the version and its (first) original; parameters as those of `verify`."""
-        notes: tuple[str, ...] = ()
-        if isinstance(after, CompressedFile):
-            promises = Promises.of_compressed(after)
-        else:
-            promises = Promises.exact(after.num_entries)
+        promises, notes = _promises(after, original)
         if asked.columns or asked.edges:
             chosen = [] if promises.collections else choose_collections(original, collection)
-            promises = promises.accepting(asked, chosen)
-        elif not promises.collections:
-            notes = (
-                f"{after.path} does not say how it was compressed: every branch is compared bit for bit; state what you accept "
-                "with --bound",
-            )
+            promises, notes = promises.accepting(asked, chosen), ()
         axes = fit_axes(TreeView.of_source(original), promises)
         return cls(promises, axes, promises.left_out if accept_left_out else frozenset(), notes)
 
@@ -191,6 +183,26 @@ class Plan:
             rest.objects,
             self.notes,
         )
+
+
+def _promises(after: CompressedFile | Source, original: Source) -> tuple[Promises, tuple[str, ...]]:
+    """Give what a version promises beside its (first) original, and what a user should know of that."""
+    earlier = History.of_source(original)
+    generation = earlier.generation if earlier else 0
+    history = after.history if isinstance(after, CompressedFile) else History.of_source(after)
+    if history is None:
+        note = f"{after.path} does not say how it was compressed: every branch is compared bit for bit"
+        return Promises.exact(after.num_entries), (f"{note}; state what you accept with --bound",)
+    inputs = history.steps[generation].origin.inputs if generation < history.generation else ()
+    uuids = {one.uuid for one in inputs if one.uuid}
+    notes: tuple[str, ...] = ()
+    if uuids and original.uuid not in uuids:
+        names = ", ".join(one.name for one in inputs[:3])
+        notes = (f"{after.path} was made from {names}, a file with another UUID than {original.path}",)
+    if isinstance(after, CompressedFile) and history.generation - generation == 1:
+        return Promises.of_compressed(after), notes
+    collections = original.layout.collections
+    return Promises.of_history(history, generation, collections, after.num_entries), notes
 
 
 def view_of(after: CompressedFile | Source) -> TreeView:
