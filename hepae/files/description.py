@@ -100,8 +100,9 @@ def _compressed(path: Location) -> dict[str, Any]:
             "jets": header.jets,
             "bytes": asdict(header.bytes),
             "model_sha256": header.model_sha256,
-            "history": file.history.to_json(),
         }
+        if (history := file.history).generation > 1:
+            found["history"] = history.to_json()
         events = sorted({begin for own in ranges.values() for begin, _, _ in own})
         if len(events) > 1:  # joined by hadd of files with other bounds
             ends = [*events[1:], file.num_entries]
