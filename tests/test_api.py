@@ -70,6 +70,7 @@ def test_the_commands():
         "export",
         "info",
         "compare",
+        "suggest",
         "verify",
     ]
 

@@ -9,9 +9,11 @@ import click
 
 from hepae import terminal
 from hepae.cli.notes import note
-from hepae.cli.options import quiet_option, tree_option, unit_option
+from hepae.cli.options import asked_bounds, bounds_file_option, quiet_option, tree_option, unit_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hepae.files.certificate import Certificate
 
 MOST_LINES = 50
@@ -28,6 +30,7 @@ MOST_LINES = 50
     metavar="COLUMN=BOUND",
     help="Largest error that you accept, in place of the one that the file promises: needed for latents, which promise none.",
 )
+@bounds_file_option
 @click.option(
     "--edges",
     multiple=True,
@@ -53,6 +56,7 @@ def verify(
     original: str,
     version: str,
     bounds: tuple[str, ...],
+    bounds_file: Path | None,
     edges: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -64,13 +68,11 @@ def verify(
     tree and object, bit for bit, and every coded value with its bound and edges, in extended precision. The exit status is 0 if
     nothing is lost but what the bounds allow, and 1 if anything is: then one line says what.
     """
-    from hepae.bounds import Bounds
     from hepae.files.verify import verify as verify_files
 
+    asked = asked_bounds(bounds, edges, bounds_file)
     with terminal.progress(quiet, "verifying", "events") as update:
-        certificate = verify_files(
-            original, version, bounds=Bounds.parse(bounds, edges), progress=update, **options
-        )
+        certificate = verify_files(original, version, bounds=asked, progress=update, **options)
     if not quiet:
         for text in certificate.notes:
             note(text)
