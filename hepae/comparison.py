@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 
-from hepae import kinematics, samples
+from hepae import kinematics
 from hepae.errors import InputError, OutputError
 from hepae.files.compressed import CompressedFile
 from hepae.files.parts import is_compressed
@@ -114,7 +114,7 @@ def compare_files(
         What is written into the figures' corner.
     resolution
         Jet energy resolution that is drawn beside that of the restored pt; by default that of
-        `hepae.samples.resolution` (ATLAS, arXiv:1910.04482).
+        ATLAS (arXiv:1910.04482, ``hepae/resolution/ATLAS.toml``).
     report
         Write the page ``report.html`` as well, which needs nothing beside it.
     figures
@@ -345,11 +345,14 @@ def _require_same_momentum(before: StoredJets, file: VersionJets) -> None:
 
 
 def default_resolution() -> JetEnergyResolution:
-    """Jet energy resolution of `hepae.samples.resolution`, as a figure draws it."""
+    """Jet energy resolution of ATLAS (`hepae.resolution`), as a figure draws it."""
+    from hepae.resolution.parametrisation import Parametrisation
     from hepae.validation.profiles import JetEnergyResolution
 
+    atlas = Parametrisation.load("ATLAS")
+    terms = atlas.columns["pt"]
     return JetEnergyResolution(
-        "Jet energy resolution, arXiv:1910.04482", samples.NOISE, samples.STOCHASTIC, samples.CONSTANT
+        f"Jet energy resolution, {atlas.source}", terms.noise, terms.stochastic, terms.constant
     )
 
 

@@ -16,6 +16,7 @@ from hepae.files.agreement import require_agreement
 from hepae.files.checked_tree import CheckedTree
 from hepae.files.clusters import Clusters
 from hepae.files.header import Header, Sizes
+from hepae.files.history import History
 from hepae.files.parts import read_parts
 from hepae.files.payload import PayloadReader
 from hepae.files.stored_models import StoredModels
@@ -127,6 +128,11 @@ class CompressedFile:
     def objects(self) -> list[Sequence[ObjectRecord]]:
         """The file's objects that are no trees: what the header of each part says of them."""
         return [part.header.objects for part in self._parts]
+
+    @property
+    def history(self) -> History:
+        """What was compressed, when, from what, and within which bounds."""
+        return History.of_headers([part.header for part in self._parts])
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from hepae.bounds import Bounds
 from hepae.errors import ConfigError, InputError, UnitWarning
 from hepae.files.compressed import CompressedFile
 from hepae.files.header import FORMAT_VERSION, by_column
+from hepae.files.history import History
 from hepae.files.parts import is_compressed
 from hepae.io.locations import Location, Url, locate
 from hepae.io.readers import Source, choose_collection, file_kind, open_source, steps
@@ -108,6 +109,8 @@ def _compressed(path: Location, unit: str | None) -> dict[str, Any]:
             "bytes": asdict(header.bytes),
             "model_sha256": header.model_sha256,
         }
+        if (history := file.history).generation > 1:
+            found["history"] = history.to_json()
         events = sorted({begin for own in ranges.values() for begin, _, _ in own})
         if len(events) > 1:  # joined by hadd of files with other bounds
             ends = [*events[1:], file.num_entries]
@@ -185,6 +188,7 @@ def _jets(source: Source, name: str | None) -> dict[str, Any]:
         if name is not None or not collections:
             raise
         chosen = None  # several could be meant: that is what this is to show
+    history = History.of_source(source)
     return {
         "kind": "jets",
         "format": source.format,
@@ -197,6 +201,7 @@ def _jets(source: Source, name: str | None) -> dict[str, Any]:
         "jets": None if chosen is None else collections[chosen]["jets"],
         "bytes": source.path.stat().st_size,
         "unreadable": len(source.unreadable),
+        **({} if history is None else {"history": history.to_json()}),
     }
 
 

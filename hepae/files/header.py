@@ -9,6 +9,7 @@ import numpy as np
 
 from hepae.bounds import Bounds
 from hepae.errors import ConfigError
+from hepae.files.history import UNKNOWN, Origin
 from hepae.files.json_record import MalformedError, Record
 from hepae.io.layouts import Branch, Collection, Column
 from hepae.io.objects import ObjectRecord
@@ -177,6 +178,8 @@ class Header:
         SHA-256 of the model file, and of the decoder that is stored; None without a model.
     bytes
         Sizes before and after.
+    origin
+        When and from what it was made.
     """
 
     hepae: str
@@ -199,6 +202,7 @@ class Header:
     model_sha256: str | None
     stored_model_sha256: str | None
     bytes: Sizes
+    origin: Origin = UNKNOWN
 
     @property
     def jets(self) -> int:
@@ -233,6 +237,7 @@ class Header:
             "collections": {name: coded.to_json() for name, coded in self.collections.items()},
             "branches": [branch.to_config() for branch in self.branches],
             "other_trees": {name: tree.to_json() for name, tree in self.other_trees.items()},
+            "origin": self.origin.to_json(),
         }
 
     @classmethod
@@ -280,6 +285,7 @@ class Header:
                     for name in ("file_original", "original", "file_compressed", "compressed")
                 )
             ),
+            origin=Origin.from_json(record.fields.get("origin")),
         )
         header._check()
         return header
@@ -320,7 +326,8 @@ class Header:
             sum(header.bytes.original for header in headers),
         )
         events = sum(header.events for header in headers)
-        return replace(first, events=events, collections=collections, bytes=sizes)
+        origin = Origin.joined([header.origin for header in headers])
+        return replace(first, events=events, collections=collections, bytes=sizes, origin=origin)
 
 
 def by_column(collections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from hepae.io.locations import Location
 
 
+HISTORY_KEY = b"hepae_history"
+"""Key of the history in the metadata of a file that hepae restored."""
+
 _SIZES = """
 import collections, json, sys
 import pyarrow.parquet
@@ -100,6 +103,11 @@ class ParquetTable(Table):
         column = self._fields[name][0]
         stored = sum(n for path, n in self._sizes.items() if path == column or path.startswith(f"{column}."))
         return stored // sum(own == column for own, _ in self._fields.values())
+
+    def histories(self) -> list[str]:
+        """History that hepae wrote into the file's metadata."""
+        text = (self._file.schema_arrow.metadata or {}).get(HISTORY_KEY)
+        return [] if text is None else [text.decode("utf-8", "replace")]
 
     def close(self) -> None:
         """Close the file."""

@@ -66,6 +66,15 @@ class Source(ABC):
         """Objects of the file that are no trees, and folders."""
         return []
 
+    @property
+    def uuid(self) -> str | None:
+        """The file's own identifier, where it has one."""
+        return None
+
+    def histories(self) -> list[str]:
+        """Histories that hepae wrote into the file, as text; none where hepae did not restore it."""
+        return []
+
     def renamed(self, path: Location) -> None:
         """Point to the original file; the temporary copy is about to be deleted."""
         self.path = path

@@ -11,8 +11,8 @@ import numpy as np
 import safetensors.numpy
 
 from hepae.errors import CodecError, InputError
+from hepae.io.guards import reading, reason
 from hepae.io.rootfiles import file_kind
-from hepae.io.sources import reading, reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
