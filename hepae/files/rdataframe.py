@@ -1,0 +1,61 @@
+"""Compressed files in ROOT's RDataFrame: the C++ reader decodes the columns that an analysis touches."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hepae.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INCLUDE = Path(__file__).parent.parent / "include"
+"""Folder of ``hepae.hpp``."""
+
+
+def rdataframe(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Any:
+    """RDataFrame of compressed files, with the columns of the original.
+
+    Parameters
+    ----------
+    paths
+        A compressed file, or several that were compressed alike; their events follow each other. Whatever ROOT opens by its
+        name is read, ``root://`` as well.
+
+    Returns
+    -------
+    ROOT.RDataFrame
+        Coded columns (``RVec`` of their own type, plain numbers of flat files) are decoded where they are touched, all
+        others are read by ROOT. Reading in an event loop raises ROOT's form of the errors below.
+
+    Raises
+    ------
+    ConfigError
+        If ROOT is not installed, or too old.
+    InputError
+        If a file is missing, damaged or no compressed one, holds latents, or differs from the others.
+    """
+    names = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    reader = _reader()
+    try:
+        return reader.FromFile([os.fspath(name) for name in names])
+    except reader.Error as error:
+        raise InputError(str(error.what())) from None
+
+
+@functools.cache
+def _reader() -> Any:
+    """Namespace of the C++ reader, compiled by cling once a process."""
+    try:
+        import ROOT
+    except ImportError:
+        raise ConfigError(
+            "hepae.rdataframe needs ROOT, which is not installed: pip install 'hepae[root]'"
+        ) from None
+    ROOT.gInterpreter.AddIncludePath(str(INCLUDE))
+    if not ROOT.gInterpreter.Declare('#include "hepae.hpp"') or not hasattr(ROOT.hepae, "FromFile"):
+        raise ConfigError(f"hepae.rdataframe needs ROOT 6.40 or later, not {ROOT.gROOT.GetVersion()}")
+    return ROOT.hepae
