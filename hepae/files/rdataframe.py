@@ -39,16 +39,17 @@ def rdataframe(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
         If a file is missing, damaged or no compressed one, holds latents, or differs from the others.
     """
     names = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    reader = _reader()
+    root = _root()
+    files = root.std.vector["std::string"]([os.fspath(name) for name in names])
     try:
-        return reader.FromFile([os.fspath(name) for name in names])
-    except reader.Error as error:
+        return root.hepae.FromFile(files)
+    except root.hepae.Error as error:
         raise InputError(str(error.what())) from None
 
 
 @functools.cache
-def _reader() -> Any:
-    """Namespace of the C++ reader, compiled by cling once a process."""
+def _root() -> Any:
+    """ROOT with the C++ reader, which cling compiles once a process."""
     try:
         import ROOT
     except ImportError:
@@ -58,4 +59,4 @@ def _reader() -> Any:
     ROOT.gInterpreter.AddIncludePath(str(INCLUDE))
     if not ROOT.gInterpreter.Declare('#include "hepae.hpp"') or not hasattr(ROOT.hepae, "FromFile"):
         raise ConfigError(f"hepae.rdataframe needs ROOT 6.40 or later, not {ROOT.gROOT.GetVersion()}")
-    return ROOT.hepae
+    return ROOT

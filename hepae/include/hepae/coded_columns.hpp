@@ -7,14 +7,15 @@
 #include <ROOT/RVec.hxx>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <typeinfo>
+#include <utility>
 #include <vector>
 
 #include "hepae/compressed_file.hpp"
@@ -100,115 +101,76 @@ struct CodedColumn {
 
 namespace detail {
 
-/// Values of a coded column around an event; `T` is the column's type, or one of the same representation.
-template <class T>
-class CodedValues {
+/// Reads a coded column. One class serves all types, as ROOT's own readers of arrays do: an RVec that shares memory knows where it
+/// begins and how many elements it has, and both are stored alike whatever they are.
+class CodedReader final : public ColumnReader {
  public:
-  CodedValues(std::shared_ptr<CompressedChain> chain, CodedColumn column)
-      : chain_(std::move(chain)), column_(std::move(column)) {}
-
-  /// First value of an event, and the value behind its last one.
-  std::pair<T*, T*> of(std::int64_t event) {
-    if (event < first_ || event >= end_) move(event);
-    const auto place = static_cast<std::size_t>(event - first_);
-    if (!offsets_) return {data_ + place, data_ + place + 1};
-    return {data_ + (*offsets_)[place], data_ + (*offsets_)[place + 1]};
-  }
+  CodedReader(std::shared_ptr<CompressedChain> chain, CodedColumn column)
+      : chain_(std::move(chain)), column_(std::move(column)), width_(type_size(column_.type)) {}
 
  private:
+  void* GetImpl(Long64_t entry) final {
+    if (entry < first_ || entry >= end_) move(entry);
+    const auto place = static_cast<std::size_t>(entry - first_);
+    if (!column_.jagged) return values_.bytes() + place * width_;
+    const auto begin = static_cast<std::size_t>(offsets_[place]), end = static_cast<std::size_t>(offsets_[place + 1]);
+    return &jets_.emplace(static_cast<std::byte*>(static_cast<void*>(values_.bytes() + begin * width_)), end - begin);
+  }
+
+  /// Go to the cluster that has this event.
   void move(std::int64_t event) {
     const auto number = chain_->file_of(event);
-    const std::int64_t before = chain_->first(number);
-    const auto& clusters =
-        chain_->file(number).clusters(chain_->header().collections[column_.collection].name);
-    const auto next = std::upper_bound(clusters.begin(), clusters.end(), event - before,
+    auto& file = chain_->file(number);
+    const auto& clusters = file.clusters(chain_->header().collections[column_.collection].name);
+    const auto next = std::upper_bound(clusters.begin(), clusters.end(), event - chain_->first(number),
                                        [](std::int64_t one, const StoredCluster& other) { return one < other.first; });
-    const auto& cluster = *std::prev(next);
-    auto decoded = chain_->decoded(number, column_.collection, static_cast<std::size_t>(std::prev(next) - clusters.begin()));
+    const auto cluster = static_cast<std::size_t>(next - clusters.begin()) - 1;
+    auto decoded = chain_->decoded(number, column_.collection, cluster);
     values_ = decoded->values(column_.name);
     if (values_.kind() != column_.type) {
-      throw Error(chain_->file(number).path() + " is damaged: column " + quoted(column_.name) + " is of type " +
-                  values_.type() + ", not " + hepae::type_name(column_.type));
+      throw Error(file.path() + " is damaged: column " + quoted(column_.name) + " is of type " + values_.type() + ", not " +
+                  hepae::type_name(column_.type));
     }
     offsets_ = decoded->offsets();
-    data_ = static_cast<T*>(static_cast<void*>(values_.bytes()));  // RDataFrame takes a pointer to what it only reads
-    first_ = before + cluster.first;
-    end_ = before + cluster.end();
+    decoded_ = std::move(decoded);
+    first_ = chain_->first(number) + clusters[cluster].first;
+    end_ = first_ + clusters[cluster].events;
   }
 
   std::shared_ptr<CompressedChain> chain_;
   CodedColumn column_;
+  std::size_t width_;
+  std::shared_ptr<DecodedCluster> decoded_;
   Values values_;
-  std::shared_ptr<const std::vector<std::int64_t>> offsets_;
-  T* data_ = nullptr;
+  const std::int64_t* offsets_ = nullptr;
   std::int64_t first_ = 0, end_ = 0;
+  std::optional<ROOT::VecOps::RVec<std::byte>> jets_;
 };
 
-/// Gives an event's values as an RVec that shares the memory of the cluster.
-template <class T>
-class RVecReader final : public ColumnReader {
- public:
-  explicit RVecReader(CodedValues<T> values) : values_(std::move(values)) {}
-
- private:
-  void* GetImpl(Long64_t entry) final {
-    const auto [begin, end] = values_.of(entry);
-    return &jets_.emplace(begin, static_cast<std::size_t>(end - begin));
+/// Whether a column's values can be read as this type: its own, or one of the same representation.
+inline bool readable_as(const CodedColumn& column, const std::type_info& type) {
+  using ROOT::VecOps::RVec;
+  const bool lists = column.jagged;
+  switch (column.type) {
+    case Type::float32: return type == (lists ? typeid(RVec<float>) : typeid(float));
+    case Type::float64: return type == (lists ? typeid(RVec<double>) : typeid(double));
+    case Type::int8:
+      return type == (lists ? typeid(RVec<char>) : typeid(char)) ||
+             type == (lists ? typeid(RVec<signed char>) : typeid(signed char));
+    case Type::int16: return type == (lists ? typeid(RVec<short>) : typeid(short));
+    case Type::int32: return type == (lists ? typeid(RVec<int>) : typeid(int));
+    case Type::int64:
+      return type == (lists ? typeid(RVec<long long>) : typeid(long long)) ||
+             type == (lists ? typeid(RVec<long>) : typeid(long));
+    case Type::uint8: return type == (lists ? typeid(RVec<unsigned char>) : typeid(unsigned char));
+    case Type::uint16: return type == (lists ? typeid(RVec<unsigned short>) : typeid(unsigned short));
+    case Type::uint32: return type == (lists ? typeid(RVec<unsigned>) : typeid(unsigned));
+    case Type::uint64:
+      return type == (lists ? typeid(RVec<unsigned long long>) : typeid(unsigned long long)) ||
+             type == (lists ? typeid(RVec<unsigned long>) : typeid(unsigned long));
+    case Type::boolean: return type == (lists ? typeid(RVec<bool>) : typeid(bool));
   }
-
-  CodedValues<T> values_;
-  std::optional<ROOT::VecOps::RVec<T>> jets_;
-};
-
-/// Gives an event's values as a vector.
-template <class T>
-class VectorReader final : public ColumnReader {
- public:
-  explicit VectorReader(CodedValues<T> values) : values_(std::move(values)) {}
-
- private:
-  void* GetImpl(Long64_t entry) final {
-    const auto [begin, end] = values_.of(entry);
-    jets_.assign(begin, end);
-    return &jets_;
-  }
-
-  CodedValues<T> values_;
-  std::vector<T> jets_;
-};
-
-/// Gives the value of a flat file's row.
-template <class T>
-class ScalarReader final : public ColumnReader {
- public:
-  explicit ScalarReader(CodedValues<T> values) : values_(std::move(values)) {}
-
- private:
-  void* GetImpl(Long64_t entry) final { return values_.of(entry).first; }
-
-  CodedValues<T> values_;
-};
-
-template <class T>
-std::unique_ptr<ColumnReader> coded_reader(const std::shared_ptr<CompressedChain>& chain, const CodedColumn& column,
-                                           const std::type_info& type, bool any) {
-  if (column.jagged) {
-    if (any || type == typeid(ROOT::VecOps::RVec<T>)) return std::make_unique<RVecReader<T>>(CodedValues<T>(chain, column));
-    if (type == typeid(std::vector<T>)) return std::make_unique<VectorReader<T>>(CodedValues<T>(chain, column));
-  } else if (any || type == typeid(T)) {
-    return std::make_unique<ScalarReader<T>>(CodedValues<T>(chain, column));
-  }
-  return nullptr;
-}
-
-/// The same for any of the types that stand for the column's; the first one is RDataFrame's.
-template <class... T>
-std::unique_ptr<ColumnReader> coded_reader_as(const std::shared_ptr<CompressedChain>& chain, const CodedColumn& column,
-                                              const std::type_info& type) {
-  std::unique_ptr<ColumnReader> made;
-  bool any = type == typeid(void);
-  ((made = made ? std::move(made) : coded_reader<T>(chain, column, type, any)), ...);
-  return made;
+  return false;
 }
 
 }  // namespace detail
@@ -216,25 +178,11 @@ std::unique_ptr<ColumnReader> coded_reader_as(const std::shared_ptr<CompressedCh
 /// A reader of a coded column. Throws Error where it is asked for in another type.
 inline std::unique_ptr<ColumnReader> coded_reader(const std::shared_ptr<CompressedChain>& chain,
                                                   const CodedColumn& column, const std::type_info& type) {
-  std::unique_ptr<ColumnReader> made;
-  switch (column.type) {
-    case Type::float32: made = detail::coded_reader_as<float>(chain, column, type); break;
-    case Type::float64: made = detail::coded_reader_as<double>(chain, column, type); break;
-    case Type::int8: made = detail::coded_reader_as<char, signed char>(chain, column, type); break;
-    case Type::int16: made = detail::coded_reader_as<short>(chain, column, type); break;
-    case Type::int32: made = detail::coded_reader_as<int>(chain, column, type); break;
-    case Type::int64: made = detail::coded_reader_as<long long, long>(chain, column, type); break;
-    case Type::uint8: made = detail::coded_reader_as<unsigned char>(chain, column, type); break;
-    case Type::uint16: made = detail::coded_reader_as<unsigned short>(chain, column, type); break;
-    case Type::uint32: made = detail::coded_reader_as<unsigned>(chain, column, type); break;
-    case Type::uint64: made = detail::coded_reader_as<unsigned long long, unsigned long>(chain, column, type); break;
-    case Type::boolean: made = detail::coded_reader_as<bool>(chain, column, type); break;
-  }
-  if (!made) {
+  if (type != typeid(void) && !detail::readable_as(column, type)) {
     throw Error("column " + quoted(column.name) + " is of type " + column.type_name() + ", not " +
                 ROOT::Internal::RDF::TypeID2TypeName(type));
   }
-  return made;
+  return std::make_unique<detail::CodedReader>(chain, column);
 }
 
 }  // namespace hepae

@@ -2,13 +2,7 @@
 #ifndef HEPAE_COMPRESSED_FILE_HPP
 #define HEPAE_COMPRESSED_FILE_HPP
 
-#include <ROOT/RNTupleReader.hxx>
-#include <TDirectory.h>
 #include <TError.h>
-#include <TFile.h>
-#include <TLeaf.h>
-#include <TSystem.h>
-#include <TTree.h>
 #include <TTreeReader.h>
 #include <TTreeReaderArray.h>
 #include <TTreeReaderValue.h>
@@ -17,17 +11,17 @@
 #include <cstdint>
 #include <cstdlib>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <sstream>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "hepae/branch_checksums.hpp"
+#include "hepae/differences.hpp"
 #include "hepae/error.hpp"
 #include "hepae/header.hpp"
+#include "hepae/root_file.hpp"
 #include "hepae/rows.hpp"
 #include "hepae/values.hpp"
 
@@ -41,9 +35,6 @@ struct StoredCluster {
 
   std::int64_t end() const { return first + events; }
 };
-
-/// What two files, or two parts of a joined one, do not agree on, though they have to. Empty where they agree.
-inline std::string differences(const Header& one, const Header& other);
 
 /// An open compressed file. Threads may share it.
 class CompressedFile {
@@ -79,44 +70,32 @@ class CompressedFile {
     std::int64_t first = 0, entries = 0;
   };
 
-  /// What is open.
-  struct Handle {
-    std::unique_ptr<TFile> file;  // it owns the trees that the others read: first in, last out
-    std::unique_ptr<TTreeReader> rows;
-    std::unique_ptr<TTreeReaderArray<UChar_t>> blob;
-    std::unique_ptr<ROOT::RNTupleReader> tuple;
-  };
-
-  Handle& opened();
-  TTree* tree(const std::string& name, const std::vector<std::string>& branches);
   void read_parts();
   Header parsed(const std::vector<std::uint8_t>& text) const;
   void read_index();
   void take(std::size_t number);
   void check_counts();
-  void check_memory() const;
-  std::vector<std::uint8_t> content_of(const Row& row, std::size_t number);
-  template <class T>
-  std::vector<T> counter_values(const std::string& field, std::int64_t first, std::int64_t end);
-  template <class T>
-  void append_counts(const Part& part, const std::string& counter, std::int64_t begin, std::int64_t end,
-                     std::vector<std::int64_t>& found);
-  std::string counter_type(const std::string& field);
+  void check_memory();
+  void append_counts(const Part& part, const std::string& counter, const std::string& dtype, std::int64_t begin,
+                     std::int64_t end, std::vector<std::int64_t>& found);
+
+  /// Name of a branch in the file.
+  std::string field_of(const std::string& branch) const {
+    const auto found = header().fields.find(branch);
+    return found == header().fields.end() ? branch : found->second;
+  }
 
   Error damaged(const std::string& what) const { return Error(path_ + " is damaged: " + what); }
   Error damaged_payload(const std::string& what) const {
     return damaged("in its tree 'hepae_payload', " + what);
   }
-  Error unreadable(const std::string& what) const {
-    return Error("cannot read " + path_ + ": it is damaged or incomplete (" + what + ")");
-  }
 
   std::string path_;
+  RootFile root_;
   std::int64_t events_ = 0;
   std::vector<Part> parts_;
   std::vector<Row> rows_;
   std::map<std::string, std::vector<StoredCluster>> clusters_;
-  Handle handle_;
   std::mutex mutex_;
 };
 
@@ -147,42 +126,9 @@ inline std::string megabytes(double bytes, int digits) {
   return text.str();
 }
 
-inline bool same(const Column& one, const Column& other) {
-  return one.name == other.name && one.branch == other.branch && one.dtype == other.dtype;
-}
-
-inline bool same(const Branch& one, const Branch& other) {
-  return one.name == other.name && one.dtype == other.dtype && one.jagged == other.jagged &&
-         one.counter == other.counter && one.shape == other.shape && one.type == other.type;
-}
-
-inline bool same(const CodedCollection& one, const CodedCollection& other);
-
-template <class T>
-bool same(const std::vector<T>& one, const std::vector<T>& other) {
-  return std::equal(one.begin(), one.end(), other.begin(), other.end(),
-                    [](const T& first, const T& second) { return same(first, second); });
-}
-
-inline bool same(const CodedCollection& one, const CodedCollection& other) {
-  return one.name == other.name && same(one.columns, other.columns) && one.counter == other.counter &&
-         one.counted == other.counted && one.unit == other.unit && one.coded == other.coded &&
-         one.latents == other.latents && one.bounded == other.bounded;
-}
-
 }  // namespace detail
 
-inline std::string differences(const Header& one, const Header& other) {
-  if (one.codec != other.codec) return "codec";
-  if (one.tree != other.tree) return "tree";
-  if (one.storage != other.storage) return "storage";
-  if (!detail::same(one.branches, other.branches)) return "branches";
-  if (one.fields != other.fields) return "fields";
-  if (!detail::same(one.collections, other.collections)) return "collections";
-  return "";
-}
-
-inline CompressedFile::CompressedFile(std::string path) : path_(std::move(path)) {
+inline CompressedFile::CompressedFile(std::string path) : path_(std::move(path)), root_(path_) {
   const detail::Quiet quiet;
   try {
     read_parts();
@@ -192,50 +138,26 @@ inline CompressedFile::CompressedFile(std::string path) : path_(std::move(path))
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    throw unreadable(error.what());
+    throw root_.unreadable(error.what());
   }
   close();
 }
 
-inline CompressedFile::Handle& CompressedFile::opened() {
-  if (!handle_.file) {
-    const TDirectory::TContext context;  // gDirectory stays what it is
-    std::unique_ptr<TFile> file(TFile::Open(path_.c_str(), "READ_WITHOUT_GLOBALREGISTRATION"));
-    if (!file || file->IsZombie()) {
-      if (gSystem->AccessPathName(path_.c_str())) throw Error("no such file: " + path_);
-      throw Error(path_ + " is no ROOT file, or a damaged one, not a compressed file; hepae compress makes one");
-    }
-    handle_.file = std::move(file);
-  }
-  return handle_;
-}
-
 inline void CompressedFile::close() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  handle_ = Handle();
-}
-
-inline TTree* CompressedFile::tree(const std::string& name, const std::vector<std::string>& branches) {
-  auto* found = opened().file->Get<TTree>(name.c_str());
-  if (found == nullptr) throw unreadable("it has no tree " + quoted(name));
-  for (const auto& branch : branches) {
-    if (found->GetBranch(branch.c_str()) == nullptr) {
-      throw unreadable("its tree " + quoted(name) + " has no branch " + quoted(branch));
-    }
-  }
-  return found;
+  root_.close();
 }
 
 inline void CompressedFile::read_parts() {
-  if (opened().file->GetKey("hepae") == nullptr) throw Error(path_ + " is not a compressed file: it has no tree 'hepae'");
-  TTreeReader reader(tree("hepae", {"entries", "crc", "header", "model"}));
+  if (!root_.has("hepae")) throw Error(path_ + " is not a compressed file: it has no tree 'hepae'");
+  TTreeReader reader(root_.tree("hepae", {"entries", "crc", "header", "model"}));
   TTreeReaderValue<Long64_t> entries(reader, "entries");
   TTreeReaderValue<UInt_t> crc(reader, "crc");
   TTreeReaderArray<UChar_t> header(reader, "header"), model(reader, "model");
   for (Long64_t row = 0; row < reader.GetEntries(); ++row) {
     if (reader.SetEntry(row) != TTreeReader::kEntryValid || entries.GetSetupStatus() < 0 || crc.GetSetupStatus() < 0 ||
         header.GetSetupStatus() < 0 || model.GetSetupStatus() < 0) {
-      throw unreadable("its tree 'hepae' is malformed");
+      throw root_.unreadable("its tree 'hepae' is malformed");
     }
     const auto text = detail::bytes_of(header);
     if (part_checksum(*entries, text, detail::bytes_of(model)) != *crc) throw damaged("checksum mismatch in its header");
@@ -266,7 +188,7 @@ inline Header CompressedFile::parsed(const std::vector<std::uint8_t>& text) cons
 }
 
 inline void CompressedFile::read_index() {
-  TTreeReader reader(tree("hepae_payload", {"events", "jets", "seed", "crc", "names", "blob"}));
+  TTreeReader reader(root_.tree("hepae_payload", {"events", "jets", "seed", "crc", "names", "blob"}));
   TTreeReaderValue<Long64_t> events(reader, "events"), jets(reader, "jets");
   TTreeReaderValue<ULong64_t> seed(reader, "seed");
   TTreeReaderValue<UInt_t> crc(reader, "crc");
@@ -327,10 +249,9 @@ inline void CompressedFile::check_counts() {
   const auto& first = header();
   std::int64_t entries = 0;
   if (first.storage == "ttree") {
-    entries = tree(first.tree, {})->GetEntries();
+    entries = root_.tree(first.tree, {})->GetEntries();
   } else {
-    handle_.tuple = ROOT::RNTupleReader::Open(first.tree, path_);
-    entries = static_cast<std::int64_t>(handle_.tuple->GetNEntries());
+    entries = static_cast<std::int64_t>(root_.tuple(first.tree).GetNEntries());
   }
   bool wrong = entries != events_;
   for (const auto& collection : first.collections) {
@@ -351,14 +272,14 @@ inline void CompressedFile::check_counts() {
 }
 
 /// Refuse a small file that claims more values than it can hold: as the Python program does, with the same limit.
-inline void CompressedFile::check_memory() const {
+inline void CompressedFile::check_memory() {
   const char* text = std::getenv("HEPAE_MAX_EXPANSION");
   char* end = nullptr;
   const double factor = text == nullptr ? 200.0 : std::strtod(text, &end);
   if (text != nullptr && (end == text || *end != '\0')) {
     throw Error("HEPAE_MAX_EXPANSION must be a number, got " + quoted(text));
   }
-  const double stored = static_cast<double>(handle_.file->GetSize()), limit = 1e8 + factor * stored;
+  const double stored = static_cast<double>(root_.size()), limit = 1e8 + factor * stored;
   double values = 0;
   for (const auto& row : rows_) values += static_cast<double>(row.jets);
   if (8 * values > limit) {
@@ -371,16 +292,12 @@ inline void CompressedFile::check_memory() const {
 inline std::vector<std::uint8_t> CompressedFile::content(std::size_t number) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const Row& row = rows_[number];
-  auto& handle = opened();
-  if (!handle.rows) {
-    handle.rows = std::make_unique<TTreeReader>(tree("hepae_payload", {"blob"}));
-    handle.blob = std::make_unique<TTreeReaderArray<UChar_t>>(*handle.rows, "blob");
-  }
-  if (handle.rows->SetEntry(static_cast<Long64_t>(number)) != TTreeReader::kEntryValid ||
-      handle.blob->GetSetupStatus() < 0) {
+  TTreeReader reader(root_.tree("hepae_payload", {"blob"}));
+  TTreeReaderArray<UChar_t> bytes(reader, "blob");
+  if (reader.SetEntry(static_cast<Long64_t>(number)) != TTreeReader::kEntryValid || bytes.GetSetupStatus() < 0) {
     throw damaged_payload("row " + std::to_string(number) + " cannot be read");
   }
-  auto blob = detail::bytes_of(*handle.blob);
+  auto blob = detail::bytes_of(bytes);
   std::string names = row.collection + '\0' + row.column;
   for (const auto& parent : row.parents) names += '\0' + parent;
   try {
@@ -394,97 +311,36 @@ inline std::vector<std::uint8_t> CompressedFile::content(std::size_t number) {
 inline std::vector<std::int64_t> CompressedFile::counts(const std::string& counter, std::int64_t first,
                                                         std::int64_t end) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto field = header().fields.find(counter);
-  const auto type = counter_type(field == header().fields.end() ? counter : field->second);
+  const auto dtype = root_.type(header().storage, header().tree, field_of(counter));
   std::vector<std::int64_t> found;
+  found.reserve(static_cast<std::size_t>(end - first));
   for (const auto& part : parts_) {
     const std::int64_t begin = std::max(first, part.first), stop = std::min(end, part.first + part.entries);
-    if (begin >= stop) continue;
-    if (type == "Int_t" || type == "std::int32_t") {
-      append_counts<std::int32_t>(part, counter, begin, stop, found);
-    } else if (type == "UInt_t" || type == "std::uint32_t") {
-      append_counts<std::uint32_t>(part, counter, begin, stop, found);
-    } else if (type == "Long64_t" || type == "std::int64_t") {
-      append_counts<Long64_t>(part, counter, begin, stop, found);
-    } else if (type == "ULong64_t" || type == "std::uint64_t") {
-      append_counts<ULong64_t>(part, counter, begin, stop, found);
-    } else if (type == "Short_t" || type == "std::int16_t") {
-      append_counts<std::int16_t>(part, counter, begin, stop, found);
-    } else if (type == "UShort_t" || type == "std::uint16_t") {
-      append_counts<std::uint16_t>(part, counter, begin, stop, found);
-    } else if (type == "Char_t" || type == "std::int8_t") {
-      append_counts<std::int8_t>(part, counter, begin, stop, found);
-    } else if (type == "UChar_t" || type == "std::uint8_t") {
-      append_counts<std::uint8_t>(part, counter, begin, stop, found);
-    } else {
-      throw unreadable("its counter " + quoted(counter) + " is of type " + type);
-    }
-  }
-  return found;
-}
-
-/// Type of a counter, as ROOT names it.
-inline std::string CompressedFile::counter_type(const std::string& field) {
-  auto& handle = opened();
-  if (header().storage == "ttree") {
-    auto* leaf = tree(header().tree, {field})->GetLeaf(field.c_str());
-    if (leaf == nullptr || leaf->GetLeafCount() != nullptr) throw unreadable(quoted(field) + " is no counter");
-    return leaf->GetTypeName();
-  }
-  if (!handle.tuple) handle.tuple = ROOT::RNTupleReader::Open(header().tree, path_);
-  const auto& descriptor = handle.tuple->GetDescriptor();
-  const auto id = descriptor.FindFieldId(field);
-  if (id == ROOT::kInvalidDescriptorId) throw unreadable("it has no field " + quoted(field));
-  return descriptor.GetFieldDescriptor(id).GetTypeName();
-}
-
-/// Values of a counter in the tree.
-template <class T>
-std::vector<T> CompressedFile::counter_values(const std::string& field, std::int64_t first, std::int64_t end) {
-  std::vector<T> found;
-  found.reserve(static_cast<std::size_t>(end - first));
-  if (header().storage == "rntuple") {
-    using Stored = std::conditional_t<sizeof(T) == 8, std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>, T>;
-    auto view = handle_.tuple->GetView<Stored>(field);
-    for (auto entry = first; entry < end; ++entry) found.push_back(static_cast<T>(view(static_cast<std::uint64_t>(entry))));
-    return found;
-  }
-  auto* branch = tree(header().tree, {field})->GetBranch(field.c_str());
-  T value{};
-  branch->SetAddress(&value);
-  for (auto entry = first; entry < end; ++entry) {
-    if (branch->GetEntry(entry) <= 0) break;
-    found.push_back(value);
-  }
-  branch->ResetAddress();
-  if (found.size() != static_cast<std::size_t>(end - first)) {
-    throw unreadable("branch " + quoted(field) + " ends after " + std::to_string(found.size()) + " of its entries");
+    if (begin < stop) append_counts(part, counter, dtype, begin, stop, found);
   }
   return found;
 }
 
 /// Counts of events of one part; the ranges that hold them are read and checked as a whole.
-template <class T>
-void CompressedFile::append_counts(const Part& part, const std::string& counter, std::int64_t begin, std::int64_t end,
-                                   std::vector<std::int64_t>& found) {
-  const auto name = header().fields.find(counter);
-  const std::string& field = name == header().fields.end() ? counter : name->second;
-  const auto expected = part.header.checksums.find(counter);
-  const std::string dtype = std::string(sizeof(T) == 1 ? "|" : "<") + (std::is_signed_v<T> ? "i" : "u") +
-                            std::to_string(sizeof(T));
+inline void CompressedFile::append_counts(const Part& part, const std::string& counter, const std::string& dtype,
+                                          std::int64_t begin, std::int64_t end, std::vector<std::int64_t>& found) {
+  const auto& checksums = part.header.checksums;
+  const auto expected = checksums.find(counter);
+  const std::size_t width = type_size(type_of(dtype));
   for (std::int64_t range = (begin - part.first) / checksum_range; part.first + range * checksum_range < end; ++range) {
     const std::int64_t start = part.first + range * checksum_range;
     const std::int64_t stop = std::min(start + checksum_range, part.first + part.entries);
-    const auto values = counter_values<T>(field, start, stop);
+    const auto bytes = root_.bytes(header().storage, header().tree, field_of(counter), width, start, stop);
     BranchChecksum checksum;
-    checksum.values(dtype, values.data(), values.size() * sizeof(T));
-    if (expected == part.header.checksums.end() || static_cast<std::size_t>(range) >= expected->second.size() ||
-        checksum.checksum() != expected->second[static_cast<std::size_t>(range)]) {
+    checksum.values(dtype, bytes.data(), bytes.size());
+    const auto number = static_cast<std::size_t>(range);
+    if (expected == checksums.end() || number >= expected->second.size() ||
+        checksum.checksum() != expected->second[number]) {
       throw damaged("checksum mismatch in branch " + quoted(counter) + " of events " + std::to_string(start) + " to " +
                     std::to_string(stop));
     }
     for (auto entry = std::max(begin, start); entry < std::min(end, stop); ++entry) {
-      found.push_back(static_cast<std::int64_t>(values[static_cast<std::size_t>(entry - start)]));
+      found.push_back(detail::integer(bytes.data() + static_cast<std::size_t>(entry - start) * width, dtype));
     }
   }
 }

@@ -28,11 +28,11 @@ class DecodedCluster {
   DecodedCluster(CompressedFile& file, const CodedCollection& collection, const StoredCluster& stored)
       : file_(file), collection_(collection), stored_(stored) {}
 
-  /// Where the jets of each event begin, and where those of the last one end; none of a flat file.
-  std::shared_ptr<const std::vector<std::int64_t>> offsets() {
+  /// Where the jets of each event begin, and where those of the last one end, as long as this lives; of a flat file null.
+  const std::int64_t* offsets() {
     const std::lock_guard<std::mutex> lock(mutex_);
     open();
-    return offsets_;
+    return collection_.counter ? offsets_.data() : nullptr;
   }
 
   /// Values of a column. Throws Error where it is damaged.
@@ -60,11 +60,10 @@ class DecodedCluster {
       return;
     }
     auto counts = file_.counts(*collection_.counter, stored_.first, stored_.end());
-    auto offsets = std::make_shared<std::vector<std::int64_t>>(1, 0);
-    offsets->reserve(counts.size() + 1);
-    for (const auto count : counts) offsets->push_back(offsets->back() + count);
+    offsets_.assign(1, 0);
+    offsets_.reserve(counts.size() + 1);
+    for (const auto count : counts) offsets_.push_back(offsets_.back() + count);
     cluster_.emplace(stored_.events, stored_.jets, stored_.seed, std::move(counts));
-    offsets_ = std::move(offsets);
     bytes_ += 16 * stored_.events;
   }
 
@@ -84,7 +83,7 @@ class DecodedCluster {
   const StoredCluster& stored_;
   std::mutex mutex_;
   std::optional<Cluster> cluster_;
-  std::shared_ptr<const std::vector<std::int64_t>> offsets_;
+  std::vector<std::int64_t> offsets_;
   std::atomic<std::int64_t> bytes_{0};
 };
 
