@@ -18,7 +18,7 @@ from hepae.bounded.bytestream import Reader, Writer
 from hepae.bounded.fourvectors import COORDINATES, Coordinates, find_coordinates
 from hepae.bounded.jet_order import Ranks
 from hepae.bounded.parents import PARENTS
-from hepae.bounded.quantization import Quantized, dither, quantize, repeated_rows, violations
+from hepae.bounded.quantization import Quantized, dither, quantize, read_rows, repeated_rows, violations
 from hepae.bounded.streams import HEADER, read_stream, write_stream
 from hepae.bounds import EXACT, Bounds
 from hepae.errors import CodecError
@@ -300,10 +300,10 @@ class _Decoder:
             name
         ):
             raise CodecError(f"damaged payload: {name!r} is computed from other columns")
-        rows = np.cumsum(read_stream(reader, self._cluster.jets, header)) - 1
-        if len(rows) and (np.any(np.diff(rows) <= 0) or rows[0] < 0 or rows[-1] >= self._cluster.jets):
-            raise CodecError("damaged payload: exceptions beyond the cluster")
+        rows = read_rows(reader, self._cluster.jets, header)
         exact = Quantized.read(reader, len(rows), header)
+        if exact.dtype.kind != "f":
+            raise CodecError(f"damaged payload: {name!r} is of type {exact.dtype}")
         exact.integers = read_stream(reader, len(rows), header)
         if len(exact.integers) != len(rows):
             raise CodecError("damaged payload: exceptions without their values")

@@ -45,7 +45,7 @@ _PI = float(np.float32(np.pi))
 """The largest angle that files hold: π as a float32, a little above π."""
 _GOLDEN = 0x9E3779B97F4A7C15
 """2⁶⁴ over the golden ratio, the odd number that hashes multiply by."""
-_TYPES = ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
+_TYPES = ("<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1")
 
 
 def dither(seed: int, column: int, jets: int) -> Floats:
@@ -177,21 +177,21 @@ class Quantized:
     def read(cls, data: Reader, jets: int, header: bytes) -> Quantized:
         """Read what `write` wrote; the integers come later, ``header`` is pcodec's."""
         text = data.text()
-        if text.lstrip("<>|=") not in _TYPES:
+        if text not in _TYPES:
             raise CodecError(f"damaged payload: a column of type {text!r}")
         dtype = np.dtype(text)
         flags = data.varint(511)
         kind, circle, shift = flags & 3, bool(flags & 4), flags >> 3
         grid = Grid.read(kind, data) if kind else None
+        if grid is not None and dtype.kind != "f":
+            raise CodecError(f"damaged payload: a grid in a column of {dtype}")
         little = dtype.newbyteorder("<")
         count = data.varint(MOST_REPEATED)
         repeated = np.frombuffer(data.raw(count * dtype.itemsize), little).astype(dtype)
         places = np.array([data.varint() for _ in range(count)], np.uint64).astype(np.int64)
-        exceptions = np.cumsum(read_stream(data, jets, header)) - 1
-        if len(exceptions) and (
-            np.any(np.diff(exceptions) <= 0) or exceptions[0] < 0 or exceptions[-1] >= jets
-        ):
-            raise CodecError("damaged payload: exceptions beyond the cluster")
+        if np.any(places[1:] <= places[:-1]):
+            raise CodecError("damaged payload: repeated values out of order")
+        exceptions = read_rows(data, jets, header)
         stored = np.zeros(0, dtype)
         if len(exceptions):
             shift_of_stored = data.varint(63)
@@ -201,6 +201,23 @@ class Quantized:
             stored = _from_ordered(ordered << shift_of_stored, dtype, 0)
         empty = np.zeros(0, np.int64)
         return cls(empty, dtype, grid, shift, circle, repeated, places, exceptions, stored)
+
+
+def read_rows(data: Reader, jets: int, header: bytes) -> Integers:
+    """Read numbers of some of a cluster's jets, rising, that were written as gaps.
+
+    Raises
+    ------
+    CodecError
+        If they are no such numbers.
+    """
+    gaps = read_stream(data, jets, header)
+    if np.any(gaps <= 0) or np.any(gaps > jets):  # no sum of so few of them wraps around
+        raise CodecError("damaged payload: exceptions beyond the cluster")
+    rows = np.cumsum(gaps) - 1
+    if len(rows) and rows[-1] >= jets:
+        raise CodecError("damaged payload: exceptions beyond the cluster")
+    return rows
 
 
 @np.errstate(over="ignore", invalid="ignore")  # NaNs of any bits, and sums of the largest values
@@ -229,7 +246,7 @@ def quantize(
     """
     dtype = values.dtype.newbyteorder("=")
     values = np.ascontiguousarray(values, dtype)
-    if dtype.str.lstrip("<>|=") not in _TYPES:
+    if dtype.newbyteorder("<").str not in _TYPES:
         raise CodecError(f"column {name!r} has type {dtype}, which is not coded")
     if dtype.kind != "f" or bound.exact or not len(values):
         return _exact(values)

@@ -62,6 +62,78 @@ inline std::uint32_t crc32(const void* data, std::size_t size, std::uint32_t bef
   return ~crc;
 }
 
+namespace detail {
+
+/// A number below 2^70 in decimals.
+inline std::string decimal(std::uint64_t high, std::uint64_t low) {
+  std::string digits;  // of high * 2^64 + low, by long division of four parts of 32 bits
+  std::uint32_t parts[] = {static_cast<std::uint32_t>(high >> 32), static_cast<std::uint32_t>(high),
+                           static_cast<std::uint32_t>(low >> 32), static_cast<std::uint32_t>(low)};
+  do {
+    std::uint64_t rest = 0;
+    for (std::uint32_t& part : parts) {
+      const std::uint64_t value = (rest << 32) | part;
+      part = static_cast<std::uint32_t>(value / 10);
+      rest = value % 10;
+    }
+    digits.insert(digits.begin(), static_cast<char>('0' + rest));
+  } while ((parts[0] | parts[1] | parts[2] | parts[3]) != 0);
+  return digits;
+}
+
+/// Inverse of zigzag: 0, 1, 2, 3 ... are 0, -1, 1, -2 ...
+inline std::int64_t unzigzag(std::uint64_t value) {
+  return static_cast<std::int64_t>((value >> 1) ^ (0 - (value & 1)));
+}
+
+/// Reads bytes in order; an Error where they end too early. It does not own them.
+class Reader {
+ public:
+  Reader(const std::uint8_t* data, std::size_t size) : at_(data), end_(data + size) {}
+
+  /// An unsigned integer up to `most`, seven bits a byte, the lowest first.
+  std::uint64_t varint(std::uint64_t most = ~std::uint64_t{0}) {
+    std::uint64_t low = 0, high = 0;
+    for (unsigned shift = 0; shift < 70; shift += 7) {
+      const std::uint64_t byte = *raw(1);
+      low |= (byte & 0x7F) << shift;
+      if (shift == 63) high = (byte & 0x7F) >> 1;
+      if (byte < 0x80) {
+        if (high != 0 || low > most) {
+          throw Error("damaged payload: " + decimal(high, low) + " where at most " + std::to_string(most) +
+                      " makes sense");
+        }
+        return low;
+      }
+    }
+    throw Error("damaged payload: an integer does not end");
+  }
+
+  double float64() { return load<double>(raw(8)); }
+
+  /// So many bytes.
+  const std::uint8_t* raw(std::uint64_t length) {
+    if (length > left()) throw Error("damaged payload: it ends too early");
+    const std::uint8_t* start = at_;
+    at_ += length;
+    return start;
+  }
+
+  /// A length and so many bytes.
+  std::string text() {
+    const std::uint64_t length = varint();
+    const std::uint8_t* start = raw(length);
+    return std::string(start, start + length);
+  }
+
+  std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
+
+ private:
+  const std::uint8_t* at_;
+  const std::uint8_t* end_;
+};
+
+}  // namespace detail
 }  // namespace hepae
 
 #endif
