@@ -1,0 +1,381 @@
+"""Compressed files in RDataFrame have the columns of the original, with the bits that Python restores.
+
+ROOT runs in a process of its own, one for the whole module: cling compiles the C++ reader once.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+import hepae
+from hepae.errors import ConfigError, InputError
+
+pytestmark = pytest.mark.root
+
+WORKER = r"""
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import ROOT
+import hepae
+ROOT.gROOT.SetBatch()
+ROOT.gInterpreter.Declare('''
+template <class T> void put(std::ofstream& file, const T& value) { file.write(reinterpret_cast<const char*>(&value), sizeof value); }
+template <class T> void put(std::ofstream& values, std::ofstream& counts, const ROOT::RVec<T>& list) {
+   put(counts, static_cast<long>(list.size()));
+   for (const T& value : list) put(values, value);
+}
+template <class T> void put(std::ofstream& values, std::ofstream&, const T& value) { put(values, value); }
+template <class T> void write(const std::vector<T>& column, const std::vector<ULong64_t>& entries, const std::string& path) {
+   std::vector<std::size_t> order(entries.size());
+   std::iota(order.begin(), order.end(), 0);
+   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return entries[a] < entries[b]; });
+   std::ofstream values(path + ".values", std::ios::binary), counts(path + ".counts", std::ios::binary);
+   for (std::size_t i : order) put<T>(values, counts, column[i]);
+}
+template <class T> void put_bools(std::ofstream& values, std::ofstream&, const T& value) { put(values, value); }
+''')
+
+def frame(paths, threads):
+    (ROOT.EnableImplicitMT(threads) if threads > 1 else ROOT.DisableImplicitMT())
+    return hepae.rdataframe(paths)
+
+def write(df, columns, folder):
+    entries = df.Take["ULong64_t"]("rdfentry_")
+    taken = [df.Take[str(df.GetColumnType(name))](name) for name in columns]
+    for number, values in enumerate(taken):
+        ROOT.write(values.GetValue(), entries.GetValue(), f"{folder}/{number}")
+    return sorted(int(entry) for entry in entries.GetValue())[-1] + 1
+
+for line in sys.stdin:
+    code, arguments = json.loads(line)
+    names = {"arguments": arguments, "ROOT": ROOT, "hepae": hepae, "frame": frame, "write": write}
+    try:
+        exec(code, names)
+        answer = {"result": names.get("result")}
+    except Exception as error:
+        answer = {"error": str(error.what()) if hasattr(error, "what") else str(error), "kind": type(error).__name__}
+    print("answer " + json.dumps(answer), flush=True)
+"""
+
+
+class Worker:
+    """A process with ROOT that runs code and answers with what it leaves as ``result``."""
+
+    def __init__(self):
+        self._errors = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def answer(self, code, **arguments):
+        """Give the result of the code, or the error that it raised."""
+        self._process.stdin.write(json.dumps([code, arguments]) + "\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("answer "):
+                return json.loads(line.removeprefix("answer "))
+        self._errors.seek(0)
+        raise AssertionError(f"ROOT ended: {self._errors.read()[-3000:]}")
+
+    def run(self, code, **arguments):
+        """Give the result of the code."""
+        found = self.answer(code, **arguments)
+        assert "error" not in found, found
+        return found["result"]
+
+    def error(self, code, **arguments):
+        """Give the error that the code has to raise: one line."""
+        found = self.answer(code, **arguments)
+        assert "error" in found
+        assert "\n" not in found["error"]
+        return found["error"]
+
+    def columns(self, paths, columns, *, threads=1):
+        """Values of these columns by name: awkward arrays, in the order of the entries."""
+        with tempfile.TemporaryDirectory() as folder:
+            types = self.run(
+                "df = frame(arguments['paths'], arguments['threads'])\n"
+                "write(df, arguments['columns'], arguments['folder'])\n"
+                "result = [str(df.GetColumnType(name)) for name in arguments['columns']]",
+                paths=[str(path) for path in paths],
+                columns=columns,
+                threads=threads,
+                folder=folder,
+            )
+            return {
+                name: _array(Path(folder) / str(i), types[i], columns[name])
+                for i, name in enumerate(columns)
+            }
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._errors.close()
+
+
+def _array(path, kind, dtype):
+    values = np.frombuffer(path.with_suffix(".values").read_bytes(), dtype)
+    if "RVec" not in kind:
+        return values
+    return ak.unflatten(values, np.frombuffer(path.with_suffix(".counts").read_bytes(), np.int64))
+
+
+@pytest.fixture(scope="module")
+def root():
+    worker = Worker()
+    yield worker
+    worker.close()
+
+
+def _plain(path):
+    """Types of the branches that are numbers or lists of numbers, by name."""
+    with hepae.open(path) as file:
+        return {b.name: b.dtype.str for b in file.original_branches if b.dtype is not None and not b.shape}
+
+
+def _expected(paths, names):
+    """What Python restores of these branches."""
+    arrays = []
+    for path in paths:
+        with hepae.open(path) as file:
+            arrays.append(file.original_arrays(names, 0, file.num_entries))
+    return {name: ak.concatenate([array[name] for array in arrays]) for name in names}
+
+
+def _bits(array):
+    """Counts and bytes of an array of numbers or of lists of numbers."""
+    lists = array.ndim > 1
+    counts = ak.to_numpy(ak.num(array)).astype(np.int64).tolist() if lists else None
+    return counts, ak.to_numpy(ak.flatten(array, axis=None)).tobytes()
+
+
+def _same_bits(root, paths, *, threads=1):
+    """Compare all columns that are numbers or lists of numbers, and give their number."""
+    columns = _plain(paths[0])
+    found = root.columns(paths, columns, threads=threads)
+    expected = _expected(paths, [*columns])
+    for name in columns:
+        assert _bits(found[name]) == _bits(expected[name]), name
+    return len(columns)
+
+
+@pytest.fixture(scope="module")
+def small(sample, tmp_path_factory):
+    """The bundled sample with two collections coded, in clusters of 3000 events, as TTree and as RNTuple."""
+    folder, found = tmp_path_factory.mktemp("small"), {}
+    for storage in ("ttree", "rntuple"):
+        found[storage] = folder / f"{storage}.root"
+        hepae.compress_file(
+            sample,
+            found[storage],
+            hepae.BoundedCodec(),
+            collection=["Jet", "GenJet"],
+            storage=storage,
+            step_size=3000,
+        )
+    return found
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("storage", ["ttree", "rntuple"])
+def test_all_columns_have_the_bits_of_python(root, small, storage, threads):
+    assert _same_bits(root, [small[storage]], threads=threads) >= 11
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("storage", ["ttree", "rntuple"])
+def test_several_files_are_read_in_order(root, small, sample, tmp_path, storage, threads):
+    second = tmp_path / "second.root"
+    codec = hepae.BoundedCodec({"pt": "1%"})
+    both = {"collection": ["Jet", "GenJet"], "storage": storage}
+    hepae.compress_file(sample, second, codec, entry_start=100, entry_stop=7777, step_size=1000, **both)
+    _same_bits(root, [small[storage], second, small[storage]], threads=threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_files_that_hadd_joined(root, sample, tmp_path, threads):
+    parts, joined = [tmp_path / "a.root", tmp_path / "b.root"], tmp_path / "joined.root"
+    hepae.compress_file(sample, parts[0], hepae.BoundedCodec(), entry_stop=12_345)
+    hepae.compress_file(sample, parts[1], hepae.BoundedCodec({"pt": "1%"}, {"pt": "30"}), entry_start=12_345)
+    root.run(
+        "merger = ROOT.TFileMerger(False)\nmerger.OutputFile(arguments['joined'], True)\n"
+        "result = [merger.AddFile(part) for part in arguments['parts']] and bool(merger.Merge())",
+        joined=str(joined),
+        parts=[str(part) for part in parts],
+    )
+    _same_bits(root, [joined], threads=threads)
+    _same_bits(root, [joined, joined], threads=threads)
+
+
+def test_names_order_and_types_are_those_of_the_original(root, small, sample):
+    code = (
+        "df = frame(arguments['paths'], 1)\n"
+        "result = [[str(name), str(df.GetColumnType(name))] for name in df.GetColumnNames()]"
+    )
+    with hepae.open(small["ttree"]) as file:
+        names = [branch.name for branch in file.original_branches]
+    for storage in ("ttree", "rntuple"):
+        found = dict(root.run(code, paths=str(small[storage])))
+        assert [*found] == names
+        assert found["Jet_pt"] == "ROOT::VecOps::RVec<float>"
+    original = root.run(
+        "df = ROOT.RDataFrame('Events', arguments['path'])\nresult = [str(n) for n in df.GetColumnNames()]",
+        path=str(sample),
+    )
+    assert {*original} == {*names}
+
+
+def test_a_second_loop_may_touch_further_columns(root, small):
+    code = """
+df = frame(arguments["path"], arguments["threads"])
+first = df.Sum("Jet_pt").GetValue()
+second = df.Sum("nGenJet").GetValue()
+third = df.Filter("event % 7 == 0").Sum("GenJet_eta").GetValue()
+result = [first, second, third, df.Sum("Jet_pt").GetValue(), df.Range(5000, 5100).Count().GetValue() if arguments["threads"] == 1 else 100]
+"""
+    for storage in ("ttree", "rntuple"):
+        expected = _expected([small[storage]], ["Jet_pt", "nGenJet", "GenJet_eta", "event"])
+        eta = ak.values_astype(expected["GenJet_eta"][expected["event"] % 7 == 0], np.float64)
+        for threads in (1, 2):
+            found = root.run(code, path=str(small[storage]), threads=threads)
+            assert found[0] == found[3] == pytest.approx(float(ak.sum(expected["Jet_pt"], dtype=float)), rel=1e-6)
+            assert found[1] == ak.sum(expected["nGenJet"])
+            assert found[2] == pytest.approx(float(ak.sum(eta)), rel=1e-4, abs=1e-3)
+            assert found[4] == 100
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("storage", ["ttree", "rntuple"])
+def test_a_snapshot_holds_the_same(root, small, tmp_path, storage, threads):
+    output, columns = tmp_path / "snapshot.root", ["event", "nJet", "Jet_pt", "Jet_mass", "MET_pt"]
+    root.run(
+        "df = frame(arguments['path'], arguments['threads'])\n"
+        "df.Snapshot('Events', arguments['output'], arguments['columns'])",
+        path=str(small[storage]),
+        threads=threads,
+        output=str(output),
+        columns=columns,
+    )
+    expected = _expected([small[storage]], columns)
+    with uproot.open(output) as file:
+        found = {name: file["Events"][name].array() for name in columns}
+    order = np.argsort(found["event"], kind="stable")
+    expected_order = np.argsort(expected["event"], kind="stable")
+    for name in columns:
+        assert _bits(found[name][order]) == _bits(expected[name][expected_order]), name
+
+
+def test_a_sample_is_named_by_its_file(root, small):
+    code = """
+df = frame(arguments["paths"], arguments["threads"])
+ROOT.gInterpreter.Declare('''
+#ifndef SAMPLE_ID
+#define SAMPLE_ID
+struct SampleId { int operator()(unsigned, const ROOT::RDF::RSampleInfo& id) const { return id.Contains("ttree.root") ? 1 : 0; } };
+#endif
+''')
+df = df.DefinePerSample("of_first", "rdfsampleinfo_.Contains('other.root') ? 0 : 1") if False else df.DefinePerSample("of_first", 'rdfsampleinfo_.Contains("other.root") ? 0 : 1')
+result = [df.Sum("of_first").GetValue(), df.Count().GetValue()]
+"""
+    other = small["ttree"].with_name("other.root")
+    other.write_bytes(small["ttree"].read_bytes())
+    for threads in (1, 2):
+        assert root.run(code, paths=[str(small["ttree"]), str(other)], threads=threads) == [20_000, 40_000]
+
+
+def test_only_what_is_touched_is_decoded(root, sample, tmp_path):
+    """A damaged column is an error where it is touched, or what it is predicted from; the others are readable."""
+    path = tmp_path / "damaged.root"
+    hepae.compress_file(sample, path, hepae.BoundedCodec())
+    with uproot.open(path) as file:
+        names = [row.tobytes().split(b"\0") for row in file["hepae_payload"]["names"].array(library="np")]
+        blobs = file["hepae_payload"]["blob"].array(library="np")
+    mass = next(i for i, row in enumerate(names) if row[1] == b"mass")
+    assert not any(b"mass" in row[2:] for row in names)
+    content, data = blobs[mass].tobytes(), bytearray(path.read_bytes())
+    place = data.find(content)
+    assert place > 0
+    data[place + len(content) // 2] ^= 1
+    path.write_bytes(data)
+    code = "result = frame(arguments['path'], 1).Sum(arguments['column']).GetValue()"
+    root.run(code, path=str(path), column="Jet_phi")
+    found = root.error(code, path=str(path), column="Jet_mass")
+    assert found == (
+        f"Jet of events 0 to 20000 of {path} are damaged ({path} is damaged: in its tree 'hepae_payload', checksum mismatch "
+        "in column 'mass'); the others are readable"
+    )
+
+
+def _python_error(path):
+    with pytest.raises(InputError) as raised, hepae.open(path) as file:
+        file.jets()
+    return str(raised.value)
+
+
+def test_what_cannot_be_checked_is_refused_in_the_words_of_python(root, sample, codec, tmp_path):
+    def refused(path):
+        return root.error(
+            "result = frame(arguments['path'], 1).Sum('Jet_pt').GetValue()", path=str(path)
+        )
+
+    good = tmp_path / "good.root"
+    hepae.compress_file(sample, good, hepae.BoundedCodec())
+    data = good.read_bytes()
+    for name, before, after in (
+        ("header", b'"format_version": 1', b'"format_version": 9'),
+        ("index", b"Jet\0pt", b"Jet\0pz"),
+    ):
+        damaged = tmp_path / f"{name}.root"
+        assert before in data
+        damaged.write_bytes(data.replace(before, after))
+        assert refused(damaged) == _python_error(damaged)
+    assert refused(sample) == f"{sample} is not a compressed file: it has no tree 'hepae'"
+    assert refused(tmp_path / "none.root") == f"no such file: {tmp_path / 'none.root'}"
+    text = tmp_path / "text.root"
+    text.write_text("no ROOT file")
+    assert "not a compressed file; hepae compress makes one" in refused(text)
+    for bounds in (False, True):
+        latent = tmp_path / "latent.root"
+        chosen = codec.with_bounds(hepae.Bounds.parse({"pt": "1%"})) if bounds else codec
+        hepae.compress_file(sample, latent, chosen, force=True, entry_stop=1000)
+        assert f"hepae decompress {latent} -o" in refused(latent)
+
+
+def test_files_that_do_not_go_together_are_refused(root, small, sample, tmp_path):
+    other = tmp_path / "other.root"
+    hepae.compress_file(sample, other, hepae.BoundedCodec(), entry_stop=100)
+    found = root.error("frame(arguments['paths'], 1)", paths=[str(small["ttree"]), str(other)])
+    assert found == f"{small['ttree']} and {other} cannot be read together: their collections differ"
+
+
+def test_a_damaged_counter_is_noticed(root, sample, tmp_path):
+    path = tmp_path / "counter.root"
+    hepae.compress_file(sample, path, hepae.BoundedCodec(), compression="zlib:0", entry_stop=500)
+    with uproot.open(path) as file:
+        counts = file["Events"]["nJet"].array(library="np")
+    stored, data = counts.astype(">i4").tobytes(), path.read_bytes()
+    assert stored in data
+    swapped = np.roll(counts, 1).astype(">i4").tobytes()
+    path.write_bytes(data.replace(stored, swapped))
+    found = root.error("frame(arguments['path'], 1).Sum('Jet_pt').GetValue()", path=str(path))
+    assert found == _python_error(path)
+
+
+def test_without_root_the_extra_is_named(monkeypatch, small):
+    monkeypatch.setitem(sys.modules, "ROOT", None)
+    hepae.files.rdataframe._root.cache_clear()
+    with pytest.raises(ConfigError, match=r"pip install 'hepae\[root\]'"):
+        hepae.rdataframe(small["ttree"])
