@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 INCLUDE = Path(__file__).parent.parent / "include"
 """Folder of ``hepae.hpp``."""
 
+_READER = """
+#include "hepae.hpp"
+namespace hepae {  // of a function with overloads PyROOT does not say which error it raised
+inline ROOT::RDataFrame from_files(const std::vector<std::string>& paths) { return FromFile(paths); }
+}
+"""
+
 
 def rdataframe(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Any:
     """RDataFrame of compressed files, with the columns of the original.
@@ -42,7 +49,7 @@ def rdataframe(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]])
     root = _root()
     files = root.std.vector["std::string"]([os.fspath(name) for name in names])
     try:
-        return root.hepae.FromFile(files)
+        return root.hepae.from_files(files)
     except root.hepae.Error as error:
         raise InputError(str(error.what())) from None
 
@@ -57,6 +64,6 @@ def _root() -> Any:
             "hepae.rdataframe needs ROOT, which is not installed: pip install 'hepae[root]'"
         ) from None
     ROOT.gInterpreter.AddIncludePath(str(INCLUDE))
-    if not ROOT.gInterpreter.Declare('#include "hepae.hpp"') or not hasattr(ROOT.hepae, "FromFile"):
+    if not ROOT.gInterpreter.Declare(_READER):
         raise ConfigError(f"hepae.rdataframe needs ROOT 6.40 or later, not {ROOT.gROOT.GetVersion()}")
     return ROOT
