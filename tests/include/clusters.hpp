@@ -24,8 +24,8 @@ struct Cluster {
   std::vector<std::int64_t> counts;
   std::vector<Column> columns;
 
-  hepae::Cluster opened() const {
-    hepae::Cluster cluster = flat ? hepae::Cluster(jets, seed) : hepae::Cluster(events, jets, seed, counts);
+  hepae::Cluster opened(const hepae::Memory& memory = hepae::Memory()) const {
+    hepae::Cluster cluster = flat ? hepae::Cluster(jets, seed, memory) : hepae::Cluster(events, jets, seed, counts, memory);
     for (const Column& column : columns) cluster.add(column.name, column.parents, column.blob);
     return cluster;
   }

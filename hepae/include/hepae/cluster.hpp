@@ -23,15 +23,27 @@
 
 namespace hepae {
 
+/// Memory that clusters which are decoded one after the other use again. A copy is the same memory; it belongs to one thread
+/// at a time.
+class Memory {
+ public:
+  Memory() : pool_(std::make_shared<detail::Pool>()) {}
+
+ private:
+  friend class Cluster;
+  std::shared_ptr<detail::Pool> pool_;
+};
+
 /// One cluster of a collection. Give it the rows of the columns that are wanted and of their ancestors (`check_row` comes
 /// first), and ask for values: each column is decoded once. It belongs to one thread at a time.
 class Cluster {
  public:
   /// A cluster of events with so many jets each. Throws Error where they contradict `events` and `jets`.
-  Cluster(std::int64_t events, std::int64_t jets, std::uint64_t seed, std::vector<std::int64_t> counts);
+  Cluster(std::int64_t events, std::int64_t jets, std::uint64_t seed, std::vector<std::int64_t> counts,
+          Memory memory = Memory());
 
   /// A cluster of a flat file, in which each row is a jet.
-  Cluster(std::int64_t jets, std::uint64_t seed);
+  Cluster(std::int64_t jets, std::uint64_t seed, Memory memory = Memory());
 
   Cluster(Cluster&&) noexcept;
   Cluster& operator=(Cluster&&) noexcept;
@@ -57,8 +69,8 @@ class Cluster {
 /// The columns of a cluster, each decoded once.
 class Cluster::Decoder {
  public:
-  Decoder(std::int64_t events, std::uint64_t seed, detail::Ranks ranks)
-      : events_(events), seed_(seed), ranks_(std::move(ranks)) {}
+  Decoder(std::shared_ptr<detail::Pool> pool, std::int64_t events, std::uint64_t seed, detail::Ranks ranks)
+      : pool_(std::move(pool)), events_(events), seed_(seed), ranks_(std::move(ranks)) {}
 
   std::int64_t events() const { return events_; }
   std::int64_t jets() const { return static_cast<std::int64_t>(ranks_.jets()); }
@@ -158,15 +170,15 @@ class Cluster::Decoder {
       throw Error("column " + quoted(name) + " is predicted by a model, which this reader does not evaluate: " +
                   "hepae decompress restores it");
     }
-    entry.quantized = detail::Quantized::read(in, ranks_.jets(), header);
+    entry.quantized = detail::Quantized::read(*pool_, in, ranks_.jets(), header);
     std::vector<detail::Parent> parents;
     for (const std::string& parent : entry.parents) {
       Entry& known = find(parent);
       parents.push_back({&known.integers, [this, &known] { return ordered_values(known); }});
     }
-    detail::Decoded decoded = detail::read_stream(in, header, ranks_, parents);
+    detail::Decoded decoded = detail::read_stream(*pool_, in, header, ranks_, parents);
     if (decoded.floats) from_floats(entry.quantized, decoded);
-    entry.integers = detail::Integers(ranks_, std::move(decoded.numbers), decoded.by_rank);
+    entry.integers = detail::Integers(*pool_, ranks_, std::move(decoded.numbers), decoded.by_rank);
     entry.decoded = true;
   }
 
@@ -200,8 +212,8 @@ class Cluster::Decoder {
   }
 
   /// Values as float64, one for each jet in the order of the file.
-  static detail::Buffer<double> doubles(const Values& values) {
-    detail::Buffer<double> found(values.size());
+  detail::Buffer<double> doubles(const Values& values) {
+    detail::Buffer<double> found(*pool_, values.size());
     detail::with_type(values.kind(), [&](auto sample) {
       using T = decltype(sample);
       const T* const data = values.template data<T>();
@@ -218,11 +230,12 @@ class Cluster::Decoder {
     }
     detail::Buffer<double> found = doubles(entry.values);
     for (std::size_t i = 0; i < entry.before.size(); ++i) found[entry.quantized.exceptions[i]] = entry.before[i];
-    detail::Buffer<double> ordered(found.size());
     for (std::size_t i = 0; i < found.size(); ++i) {
-      const double value = found[ranks_.flat() ? i : ranks_.order()[i]];
-      ordered[i] = detail::size_of(value) < 1e300 ? value : 0.0;
+      found[i] = detail::chosen(detail::size_of(found[i]) < 1e300, found[i], 0.0);
     }
+    if (ranks_.flat()) return found;
+    detail::Buffer<double> ordered(*pool_, found.size());
+    for (std::size_t i = 0; i < found.size(); ++i) ordered[i] = found[ranks_.order()[i]];
     return ordered;
   }
 
@@ -235,12 +248,12 @@ class Cluster::Decoder {
         entry.parents != detail::source_columns(name)) {
       throw Error("damaged payload: " + quoted(name) + " is computed from other columns");
     }
-    const std::vector<std::uint32_t> rows = detail::read_rows(in, ranks_.jets(), header);
-    const detail::Quantized exact = detail::Quantized::read(in, rows.size(), header);
+    const std::vector<std::uint32_t> rows = detail::read_rows(*pool_, in, ranks_.jets(), header);
+    const detail::Quantized exact = detail::Quantized::read(*pool_, in, rows.size(), header);
     if (!detail::is_float(exact.type)) {
       throw Error("damaged payload: " + quoted(name) + " is of type " + type_name(exact.type));
     }
-    const detail::Run stored = detail::read_integers(in, rows.size(), header);
+    const detail::Run stored = detail::read_integers(*pool_, in, rows.size(), header);
     if (stored.size() != rows.size()) throw Error("damaged payload: exceptions without their values");
     std::vector<detail::Buffer<double>> sources;
     std::vector<const double*> pointers;
@@ -248,7 +261,7 @@ class Cluster::Decoder {
       sources.push_back(doubles(values(source)));
       pointers.push_back(sources.back().data());
     }
-    detail::Buffer<double> computed(ranks_.jets());
+    detail::Buffer<double> computed(*pool_, ranks_.jets());
     detail::compute(name, pointers, ranks_.jets(), computed.data());
     entry.values = Values(exact.type, ranks_.jets());
     detail::with_type(exact.type, [&](auto sample) {
@@ -262,6 +275,7 @@ class Cluster::Decoder {
     });
   }
 
+  std::shared_ptr<detail::Pool> pool_;  // before all that holds memory of it
   std::int64_t events_;
   std::uint64_t seed_;
   detail::Ranks ranks_;
@@ -286,11 +300,13 @@ inline const std::vector<std::int64_t>& checked_counts(std::int64_t events, std:
 
 }  // namespace detail
 
-inline Cluster::Cluster(std::int64_t events, std::int64_t jets, std::uint64_t seed, std::vector<std::int64_t> counts)
-    : decoder_(std::make_unique<Decoder>(events, seed,
-                                         detail::Ranks(jets, detail::checked_counts(events, jets, counts)))) {}
-inline Cluster::Cluster(std::int64_t jets, std::uint64_t seed)
-    : decoder_(std::make_unique<Decoder>(jets, seed, detail::Ranks(jets))) {}
+inline Cluster::Cluster(std::int64_t events, std::int64_t jets, std::uint64_t seed, std::vector<std::int64_t> counts,
+                        Memory memory)
+    : decoder_(std::make_unique<Decoder>(
+          memory.pool_, events, seed,
+          detail::Ranks(*memory.pool_, jets, detail::checked_counts(events, jets, counts)))) {}
+inline Cluster::Cluster(std::int64_t jets, std::uint64_t seed, Memory memory)
+    : decoder_(std::make_unique<Decoder>(memory.pool_, jets, seed, detail::Ranks(*memory.pool_, jets))) {}
 inline Cluster::Cluster(Cluster&&) noexcept = default;
 inline Cluster& Cluster::operator=(Cluster&&) noexcept = default;
 inline Cluster::~Cluster() = default;

@@ -38,15 +38,17 @@ struct Tree {
   }
 
   /// Groups of a block.
-  void operator()(const std::int32_t* const* bases, std::int32_t* out) const {
+  void operator()(const std::int32_t* const* bases, std::int32_t* __restrict out) const {
     for (std::size_t i = 0; i < block; ++i) out[i] = 0;
     std::int32_t next = 0;
     for (const Question& question : questions) {
       ++next;
-      const std::int32_t* const base = bases[question.base];
+      const std::int32_t* __restrict const base = bases[question.base];
       const std::int32_t group = question.group, threshold = question.threshold;
       for (std::size_t i = 0; i < block; ++i) {
-        out[i] = (base[i] >= threshold) & (out[i] == group) ? next : out[i];
+        const std::int32_t asked = -static_cast<std::int32_t>(base[i] >= threshold);
+        const std::int32_t inside = -static_cast<std::int32_t>(out[i] == group);
+        out[i] ^= (out[i] ^ next) & asked & inside;
       }
     }
   }

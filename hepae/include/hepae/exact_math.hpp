@@ -64,11 +64,31 @@ inline double with_sign(double size, double sign) {
 }
 inline double size_of(double value) { return double_of_bits(bits_of_double(value) & ~sign_bit); }
 
+/// One of two numbers: a choice that compilers make vector instructions of.
+inline double chosen(bool first, double a, double b) {
+  const std::uint64_t mask = 0 - static_cast<std::uint64_t>(first);
+  return double_of_bits((bits_of_double(a) & mask) | (bits_of_double(b) & ~mask));
+}
+
+constexpr double whole_size = 0x1.8p52;  ///< doubles of this size have the last digit of their whole part in their last bit
+
+/// The nearest whole number of one below 2^51, of two the even one.
+inline double nearest_of_small(double x) { return (x + whole_size) - whole_size; }
+
+/// The whole number not above one below 2^51.
+inline double floor_of_small(double x) {
+  const double nearby = nearest_of_small(x);
+  return nearby - chosen(nearby > x, 1.0, 0.0);
+}
+
+/// The integer of a whole number below 2^51.
+inline std::int64_t integer_of_small(double whole) {
+  return static_cast<std::int64_t>(bits_of_double(whole + whole_size) - bits_of_double(whole_size));
+}
+
 /// The nearest whole number, of two the even one, with the sign of x: for |x| < 2^51, larger ones stay as they are.
 inline double nearest(double x) {
-  constexpr double large = 6755399441055744.0;  // 1.5 * 2^52: numbers of this size are whole
-  const double rounded = (x + large) - large;
-  return size_of(x) < 2251799813685248.0 ? with_sign(rounded, x) : x;
+  return chosen(size_of(x) < 0x1p51, with_sign(nearest_of_small(x), x), x);
 }
 
 /// An integer of what has been rounded or is cut off; -2^63 of what is no number or too large, as on x86-64.

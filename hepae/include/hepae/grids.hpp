@@ -70,20 +70,49 @@ struct Grid {
       for (std::size_t i = 0; i < block; ++i) positions[i] = times(positions[i], step);
       return;
     }
-    const Pieces::Piece* const table = pieces();
-    for (std::size_t i = 0; i < block; ++i) {
-      const double position = positions[i];
-      const double along = (size_of(position) + origin) / width;
-      const std::int64_t cut = to_int64(along);
-      const std::int64_t whole = cut - (static_cast<double>(cut) > along ? 1 : 0);
-      // beyond 2^63 numpy's floor stays a float, and nothing is left of it
-      const double floored = size_of(along) < 4503599627370496.0 ? static_cast<double>(whole) : along;
-      const std::uint64_t number = static_cast<std::uint64_t>(size_of(along) < 4503599627370496.0 ? whole : cut);
-      const Pieces::Piece piece = table[number & 255];
-      const double mantissa = times(along - floored, piece.length) + piece.start;
-      const std::uint64_t power = static_cast<std::uint64_t>(static_cast<std::int64_t>(number) >> 8) << 52;
-      positions[i] = with_sign(double_of_bits(bits_of_double(mantissa) + power) - offset, position);
+    double along[block];
+    for (std::size_t i = 0; i < block; ++i) along[i] = (size_of(positions[i]) + origin) / width;
+    std::uint64_t large = 0;
+    for (std::size_t i = 0; i < block; ++i) large |= static_cast<std::uint64_t>(!(size_of(along[i]) < 0x1p50));
+    if (large == 0) {
+      pieces_of(along, positions);
+    } else {
+      for (std::size_t i = 0; i < block; ++i) positions[i] = piece_of(along[i], positions[i]);
     }
+  }
+
+ private:
+  /// The values of a block whose positions are below 2^50.
+  void pieces_of(const double* __restrict along, double* __restrict positions) const {
+    const Products times;
+    const Pieces::Piece* const table = pieces();
+    std::uint64_t numbers[block];
+    double rest[block];
+    for (std::size_t i = 0; i < block; ++i) {
+      const double floored = floor_of_small(along[i]);
+      numbers[i] = static_cast<std::uint64_t>(integer_of_small(floored));
+      rest[i] = along[i] - floored;
+    }
+    for (std::size_t i = 0; i < block; ++i) {
+      const Pieces::Piece piece = table[numbers[i] & 255];
+      rest[i] = times(rest[i], piece.length) + piece.start;
+    }
+    for (std::size_t i = 0; i < block; ++i) {
+      const std::uint64_t power = (numbers[i] & ~std::uint64_t{255}) << 44;
+      positions[i] = with_sign(double_of_bits(bits_of_double(rest[i]) + power) - offset, positions[i]);
+    }
+  }
+
+  /// The value of any position, with the bits that x86-64 gives to those that make no sense.
+  double piece_of(double along, double position) const {
+    const Products times;
+    const bool small = size_of(along) < 0x1p52;
+    const double floored = small ? std::floor(along) : along;
+    const auto number = static_cast<std::uint64_t>(to_int64(floored));
+    const Pieces::Piece piece = pieces()[number & 255];
+    const double mantissa = times(along - floored, piece.length) + piece.start;
+    const std::uint64_t power = (number & ~std::uint64_t{255}) << 44;
+    return with_sign(double_of_bits(bits_of_double(mantissa) + power) - offset, position);
   }
 };
 

@@ -27,10 +27,11 @@ class Ranks {
   static constexpr std::int64_t longest = 32;
 
   /// A flat cluster: all jets are first ones, in their order.
-  explicit Ranks(std::int64_t jets) : jets_(checked(jets)), flat_(true) { ranks_.push_back({0, jets_}); }
+  Ranks(Pool& pool, std::int64_t jets) : pool_(&pool), jets_(checked(jets)), flat_(true) { ranks_.push_back({0, jets_}); }
 
   /// Jets of events with so many each.
-  Ranks(std::int64_t jets, const std::vector<std::int64_t>& counts) : jets_(checked(jets)), order_(jets_) {
+  Ranks(Pool& pool, std::int64_t jets, const std::vector<std::int64_t>& counts)
+      : pool_(&pool), jets_(checked(jets)), order_(pool, jets_) {
     std::vector<std::size_t> pieces(longest + 2);  // how many have each length
     for (const std::int64_t count : counts) {
       pieces[longest] += static_cast<std::size_t>(count / longest);
@@ -39,7 +40,7 @@ class Ranks {
     pieces[0] = 0;
     std::vector<std::size_t> next(longest + 2);  // where the next piece of each length stands
     for (std::size_t length = longest; length > 0; --length) next[length - 1] = next[length] + pieces[length];
-    Buffer<std::uint32_t> starts(next[0]);
+    Buffer<std::uint32_t> starts(pool, next[0]);
     std::uint32_t jet = 0;
     for (std::int64_t count : counts) {
       for (; count > 0; count -= longest) {
@@ -72,7 +73,7 @@ class Ranks {
   /// How many jets of its event come before each jet.
   const std::int32_t* before() const {
     if (!before_) {
-      before_ = Buffer<std::int32_t>(jets_);
+      before_ = Buffer<std::int32_t>(*pool_, jets_);
       for (std::size_t rank = 0; rank < ranks_.size(); ++rank) {
         for (std::size_t i = ranks_[rank].begin; i < ranks_[rank].end; ++i) before_[i] = static_cast<std::int32_t>(rank);
       }
@@ -83,7 +84,7 @@ class Ranks {
   /// How many come after.
   const std::int32_t* after() const {
     if (!after_) {
-      after_ = Buffer<std::int32_t>(jets_);
+      after_ = Buffer<std::int32_t>(*pool_, jets_);
       for (std::size_t rank = 0; rank < ranks_.size(); ++rank) {
         std::size_t done = 0;  // the longest events come first
         for (std::size_t last = ranks_.size(); last-- > rank;) {
@@ -104,6 +105,7 @@ class Ranks {
     return static_cast<std::size_t>(jets);
   }
 
+  Pool* pool_;
   std::size_t jets_;
   bool flat_ = false;
   Buffer<std::uint32_t> order_;

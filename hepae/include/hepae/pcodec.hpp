@@ -343,7 +343,7 @@ std::int64_t number_of(L ordered, bool floats) {
 }
 
 template <class L, class P>
-void read_page(BitReader& in, const Joining<L>& how, bool floats, unsigned order, std::int64_t* out, std::size_t count) {
+void read_page(Pool& pool, BitReader& in, const Joining<L>& how, bool floats, unsigned order, std::int64_t* out, std::size_t count) {
   Latents<P> primary(in);
   const bool two = how.mode == Mode::int_mult || how.mode == Mode::float_mult || how.mode == Mode::float_quant;
   std::vector<Latents<L>> secondary;
@@ -360,8 +360,8 @@ void read_page(BitReader& in, const Joining<L>& how, bool floats, unsigned order
     throw Error("damaged payload: a stream without bins");
   }
 
-  Buffer<P> firsts(order > 0 ? count : batch);
-  Buffer<L> seconds(two ? (order > 0 ? count : batch) : 0);
+  Buffer<P> firsts(pool, order > 0 ? count : batch);
+  Buffer<L> seconds(pool, two ? (order > 0 ? count : batch) : 0);
   const auto join = [&](std::size_t start, std::size_t size, const P* some, const L* others) {
     for (std::size_t i = 0; i < size; ++i) {
       L ordered;
@@ -402,7 +402,7 @@ void read_page(BitReader& in, const Joining<L>& how, bool floats, unsigned order
 }
 
 template <class L>
-void read_chunk(BitReader& in, bool floats, std::int64_t* out, std::size_t count) {
+void read_chunk(Pool& pool, BitReader& in, bool floats, std::int64_t* out, std::size_t count) {
   const auto refuse = [] { throw Error("damaged payload: a stream that uses what its format does not allow"); };
   Joining<L> how;
   const auto mode = in.bits(4);
@@ -438,9 +438,9 @@ void read_chunk(BitReader& in, bool floats, std::int64_t* out, std::size_t count
     if (order == 0 || in.bits(1) != 0) refuse();
   }
   if (how.mode == Mode::dictionary) {
-    read_page<L, std::uint32_t>(in, how, floats, order, out, count);
+    read_page<L, std::uint32_t>(pool, in, how, floats, order, out, count);
   } else {
-    read_page<L, L>(in, how, floats, order, out, count);
+    read_page<L, L>(pool, in, how, floats, order, out, count);
   }
 }
 
@@ -478,34 +478,34 @@ inline RunStart start_run(Reader& in, std::uint64_t most) {
   return run;
 }
 
-inline void finish_run(const RunStart& run, const std::string& header, std::int64_t* out) {
+inline void finish_run(Pool& pool, const RunStart& run, const std::string& header, std::int64_t* out) {
   if (run.length == 0) return;
   if (!is_known_header(header)) {
     throw Error("damaged payload: a stream that uses what its format does not allow");
   }
   BitReader in(run.bytes, run.size);
   switch (run.type) {
-    case RunType::int16: return read_chunk<std::uint16_t>(in, false, out, run.length);
-    case RunType::int32: return read_chunk<std::uint32_t>(in, false, out, run.length);
-    case RunType::int64: return read_chunk<std::uint64_t>(in, false, out, run.length);
-    case RunType::float32: return read_chunk<std::uint32_t>(in, true, out, run.length);
-    case RunType::float64: return read_chunk<std::uint64_t>(in, true, out, run.length);
+    case RunType::int16: return read_chunk<std::uint16_t>(pool, in, false, out, run.length);
+    case RunType::int32: return read_chunk<std::uint32_t>(pool, in, false, out, run.length);
+    case RunType::int64: return read_chunk<std::uint64_t>(pool, in, false, out, run.length);
+    case RunType::float32: return read_chunk<std::uint32_t>(pool, in, true, out, run.length);
+    case RunType::float64: return read_chunk<std::uint64_t>(pool, in, true, out, run.length);
   }
 }
 
 /// Up to `most` integers or floats.
-inline Run read_values(Reader& in, std::uint64_t most, const std::string& header) {
+inline Run read_values(Pool& pool, Reader& in, std::uint64_t most, const std::string& header) {
   const RunStart start = start_run(in, most);
   Run run;
   run.type = start.type;
-  run.numbers = Buffer<std::int64_t>(start.length);
-  finish_run(start, header, run.numbers.data());
+  run.numbers = Buffer<std::int64_t>(pool, start.length);
+  finish_run(pool, start, header, run.numbers.data());
   return run;
 }
 
 /// Up to `most` integers.
-inline Run read_integers(Reader& in, std::uint64_t most, const std::string& header) {
-  Run run = read_values(in, most, header);
+inline Run read_integers(Pool& pool, Reader& in, std::uint64_t most, const std::string& header) {
+  Run run = read_values(pool, in, most, header);
   if (run.floats()) throw Error("damaged payload: floats where integers have to be");
   return run;
 }

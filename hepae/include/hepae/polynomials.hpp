@@ -108,11 +108,11 @@ struct Form {
   }
 
   /// Evaluate a block, with 20 binary places.
-  void totals(const std::int32_t* const* bases, std::int64_t* out) const {
+  void totals(const std::int32_t* const* bases, std::int64_t* __restrict out) const {
     for (std::size_t i = 0; i < block; ++i) out[i] = 0;
     for (const Term& term : terms) {
-      const std::int32_t* const first = bases[term.first];
-      const std::int32_t* const second = bases[term.second];
+      const std::int32_t* __restrict const first = bases[term.first];
+      const std::int32_t* __restrict const second = bases[term.second];
       const std::int64_t coefficient = term.coefficient;
       if (term.second == 0) {
         for (std::size_t i = 0; i < block; ++i) out[i] += first[i] * coefficient;

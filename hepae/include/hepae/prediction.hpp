@@ -29,8 +29,8 @@ class Integers {
   Integers() = default;
 
   /// In the order of the file, or of the ranks.
-  Integers(const Ranks& ranks, Buffer<std::int64_t> numbers, bool by_rank)
-      : ranks_(&ranks), numbers_(std::move(numbers)), by_rank_(by_rank) {}
+  Integers(Pool& pool, const Ranks& ranks, Buffer<std::int64_t> numbers, bool by_rank)
+      : pool_(&pool), ranks_(&ranks), numbers_(std::move(numbers)), by_rank_(by_rank) {}
 
   const std::int64_t* numbers() const { return numbers_.data(); }
   std::int64_t* numbers() { return numbers_.data(); }
@@ -43,7 +43,7 @@ class Integers {
   const std::int64_t* ordered() {
     if (by_rank_ || ranks_->flat()) return numbers_.data();
     if (!ordered_) {
-      ordered_ = Buffer<std::int64_t>(size());
+      ordered_ = Buffer<std::int64_t>(*pool_, size());
       for (std::size_t i = 0; i < size(); ++i) ordered_[i] = numbers_[ranks_->order()[i]];
     }
     return ordered_.data();
@@ -52,13 +52,14 @@ class Integers {
   /// As bases, in the order of the ranks.
   const std::int32_t* bases() {
     if (!bases_) {
-      bases_ = Buffer<std::int32_t>(size());
+      bases_ = Buffer<std::int32_t>(*pool_, size());
       Scale::of(ordered(), size()).bases(ordered(), size(), bases_.data());
     }
     return bases_.data();
   }
 
  private:
+  Pool* pool_ = nullptr;
   const Ranks* ranks_ = nullptr;
   Buffer<std::int64_t> numbers_, ordered_;
   Buffer<std::int32_t> bases_;
@@ -105,15 +106,15 @@ struct Model {
 /// Numbers of several groups, handed out in the order of the jets that belong to them.
 class Groups {
  public:
-  Groups(Reader& in, std::size_t groups, std::size_t jets, const std::string& header)
-      : numbers_(jets), next_(groups) {
+  Groups(Pool& pool, Reader& in, std::size_t groups, std::size_t jets, const std::string& header)
+      : numbers_(pool, jets), next_(groups) {
     std::size_t done = 0;
     for (Part& part : next_) {
       const RunStart run = start_run(in, jets - done);
       if (run.length > 0 && (run.type == RunType::float32 || run.type == RunType::float64)) {
         throw Error("damaged payload: floats where integers have to be");
       }
-      finish_run(run, header, numbers_.data() + done);
+      finish_run(pool, run, header, numbers_.data() + done);
       part.at = numbers_.data() + done;
       part.end = part.at + run.length;
       done += run.length;
@@ -152,10 +153,9 @@ class Groups {
 /// A column that is being decoded by models, regime by regime.
 class Modelled {
  public:
-  Modelled(const Ranks& ranks, const Scale& scale, const std::vector<Parent>& parents, Recoil* recoil)
-      : ranks_(ranks), scale_(scale), parents_(parents), recoil_(recoil), out_(ranks.jets()), own_(ranks.jets()) {
-    std::fill(out_.data(), out_.data() + out_.size(), 0);
-    std::fill(own_.data(), own_.data() + own_.size(), 0);
+  Modelled(Pool& pool, const Ranks& ranks, const Scale& scale, const std::vector<Parent>& parents, Recoil* recoil)
+      : pool_(pool), ranks_(ranks), scale_(scale), parents_(parents), recoil_(recoil), out_(pool, ranks.jets()) {
+    out_.fill(0);
     std::fill(ones_, ones_ + block, std::int32_t{1} << base_width);
   }
 
@@ -175,7 +175,7 @@ class Modelled {
     if (model.anchor == Model::recoil && recoil_ == nullptr && model.form.terms.empty()) {
       throw Error("damaged payload: a column without a recoil is predicted from it");
     }
-    Groups groups(in, model.tree.groups(), all.size(), header);
+    Groups groups(pool_, in, model.tree.groups(), all.size(), header);
     prepare(model);
     if (first == 0 || !model.in_turn()) {
       decode(model, groups, all, all);
@@ -199,6 +199,10 @@ class Modelled {
 
   /// Where the bases of the jets at place 0 stand, of those that the model asks for.
   void prepare(const Model& model) {
+    if (!own_ && (model.asks(Model::latest) || model.asks(Model::first))) {
+      own_ = Buffer<std::int32_t>(pool_, ranks_.jets());
+      own_.fill(0);
+    }
     sources_.assign(Model::parents + parents_.size(), nullptr);
     if (model.asks(Model::before)) sources_[Model::before] = ranks_.before();
     if (model.asks(Model::after)) sources_[Model::after] = ranks_.after();
@@ -227,7 +231,7 @@ class Modelled {
       for (std::size_t base = 1; base < bases.size(); ++base) {
         if (sources_[base] != nullptr) bases[base] = sources_[base] + start;
       }
-      if (later) {
+      if (later && own_) {
         bases[Model::latest] = own_.data() + before.begin + (start - here.begin);
         bases[Model::first] = own_.data() + (start - here.begin);
       }
@@ -254,6 +258,7 @@ class Modelled {
     }
   }
 
+  Pool& pool_;
   const Ranks& ranks_;
   Scale scale_;
   const std::vector<Parent>& parents_;
@@ -272,16 +277,17 @@ struct Decoded {
 };
 
 /// Read the stream of a column.
-inline Decoded read_stream(Reader& in, const std::string& header, const Ranks& ranks, const std::vector<Parent>& parents) {
+inline Decoded read_stream(Pool& pool, Reader& in, const std::string& header, const Ranks& ranks,
+                           const std::vector<Parent>& parents) {
   constexpr std::uint64_t longest_turn = std::uint64_t{1} << 40;
   Decoded decoded;
   if (ranks.jets() == 0) {
-    decoded.numbers = Buffer<std::int64_t>(0);
+    decoded.numbers = Buffer<std::int64_t>(pool, 0);
     return decoded;
   }
   const std::uint64_t kind = in.varint(2);
   if (kind == 0) {
-    Run run = read_values(in, ranks.jets(), header);
+    Run run = read_values(pool, in, ranks.jets(), header);
     if (run.size() != ranks.jets()) {
       throw Error("damaged payload: a column of " + std::to_string(ranks.jets()) + " jets has " +
                   std::to_string(run.size()) + " numbers");
@@ -297,9 +303,9 @@ inline Decoded read_stream(Reader& in, const std::string& header, const Ranks& r
     const auto turn = static_cast<std::int64_t>(in.varint(longest_turn));
     const std::int64_t low = unzigzag(in.varint());
     if (turn == 0 || parents.empty()) throw Error("damaged payload: a recoil without pt");
-    recoil = std::make_unique<Recoil>(ranks, parents[0].restored(), low, turn);
+    recoil = std::make_unique<Recoil>(pool, ranks, parents[0].restored(), low, turn);
   }
-  decoded.numbers = Modelled(ranks, scale, parents, recoil.get()).read(in, header);
+  decoded.numbers = Modelled(pool, ranks, scale, parents, recoil.get()).read(in, header);
   decoded.by_rank = true;
   return decoded;
 }

@@ -43,8 +43,8 @@ class Dither {
 };
 
 /// Numbers of jets, rising, that were written as gaps.
-inline std::vector<std::uint32_t> read_rows(Reader& in, std::uint64_t jets, const std::string& header) {
-  const Run gaps = read_integers(in, jets, header);
+inline std::vector<std::uint32_t> read_rows(Pool& pool, Reader& in, std::uint64_t jets, const std::string& header) {
+  const Run gaps = read_integers(pool, in, jets, header);
   std::vector<std::uint32_t> rows(gaps.size());
   std::uint64_t end = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -118,7 +118,7 @@ struct Quantized {
   Buffer<std::int64_t> stored;                 ///< their values as integers of an exact column
   unsigned stored_shift = 0;
 
-  static Quantized read(Reader& in, std::uint64_t jets, const std::string& header) {
+  static Quantized read(Pool& pool, Reader& in, std::uint64_t jets, const std::string& header) {
     Quantized column;
     const std::string text = in.text();
     if (std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; })) {
@@ -141,10 +141,10 @@ struct Quantized {
     for (std::size_t i = 1; i < column.repeated; ++i) {
       if (column.places[i] <= column.places[i - 1]) throw Error("damaged payload: repeated values out of order");
     }
-    column.exceptions = read_rows(in, jets, header);
+    column.exceptions = read_rows(pool, in, jets, header);
     if (column.exceptions.empty()) return column;
     column.stored_shift = static_cast<unsigned>(in.varint(63));
-    Run stored = read_integers(in, column.exceptions.size(), header);
+    Run stored = read_integers(pool, in, column.exceptions.size(), header);
     if (stored.size() != column.exceptions.size()) {
       throw Error("damaged payload: exceptions without their values");
     }
@@ -169,10 +169,11 @@ struct Quantized {
       for (std::size_t start = 0; start < count; start += block) {
         const std::size_t size = std::min(block, count - start);
         const std::int64_t* const some = integers + start;
-        const bool hit = without_places(some, ordinary);
+        const bool hit = repeated > 0 && without_places(some, ordinary);
+        const std::int64_t* const counted = repeated > 0 ? ordinary : some;
         for (std::size_t i = 0; i < size; ++i) {
           const std::size_t jet = order != nullptr ? order[start + i] : start + i;
-          positions[i] = static_cast<double>(ordinary[i]) + (dither != nullptr ? (*dither)(jet) : 0.0);
+          positions[i] = static_cast<double>(counted[i]) + (dither != nullptr ? (*dither)(jet) : 0.0);
         }
         for (std::size_t i = size; i < block; ++i) positions[i] = 0.0;
         grid.invert(positions);
@@ -218,7 +219,7 @@ struct Quantized {
   }
 
   /// Mirror angles beyond pi there.
-  static void mirror(double* angles) {
+  static void mirror(double* __restrict angles) {
     constexpr double pi = 3.141592653589793, turn = 2 * pi;
     for (std::size_t i = 0; i < block; ++i) {
       const double angle = angles[i];
