@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hepae.bounded.blocks import blocks
 from hepae.bounded.grids import Grid, GrowingGrid, UniformGrid
 from hepae.bounded.streams import read_stream, write_stream
 from hepae.errors import CodecError
@@ -53,18 +54,20 @@ def dither(seed: int, column: int, jets: int) -> Floats:
 
     The finaliser of splitmix64 (Steele, Lea and Flood 2014) over the jet's number.
     """
-    x = np.arange(1, jets + 1, dtype=np.uint64)
-    x *= np.uint64(_GOLDEN)
-    x += np.uint64((seed + _GOLDEN * (2 * column + 1)) % 2**64)
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    x >>= np.uint64(11)
-    shifts = x.view(np.int64).astype(np.float64)
-    shifts *= 2.0**-53
-    shifts -= 0.5
+    shifts = np.empty(jets)
+    start = np.uint64((seed + _GOLDEN * (2 * column + 1)) % 2**64)
+    for rows in blocks(0, jets):
+        x = np.arange(rows.start + 1, rows.stop + 1, dtype=np.uint64)
+        x *= np.uint64(_GOLDEN)
+        x += start
+        x ^= x >> np.uint64(30)
+        x *= np.uint64(0xBF58476D1CE4E5B9)
+        x ^= x >> np.uint64(27)
+        x *= np.uint64(0x94D049BB133111EB)
+        x ^= x >> np.uint64(31)
+        x >>= np.uint64(11)
+        np.multiply(x.view(np.int64), 2.0**-53, out=shifts[rows])
+        shifts[rows] -= 0.5
     return shifts
 
 
@@ -90,21 +93,41 @@ class Quantized:
         """Give the column of its integers and the dither, without the exceptions' own values."""
         if self.grid is None:
             return _from_ordered(integers << self.shift, self.dtype, self.shift)
+        restored = np.empty(len(integers), self.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for rows in blocks(0, len(integers)):
+                restored[rows] = self._restore(self.grid, integers[rows], shifts[rows])
+        return restored
+
+    def _restore(self, grid: Grid, integers: Integers, shifts: Floats) -> NDArray[Any]:
         ordinary = integers
         if len(self.places):
             below = np.searchsorted(self.places, integers)
             ordinary = integers - below
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = self.grid.inverse(ordinary + shifts)
-            if self.circle:
-                beyond = np.abs(values) > np.pi
+        values = grid.inverse(ordinary + shifts)
+        if self.circle:
+            beyond = np.abs(values) > np.pi
+            if beyond.any():
                 values[beyond] = np.copysign(2 * np.pi, values[beyond]) - values[beyond]
-            restored = values.astype(self.dtype)
+        restored = values.astype(self.dtype)
         if len(self.places):
             below[below == len(self.places)] = 0
             at = np.flatnonzero(self.places[below] == integers)
             restored[at] = self.repeated[below[at]]
         return restored
+
+    def same_as(self, other: Quantized) -> bool:
+        """Whether both give the same column: of exceptions the integers do not count."""
+        differing = np.flatnonzero(self.integers != other.integers)
+        return (
+            (self.dtype, self.grid, self.shift, self.circle)
+            == (other.dtype, other.grid, other.shift, other.circle)
+            and np.array_equal(self.places, other.places)
+            and np.array_equal(self.exceptions, other.exceptions)
+            and self.repeated.tobytes() == other.repeated.tobytes()
+            and self.stored.tobytes() == other.stored.tobytes()
+            and bool(np.isin(differing, self.exceptions).all())
+        )
 
     def complete(self, shifts: Floats) -> NDArray[Any]:
         """Give the whole column back, the exceptions with their own bits."""
@@ -252,55 +275,66 @@ def quantize(
         return _exact(values)
     repeated, dropped = _repeated(values)
     same = [_bits(values) == pattern for pattern in _bits(repeated)]
-    special: Mask = np.logical_or.reduce([np.zeros(len(values), bool), *same])
-    doubles = values.astype(np.float64)
+    special: Mask = np.logical_or.reduce(same) if same else np.zeros(len(values), bool)
     circle = name == "phi"
-    if circle:
-        outside = ~special & ~(np.abs(doubles) <= _PI)
-        circle = int(np.count_nonzero(outside)) <= REPEATED_SHARE * len(values)
-        special = special | outside if circle else special
-    grid = _grid(bound, doubles if not special.any() else doubles[~special], dtype)
+    outside = ~special & ~(np.abs(values) <= _PI) if circle else np.zeros(0, bool)
+    if circle and np.count_nonzero(outside) > REPEATED_SHARE * len(values):
+        circle = False
+    special = special | outside if circle else special
+    grid = _grid(bound, (values if not special.any() else values[~special]).astype(np.float64), dtype)
     if grid is None:
         return _exact(values)
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        position = grid.forward(doubles)
-        position -= shifts
-        np.rint(position, out=position)
-        wild = ~(np.abs(position) < 2.0**51)
-        ordinary = ~(wild | special)
-        position[wild] = 0
-        integers = position.astype(np.int64)
-        natural = np.nan_to_num(grid.forward(repeated.astype(np.float64)), nan=0.0)
-    within = integers[ordinary] if not ordinary.all() else integers
-    low, high = (int(within.min()), int(within.max())) if len(within) else (0, 0)
-    if len(within) < len(integers):
-        np.clip(integers, low, high, out=integers)
-    places = np.zeros(0, np.int64)
-    if len(repeated):
-        # A repeated value gets an integer of its own between those around it, or next to the last one: no gap opens.
-        slots = np.rint(np.clip(natural, low, high + 1)).astype(np.int64)
-        order = np.argsort(slots, kind="stable")
-        slots, repeated, same = slots[order], repeated[order], [same[i] for i in order]
-        places = slots + np.arange(len(slots))
-        integers += np.searchsorted(slots, integers, side="right")
-        for place, rows in zip(places, same, strict=True):
-            integers[rows] = place
-    column = Quantized(integers, dtype, grid, circle=circle, repeated=repeated, places=places)
-
+    integers, ordinary = _nearest(grid, values, shifts, special)
+    column = _with_places(Quantized(integers, dtype, grid, circle=circle), ordinary, repeated, same)
     restored = column.restore(integers, shifts)
-    broken = _violated(doubles, restored, bound)
-    if edges:
-        broken |= _crossed(values, restored, edges)
+    broken = violations(values, restored, bound, edges)
     if circle:
         broken |= outside
     for rows in same:
-        broken[rows] = False
+        broken |= rows & (_bits(values) != _bits(restored))
     for pattern in _bits(dropped):
         broken |= _bits(values) == pattern
     column.exceptions = np.flatnonzero(broken)
     column.stored = values[column.exceptions]
     return column if len(column.exceptions) <= _MOST_EXCEPTIONS * len(values) else _exact(values)
+
+
+def _nearest(grid: Grid, values: NDArray[Any], shifts: Floats, special: Mask) -> tuple[Integers, Mask]:
+    """Integers that restore nearest to values, and which of them are ordinary: finite, and not special."""
+    integers, ordinary = np.empty(len(values), np.int64), ~special
+    for rows in blocks(0, len(values)):
+        position = grid.forward(values[rows].astype(np.float64))
+        position -= shifts[rows]
+        np.rint(position, out=position)
+        wild = ~(np.abs(position) < 2.0**51)
+        if wild.any():
+            position[wild] = 0
+            ordinary[rows] &= ~wild
+        integers[rows] = position
+    return integers, ordinary
+
+
+def _with_places(column: Quantized, ordinary: Mask, repeated: NDArray[Any], same: list[Mask]) -> Quantized:
+    """Give the repeated values integers of their own, between those around them or next to the last one: no gap opens.
+
+    All integers that are not ordinary are brought into the range of the others.
+    """
+    integers, grid = column.integers, column.grid
+    within = integers if ordinary.all() else integers[ordinary]
+    low, high = (int(within.min()), int(within.max())) if len(within) else (0, 0)
+    if len(within) < len(integers):
+        np.clip(integers, low, high, out=integers)
+    if grid is None or not len(repeated):
+        return column
+    natural = np.nan_to_num(grid.forward(repeated.astype(np.float64)), nan=0.0)
+    slots = np.rint(np.clip(natural, low, high + 1)).astype(np.int64)
+    order = np.argsort(slots, kind="stable")
+    slots, column.repeated = slots[order], repeated[order]
+    column.places = slots + np.arange(len(slots))
+    integers += np.searchsorted(slots, integers, side="right")
+    for place, number in zip(column.places, order, strict=True):
+        integers[same[number]] = place
+    return column
 
 
 @np.errstate(invalid="ignore")
@@ -314,8 +348,11 @@ def violations(
     same: Mask = _bits(original) == _bits(restored)
     if bound.exact or original.dtype.kind != "f" or same.all():
         return ~same
-    broken = _violated(original.astype(np.float64), restored, bound)
-    return (broken | _crossed(original, restored, edges)) & ~same
+    broken: Mask = np.empty(len(original), bool)
+    for rows in blocks(0, len(original)):
+        before, after = original[rows].astype(np.float64), restored[rows].astype(np.float64)
+        broken[rows] = _violated(before, after, bound) | _crossed(before, after, edges, original.dtype)
+    return broken & ~same
 
 
 def _grid(bound: Bound, values: Floats, dtype: np.dtype[Any]) -> Grid | None:
@@ -334,7 +371,7 @@ def _grid(bound: Bound, values: Floats, dtype: np.dtype[Any]) -> Grid | None:
     return UniformGrid.of(room) if room > bound.absolute / 2 else None
 
 
-def _violated(original: Floats, restored: NDArray[Any], bound: Bound) -> Mask:
+def _violated(original: Floats, restored: Floats, bound: Bound) -> Mask:
     with np.errstate(invalid="ignore", over="ignore"):
         error = restored - original
         np.abs(error, out=error)
@@ -342,13 +379,12 @@ def _violated(original: Floats, restored: NDArray[Any], bound: Bound) -> Mask:
     return outside
 
 
-def _crossed(original: NDArray[Any], restored: NDArray[Any], edges: tuple[float, ...]) -> Mask:
+def _crossed(original: Floats, restored: Floats, edges: tuple[float, ...], dtype: np.dtype[Any]) -> Mask:
     """Which values lie on another side of an edge (as float64 or rounded to the column's type) than their originals."""
     crossed: Mask = np.zeros(len(original), bool)
-    before, after = original.astype(np.float64), restored.astype(np.float64)
     for edge in edges:
-        for cut in {edge, float(original.dtype.type(edge))}:
-            crossed |= ((before > cut) != (after > cut)) | ((before < cut) != (after < cut))
+        for cut in {edge, float(dtype.type(edge))}:
+            crossed |= ((original > cut) != (restored > cut)) | ((original < cut) != (restored < cut))
     return crossed
 
 

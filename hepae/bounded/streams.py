@@ -6,6 +6,7 @@ the part that another reader is written for in a day: all modes, and as deltas n
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,17 +115,29 @@ def read_values(data: Reader, most: int, header: bytes) -> NDArray[Any]:
     size, kind = divmod(data.varint(), len(_TYPES))
     stream = data.raw(size)
     values = np.zeros(length, _TYPES[kind])
-    if len(header) != len(HEADER) or header[:1] != HEADER[:1] or not _read_by_all(stream, 8 * values.itemsize):
+    if (
+        len(header) != len(HEADER)
+        or header[:1] != HEADER[:1]
+        or not _read_by_all(stream, 8 * values.itemsize)
+    ):
         raise CodecError("damaged payload: a stream that uses what its format does not allow")
     try:
-        file, _ = wrapped.FileDecompressor.new(header)
-        chunk, used = file.chunk_decompressor(stream, f"{values.dtype.kind}{8 * values.itemsize}")
+        chunk, used = _decompressor(header).chunk_decompressor(
+            stream, f"{values.dtype.kind}{8 * values.itemsize}"
+        )
         progress, read = chunk.read_page_into(stream[used:], length, values)
     except (RuntimeError, TypeError) as error:
         raise CodecError(f"damaged payload: {error}") from None
     if progress.n_processed != length or used + read != size:
         raise CodecError(f"damaged payload: a stream of {length} integers does not end with its bytes")
     return values
+
+
+@lru_cache(maxsize=16)
+def _decompressor(header: bytes) -> wrapped.FileDecompressor:
+    """Reader of streams behind this header; nearly all files have the same."""
+    decompressor: wrapped.FileDecompressor = wrapped.FileDecompressor.new(header)[0]
+    return decompressor
 
 
 class Groups:
@@ -157,9 +170,12 @@ class Groups:
         counts = np.bincount(group, minlength=len(self._ends))
         if np.any(self._next + counts > self._ends):
             raise CodecError("damaged payload: a group has fewer integers than jets")
-        shift = self._next - (np.cumsum(counts) - counts)
+        next_ones = [
+            self._all[start : start + count]
+            for start, count in zip(self._next.tolist(), counts.tolist(), strict=True)
+        ]
         taken = np.empty(len(group), np.int64)
-        taken[np.argsort(group, kind="stable")] = self._all[np.repeat(shift, counts) + np.arange(len(group))]
+        taken[np.argsort(group, kind="stable")] = np.concatenate(next_ones)
         self._next = self._next + counts
         return taken
 
