@@ -19,7 +19,7 @@ import uproot
 
 import hepae
 from hepae.errors import ConfigError, InputError
-from hepae.files.header import byte_row
+from hepae.files.header import _part_row, byte_row
 
 pytestmark = pytest.mark.root
 
@@ -350,9 +350,15 @@ def test_what_cannot_be_checked_is_refused_in_the_words_of_python(root, sample, 
     def moved_jets(trees):
         trees["Events"]["nJet"] = np.roll(trees["Events"]["nJet"], 1)
 
+    def of_the_future(trees):
+        header = trees["hepae"]["header"][0].to_numpy().tobytes()
+        newer = header.replace(b'"format_version": 1', b'"format_version": 9')
+        assert newer != header
+        trees["hepae"] = _part_row(json.loads(newer), int(trees["hepae"]["entries"][0]), b"")
+
     good = tmp_path / "good.root"
     hepae.compress_file(sample, good, hepae.BoundedCodec(), entry_stop=500)
-    for change in (one_letter, another_seed, moved_jets):
+    for change in (one_letter, another_seed, moved_jets, of_the_future):
         damaged = tmp_path / f"{change.__name__}.root"
         _rewrite(good, damaged, change)
         assert refused(damaged) == _python_error(damaged)
@@ -380,3 +386,33 @@ def test_without_root_the_extra_is_named(monkeypatch, small):
     import_module("hepae.files.rdataframe")._root.cache_clear()
     with pytest.raises(ConfigError, match=r"pip install 'hepae\[root\]'"):
         hepae.rdataframe(small["ttree"])
+
+
+FILES = {
+    "all_jets_test_4D_100_percent.pkl": {},
+    "darkmachines_monojet.csv": {"collection": "*"},
+    "darkmachines_monojet.pkl": {},
+    "delphes.root": {"keep": ["Event.Weight"], "drop_unreadable": True},
+    "flat_pxpypzE_ww.root": {},
+    "jets_9columns.h5": {},
+    "nanoaod_cms_open_data_2012_singlemu.root": {"keep": ["event", "MET_pt"], "collection": "*"},
+    "nanoaod_cms_open_data_2015_ttbar.root": {"keep": ["event", "MET_pt"]},
+    "nanoaod_dimuon_rntuple.root": {"keep": ["event"], "collection": "*"},
+    "nanoaod_tt_v12.root": {"keep": ["event", "MET_pt"], "collection": ["Jet", "FatJet", "Muon"]},
+    "physlite_rntuple.root": {"tree": "EventData", "keep": ["index_ref"], "drop_unreadable": True},
+    "physlite_ttbar.root": {"keep": ["EventInfoAux.eventNumber"], "drop_unreadable": True},
+    "pythia_dijets.root": {"step_size": 20_000},
+    "pythia_jets_18columns.root": {},
+    "scalar_jet_per_row.root": {},
+    "tlorentzvector_objects.root": {"collection": "*"},
+    "xaod_exot15.root": {"collection": "AntiKt4EMTopoJets", "keep": ["EventInfoAux.eventNumber"], "drop_unreadable": True},
+}
+"""Files with jets, and how to compress them with few other branches."""
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_all_columns_of_real_files(root, data, tmp_path, name):
+    for storage in ("ttree", "rntuple"):
+        path = tmp_path / f"{storage}.root"
+        hepae.compress_file(data / name, path, hepae.BoundedCodec(), storage=storage, **FILES[name])
+        _same_bits(root, [path], threads=2)

@@ -71,7 +71,6 @@ class CompressedFile {
   };
 
   void read_parts();
-  Header parsed(const std::vector<std::uint8_t>& text) const;
   void read_index();
   void take(std::size_t number);
   void check_counts();
@@ -159,10 +158,7 @@ inline void CompressedFile::read_parts() {
         header.GetSetupStatus() < 0 || model.GetSetupStatus() < 0) {
       throw root_.unreadable("its tree 'hepae' is malformed");
     }
-    const auto text = detail::bytes_of(header);
-    if (part_checksum(*entries, text, detail::bytes_of(model)) != *crc) throw damaged("checksum mismatch in its header");
-    Part part{parsed(text), events_, *entries};
-    if (part.header.events != part.entries) throw damaged("its header does not cover the entries it says");
+    Part part{read_part(*entries, *crc, detail::bytes_of(header), detail::bytes_of(model), path_), events_, *entries};
     if (part.header.codec != "bounded") {
       throw Error(path_ + " holds latents, and jets are restored from them by the network in Python; run: hepae decompress " +
                   path_ + " -o restored.root");
@@ -177,14 +173,6 @@ inline void CompressedFile::read_parts() {
     parts_.push_back(std::move(part));
   }
   if (parts_.empty()) throw damaged("its tree 'hepae' is empty");
-}
-
-inline Header CompressedFile::parsed(const std::vector<std::uint8_t>& text) const {
-  try {
-    return read_header(std::string(text.begin(), text.end()));
-  } catch (const Error& error) {
-    throw damaged("its header is malformed (" + std::string(error.what()) + ")");
-  }
 }
 
 inline void CompressedFile::read_index() {
