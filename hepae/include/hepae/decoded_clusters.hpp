@@ -22,11 +22,41 @@
 
 namespace hepae {
 
+/// Memory of clusters that went, for those that come.
+class SpareMemory {
+ public:
+  Memory take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (spare_.empty()) return Memory();
+    Memory memory = spare_.back();
+    spare_.pop_back();
+    return memory;
+  }
+
+  void give_back(Memory memory) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    spare_.push_back(std::move(memory));
+  }
+
+ private:
+  std::vector<Memory> spare_;
+  std::mutex mutex_;
+};
+
 /// A cluster of a file: each column is read and decoded when it is first asked for. Threads may share it.
 class DecodedCluster {
  public:
-  DecodedCluster(CompressedFile& file, const CodedCollection& collection, const StoredCluster& stored)
-      : file_(file), collection_(collection), stored_(stored) {}
+  DecodedCluster(CompressedFile& file, const CodedCollection& collection, const StoredCluster& stored,
+                 std::shared_ptr<SpareMemory> spare)
+      : file_(file), collection_(collection), stored_(stored), spare_(std::move(spare)), memory_(spare_->take()) {}
+
+  ~DecodedCluster() {
+    cluster_.reset();
+    spare_->give_back(std::move(memory_));
+  }
+
+  DecodedCluster(const DecodedCluster&) = delete;
+  DecodedCluster& operator=(const DecodedCluster&) = delete;
 
   /// Where the jets of each event begin, and where those of the last one end, as long as this lives; of a flat file null.
   const std::int64_t* offsets() {
@@ -56,14 +86,14 @@ class DecodedCluster {
   void open() {
     if (cluster_) return;
     if (!collection_.counter) {
-      cluster_.emplace(stored_.jets, stored_.seed);
+      cluster_.emplace(stored_.jets, stored_.seed, memory_);
       return;
     }
     auto counts = file_.counts(*collection_.counter, stored_.first, stored_.end());
     offsets_.assign(1, 0);
     offsets_.reserve(counts.size() + 1);
     for (const auto count : counts) offsets_.push_back(offsets_.back() + count);
-    cluster_.emplace(stored_.events, stored_.jets, stored_.seed, std::move(counts));
+    cluster_.emplace(stored_.events, stored_.jets, stored_.seed, std::move(counts), memory_);
     bytes_ += 16 * stored_.events;
   }
 
@@ -81,6 +111,8 @@ class DecodedCluster {
   CompressedFile& file_;
   const CodedCollection& collection_;
   const StoredCluster& stored_;
+  std::shared_ptr<SpareMemory> spare_;
+  Memory memory_;
   std::mutex mutex_;
   std::optional<Cluster> cluster_;
   std::vector<std::int64_t> offsets_;
@@ -104,7 +136,7 @@ class DecodedClusters {
       }
     }
     const auto& coded = file.header().collections[collection];
-    auto made = std::make_shared<DecodedCluster>(file, coded, file.clusters(coded.name)[cluster]);
+    auto made = std::make_shared<DecodedCluster>(file, coded, file.clusters(coded.name)[cluster], spare_);
     kept_.emplace_front(key, made);
     forget();
     return made;
@@ -129,6 +161,7 @@ class DecodedClusters {
   }
 
   std::int64_t most_bytes_;
+  std::shared_ptr<SpareMemory> spare_ = std::make_shared<SpareMemory>();
   std::list<std::pair<Key, std::shared_ptr<DecodedCluster>>> kept_;
   std::mutex mutex_;
 };

@@ -33,6 +33,14 @@
 #include "hepae/stored_columns.hpp"
 #include "hepae/values.hpp"
 
+#ifdef __CLING__
+// cling compiles a function where it is first used, and hardly optimises it. Here the decoder becomes twice as fast.
+#pragma cling optimize(3)
+#define HEPAE_COMPILED_HERE __attribute__((used))
+#else
+#define HEPAE_COMPILED_HERE
+#endif
+
 namespace hepae {
 
 /// Compressed files as a data source of RDataFrame. `FromFile` makes it.
@@ -88,17 +96,15 @@ class DataSource final : public ROOT::RDF::RDataSource {
   std::vector<EntryRange> current_;  // by slot
 };
 
-/// An RDataFrame of a compressed file, with the columns of the original.
+/// An RDataFrame of compressed files in order, with the columns of the original.
 ///
 /// Throws Error where a file is missing, damaged, no compressed one, or holds latents.
-inline ROOT::RDataFrame FromFile(std::string_view path) {
-  return ROOT::RDataFrame(std::make_unique<DataSource>(std::vector<std::string>{std::string(path)}));
-}
-
-/// The same of several files in order.
-inline ROOT::RDataFrame FromFile(const std::vector<std::string>& paths) {
+HEPAE_COMPILED_HERE inline ROOT::RDataFrame FromFile(const std::vector<std::string>& paths) {
   return ROOT::RDataFrame(std::make_unique<DataSource>(paths));
 }
+
+/// The same of one file.
+inline ROOT::RDataFrame FromFile(std::string_view path) { return FromFile(std::vector<std::string>{std::string(path)}); }
 
 inline ROOT::RDataFrame FromFile(std::initializer_list<std::string> paths) {
   return FromFile(std::vector<std::string>(paths));
@@ -276,5 +282,7 @@ inline std::string DataSource::DescribeDataset() {
 }
 
 }  // namespace hepae
+
+#undef HEPAE_COMPILED_HERE
 
 #endif
