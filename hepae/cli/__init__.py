@@ -5,11 +5,12 @@ from __future__ import annotations
 from hepae.cli.comparison import compare
 from hepae.cli.files import compress, decompress, info
 from hepae.cli.group import main
+from hepae.cli.include import include
 from hepae.cli.models import export
 from hepae.cli.samples import generate, sample
 from hepae.cli.training import train
 
 __all__ = ["main"]
 
-for command in (sample, generate, train, compress, decompress, export, info, compare):
+for command in (sample, generate, train, compress, decompress, export, info, compare, include):
     main.add_command(command)
