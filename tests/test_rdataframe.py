@@ -6,6 +6,7 @@ ROOT runs in a process of its own, one for the whole module: cling compiles the 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import uproot
 import hepae
 from hepae.errors import ConfigError, InputError
 from hepae.files.header import _part_row, byte_row
+from hepae.files.include import include_folder
 
 pytestmark = pytest.mark.root
 
@@ -386,6 +388,82 @@ def test_without_root_the_extra_is_named(monkeypatch, small):
     import_module("hepae.files.rdataframe")._root.cache_clear()
     with pytest.raises(ConfigError, match=r"pip install 'hepae\[root\]'"):
         hepae.rdataframe(small["ttree"])
+
+
+def _sums(path):
+    """Sum of nJet, and the events with a leading jet above 50 GeV."""
+    found = _expected([path], ["nJet", "Jet_pt"])
+    return f"{int(ak.sum(found['nJet']))} {int(ak.sum(ak.any(found['Jet_pt'][:, :1] > 50, axis=1)))}"
+
+
+def test_two_lines_in_cling(small):
+    executable = Path(import_module("importlib.util").find_spec("ROOT").origin).parent / "bin" / "root.exe"
+    lines = f"""
+.include {include_folder()}
+#include "hepae.hpp"
+auto df = hepae::FromFile("{small["ttree"]}");
+auto hard = df.Filter("nJet > 0 && Jet_pt[0] > 50").Count();
+std::cout << "found " << df.Sum<int>("nJet").GetValue() << " " << *hard << std::endl;
+hepae::FromFile("none.root");
+"""
+    command = [executable, "-l", "-b", "-n"]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=300, check=False)
+    assert f"found {_sums(small['ttree'])}" in done.stdout, done.stderr
+    assert "no such file: none.root" in done.stderr
+
+
+PROGRAM = """
+#include <hepae.hpp>
+#include <iostream>
+int main(int, char** arguments) {
+  auto df = hepae::FromFile({arguments[1], arguments[2]});
+  auto jets = df.Sum<int>("nJet");
+  auto hard = df.Filter([](const ROOT::RVecF& pt) { return !pt.empty() && pt[0] > 50; }, {"Jet_pt"}).Count();
+  std::cout << *jets << " " << *hard << std::endl;
+  try {
+    hepae::FromFile("none.root");
+  } catch (const hepae::Error& error) {
+    std::cout << error.what() << std::endl;
+  }
+}
+"""
+
+
+def test_a_compiled_program(small, tmp_path):
+    home = Path(import_module("importlib.util").find_spec("ROOT").origin).parent
+    config, compiler = home / "bin" / "root-config", shutil.which("g++")
+    if compiler is None or not config.exists():
+        pytest.skip("no g++ or no root-config: the reader is not compiled into a program")
+    flags = subprocess.run([config, "--cflags", "--libs"], capture_output=True, text=True, check=True).stdout
+    # the wheel's root-config names folders of the machine that made it
+    flags = flags.replace("mock_site_packages/ROOT/", "").split()
+    source, program = tmp_path / "program.cpp", tmp_path / "program"
+    source.write_text(PROGRAM)
+    command = [compiler, "-O1", "-Wall", "-Wextra", "-Werror", f"-I{include_folder()}", source, *flags]
+    command += [f"-Wl,-rpath-link,{home.parent / 'root.libs'}", "-o", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    paths = [small["ttree"], small["ttree"]]
+    found = subprocess.run([program, *paths], capture_output=True, text=True, timeout=300, check=True).stdout
+    twice = " ".join(str(2 * int(number)) for number in _sums(small["ttree"]).split())
+    assert found.splitlines()[-2:] == [twice, "no such file: none.root"]
+
+
+def test_plain_root_reads_the_restored_file(root, small, tmp_path):
+    """TTree::Draw on what hepae decompress writes, and RDataFrame on what it reads, are the same histogram."""
+    back = tmp_path / "back.root"
+    hepae.decompress_file(small["ttree"], back)
+    code = """
+file = ROOT.TFile.Open(arguments["back"])
+drawn = ROOT.TH1D("drawn", "", 50, 0, 500)
+file.Get("Events").Draw("Jet_pt>>drawn", "nJet > 1", "goff")
+drawn = ROOT.gDirectory.Get("drawn")
+filled = frame(arguments["small"], 1).Filter("nJet > 1").Histo1D(("filled", "", 50, 0, 500), "Jet_pt")
+result = [[h.GetBinContent(i) for i in range(52)] for h in (drawn, filled)]
+"""
+    drawn, filled = root.run(code, back=str(back), small=str(small["ttree"]))
+    assert drawn == filled
+    assert sum(drawn) > 10_000
 
 
 FILES = {

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hepae.errors import ConfigError, InputError
+from hepae.files.include import include_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-INCLUDE = Path(__file__).parent.parent / "include"
-"""Folder of ``hepae.hpp``."""
-
 _READER = """
 #include "hepae.hpp"
 namespace hepae {  // of a function with overloads PyROOT does not say which error it raised
-inline ROOT::RDataFrame from_files(const std::vector<std::string>& paths) { return FromFile(paths); }
+ROOT::RDataFrame from_files(const std::vector<std::string>& paths) { return FromFile(paths); }
 }
 """
 
@@ -63,7 +60,7 @@ def _root() -> Any:
         raise ConfigError(
             "hepae.rdataframe needs ROOT, which is not installed: pip install 'hepae[root]'"
         ) from None
-    ROOT.gInterpreter.AddIncludePath(str(INCLUDE))
+    ROOT.gInterpreter.AddIncludePath(str(include_folder()))
     if not ROOT.gInterpreter.Declare(_READER):
         raise ConfigError(f"hepae.rdataframe needs ROOT 6.40 or later, not {ROOT.gROOT.GetVersion()}")
     return ROOT

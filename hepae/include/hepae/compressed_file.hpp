@@ -40,7 +40,7 @@ struct StoredCluster {
 class CompressedFile {
  public:
   /// Throws Error where the file is missing, damaged, no compressed one, or holds latents.
-  explicit CompressedFile(std::string path);
+  explicit CompressedFile(const std::string& path);
 
   const std::string& path() const { return path_; }
 
@@ -127,7 +127,7 @@ inline std::string megabytes(double bytes, int digits) {
 
 }  // namespace detail
 
-inline CompressedFile::CompressedFile(std::string path) : path_(std::move(path)), root_(path_) {
+inline CompressedFile::CompressedFile(const std::string& path) : path_(path), root_(path) {
   const detail::Quiet quiet;
   try {
     read_parts();

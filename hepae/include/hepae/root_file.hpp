@@ -15,7 +15,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "hepae/error.hpp"
@@ -26,7 +25,7 @@ namespace hepae {
 /// A ROOT file. It belongs to one thread at a time.
 class RootFile {
  public:
-  explicit RootFile(std::string path) : path_(std::move(path)) {}
+  explicit RootFile(const std::string& path) : path_(path) {}
 
   /// Close the file until it is read again: a chain may have more files than a process may open.
   void close() {

@@ -49,8 +49,8 @@ class StoredColumns {
 /// processing of trees gives out tasks in which the number of an entry says nothing.
 class TreeColumns final : public StoredColumns {
  public:
-  TreeColumns(std::string tree, std::vector<ChainedFile> files)
-      : tree_(std::move(tree)), files_(std::move(files)), source_(std::shared_ptr<TTree>(chain())) {}
+  TreeColumns(const std::string& tree, const std::vector<ChainedFile>& files)
+      : tree_(tree), files_(files), source_(std::shared_ptr<TTree>(chain())) {}
 
   ROOT::RDF::RDataSource& source() override { return source_; }
   void set_slots(unsigned slots) override { slots_.resize(slots); }
