@@ -30,6 +30,7 @@ _HOMES = {
     "iterate_jets": "hepae.io.readers",
     "load_codec": "hepae.latent.codec",
     "open": "hepae.files.compressed",
+    "rdataframe": "hepae.files.rdataframe",
     "read_jets": "hepae.io.readers",
     "residuals": "hepae.validation.residuals",
     "restore": "hepae.processors",

@@ -37,6 +37,7 @@ def test_the_public_names():
         "iterate_jets",
         "load_codec",
         "open",
+        "rdataframe",
         "read_jets",
         "residuals",
         "restore",
