@@ -16,9 +16,9 @@ from hepae.files.agreement import require_agreement
 from hepae.files.checked_tree import CheckedTree
 from hepae.files.clusters import Clusters
 from hepae.files.header import Header, Sizes
-from hepae.files.history import History
 from hepae.files.parts import read_parts
 from hepae.files.payload import PayloadReader
+from hepae.files.provenance import history_of
 from hepae.files.stored_models import StoredModels
 from hepae.io.checksums import Checksums
 from hepae.io.guards import Memory, fingerprint_of, reading, require_unchanged
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from hepae.bounds import Bound
     from hepae.files.header import CodedCollection, StoredTree
+    from hepae.files.history import History
     from hepae.files.parts import Part
     from hepae.io.layouts import Branch, Collection
     from hepae.io.objects import ObjectRecord
@@ -132,7 +133,7 @@ class CompressedFile:
     @property
     def history(self) -> History:
         """What was compressed, when, from what, and within which bounds."""
-        return History.of_headers([part.header for part in self._parts])
+        return history_of([part.header for part in self._parts])
 
     @property
     def notes(self) -> tuple[str, ...]:

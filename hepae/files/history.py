@@ -22,12 +22,10 @@ from hepae.io.objects import HISTORY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from hepae.files.header import Header
     from hepae.io.sources import Source
 
 _VERSION = 1
 
-_ALGORITHMS = {"bounded": "subtractive_dither", "latent": "autoencoder"}
 
 _ABOUT = (
     "Columns of this file were compressed by hepae: each value may differ from the original by its bound, and all others are "
@@ -145,17 +143,6 @@ class Step:
     origin: Origin = UNKNOWN
     left_out: tuple[str, ...] = ()
 
-    @classmethod
-    def of_header(cls, header: Header) -> Step:
-        """Take the step that made a compressed file from its header."""
-        return cls(
-            _ALGORITHMS[header.codec],
-            f"hepae version {header.hepae}",
-            {name: CodedColumns.of(coded) for name, coded in header.collections.items()},
-            replace(header.origin, earlier=None),
-            tuple(dict.fromkeys((*header.left_out, *header.unreadable, *header.origin.left_out))),
-        )
-
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON; the inverse is `from_json`."""
         origin = self.origin
@@ -220,13 +207,6 @@ class History:
         """Note that the file was restored."""
         made = {"implementation": _implementation(), "date": _now(), "command": without_secrets(command)}
         return replace(self, restored=made)
-
-    @classmethod
-    def of_headers(cls, headers: Sequence[Header]) -> History:
-        """Take the history of a compressed file from the headers of its parts."""
-        return cls.joined(
-            [(header.origin.earlier or cls(())).then(Step.of_header(header)) for header in headers]
-        )
 
     @classmethod
     def of_source(cls, source: Source) -> History | None:

@@ -19,8 +19,8 @@ from hepae.files.coded_columns import together
 from hepae.files.description import describe
 from hepae.files.history import History, branch_title
 from hepae.files.joining import join_files
-from hepae.files.verify import verify
 from hepae.io.objects import HISTORY
+from hepae.verification.verify import verify
 
 BOUNDS = {"pt": "0.1%", "mass": "1%+1MeV"}
 
