@@ -8,7 +8,7 @@ import awkward as ak
 
 from hepae.errors import InputError
 from hepae.io.checksums import RANGE, Checksums
-from hepae.io.sources import reading
+from hepae.io.guards import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -16,9 +16,10 @@ from hepae.bounds import Bounds
 from hepae.errors import InputError, OutputError
 from hepae.files.collection_writer import Coder
 from hepae.files.compressed import CompressedFile
-from hepae.files.header import CodedCollection, Header, Part, Sizes, by_column, write_part
+from hepae.files.header import CodedCollection, Header, Sizes, by_column
 from hepae.files.history import History, Origin
 from hepae.files.other_trees import OtherTrees, stored_tree
+from hepae.files.parts import Part, write_part
 from hepae.files.payload import PayloadWriter
 from hepae.files.plan import Options, Plan, plan
 from hepae.io.inputs import Inputs
@@ -308,10 +309,10 @@ class _Compression:
                 sum(planned.file_bytes for planned in what.inputs),
                 sum(what.bytes_before.values()),
             ),
-            origin=Origin.now(command, what.files, what.histories, self.others.left_out),
+            origin=Origin.of(what.files, what.histories, self.others.left_out),
         )
         write_part(self._file, Part(header, what.entries, stored))
-        self._file[HISTORY] = History.of_headers([header]).text()
+        self._file[HISTORY] = History.of_headers([header]).made_now(command).text()
         return header
 
 

@@ -12,8 +12,9 @@ from hepae import kinematics
 from hepae.bounds import Bounds
 from hepae.errors import InputError, UnitWarning
 from hepae.files.compressed import CompressedFile
-from hepae.files.header import FORMAT_VERSION, by_column, is_compressed
+from hepae.files.header import FORMAT_VERSION, by_column
 from hepae.files.history import History
+from hepae.files.parts import is_compressed
 from hepae.io.locations import Location, Url, locate
 from hepae.io.readers import Source, choose_collection, file_kind, open_source, steps
 from hepae.latent import model_file

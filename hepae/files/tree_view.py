@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hepae.files.compressed import CompressedFile
+from hepae.io.guards import reading
 from hepae.io.ntuples import WrittenTree
 from hepae.io.objects import objects_of
-from hepae.io.sources import entries_in, reading
+from hepae.io.sources import entries_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

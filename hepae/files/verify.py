@@ -16,8 +16,8 @@ from hepae.files.certificate import Certificate, VerifiedFile
 from hepae.files.chunks import EventChecker, fit_axes
 from hepae.files.compressed import CompressedFile
 from hepae.files.findings import Findings
-from hepae.files.header import is_compressed
 from hepae.files.history import History
+from hepae.files.parts import is_compressed
 from hepae.files.promises import Promises
 from hepae.files.rest import Rest
 from hepae.files.tree_pair import TreePair, accepted_of

@@ -14,11 +14,12 @@ import numpy as np
 import uproot
 
 from hepae.errors import InputError
+from hepae.io.guards import reading, reason
 from hepae.io.layouts import Branch, find_layout, vector_names
 from hepae.io.objects import TREES, StoredObject, history_texts, is_tree, objects_of
 from hepae.io.packed_vectors import packed_vectors
 from hepae.io.rootfiles import open_root
-from hepae.io.sources import Field, Source, entries_in, plain_branches, reading, reason
+from hepae.io.sources import Field, Source, entries_in, plain_branches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import uproot
 
 from hepae.errors import OutputError
-from hepae.io.sources import reading
+from hepae.io.guards import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

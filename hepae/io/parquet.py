@@ -13,7 +13,8 @@ import awkward as ak
 import numpy as np
 
 from hepae.errors import InputError
-from hepae.io.sources import Memory, entries_in, native_type
+from hepae.io.guards import Memory
+from hepae.io.sources import entries_in, native_type
 from hepae.io.tables import Table
 
 if TYPE_CHECKING:

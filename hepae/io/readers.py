@@ -15,10 +15,11 @@ import awkward as ak
 from hepae import kinematics
 from hepae.column_names import ALIASES
 from hepae.errors import ConfigError, InputError
+from hepae.io.guards import reading
 from hepae.io.inputs import Inputs, open_source
 from hepae.io.ntuples import HEADER_TREE
 from hepae.io.rootfiles import file_kind, open_root
-from hepae.io.sources import STEP_SIZE, Source, memory_size, reading, steps
+from hepae.io.sources import STEP_SIZE, Source, memory_size, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

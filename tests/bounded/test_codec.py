@@ -150,7 +150,7 @@ def test_exact_and_derived_columns_are_judged_as_they_come_back(monkeypatch, jet
     monkeypatch.setattr(clusters._Decoder, "values", wrong)
     if "phi" in bounds:
         jets = kinematics.momenta({name: kinematics.column(jets, name) for name in ("pt", "eta", "phi", "E")})
-    with pytest.raises(CodecError, match="values of column '(pt|mass)' would break their bound"):
+    with pytest.raises(CodecError, match=r"values of column '(pt|mass)' would break their bound"):
         BoundedCodec(bounds).compress(jets[:50])
 
 

@@ -18,7 +18,7 @@ from coffea.processor import Runner
 
 import hepae
 from hepae.comparison import compare_files
-from hepae.files.joining import differences
+from hepae.files.agreement import differences
 from hepae.processors import CompressionProcessor, ValidationProcessor, executor, files_of, merge
 from hepae.processors.executors import decoding
 from hepae.validation.canvas import Style
@@ -71,11 +71,11 @@ def validated(fileset, undisturbed):
 
 
 def content(path):
-    """All that a compressed file holds, to the bit."""
+    """All that the trees of a compressed file hold, to the bit; its history has the date."""
     with uproot.open(path) as file:
         return {
             (name, branch): [part.tobytes() for part in ak.to_buffers(ak.to_packed(array))[2].values()]
-            for name, tree in file.items()
+            for name, tree in file.items(filter_classname="TTree")
             for branch, array in tree.arrays(how=dict).items()
         }
 
