@@ -310,10 +310,10 @@ class _Compression:
                 sum(planned.file_bytes for planned in what.inputs),
                 sum(what.bytes_before.values()),
             ),
-            origin=Origin.now(command, what.files, what.histories, self.others.left_out),
+            origin=Origin.of(what.files, what.histories, self.others.left_out),
         )
         write_part(self._file, Part(header, what.entries, stored))
-        self._file[HISTORY] = history_of([header]).text()
+        self._file[HISTORY] = history_of([header]).made_now(command).text()
         return header
 
 

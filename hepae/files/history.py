@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -57,7 +58,11 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a header knows of its making: when, by which command, from which files, and what had become of these before."""
+    """What a file is made from, and what had become of that before; and when and by which command it was made.
+
+    A header has the first part only, so that the same jets give the same trees whenever they are compressed; date and command stand
+    in the text `HISTORY`.
+    """
 
     date: str | None = None
     command: str | None = None
@@ -67,16 +72,12 @@ class Origin:
     """Branches of other trees, and objects, that were left out."""
 
     @classmethod
-    def now(
-        cls,
-        command: str | None,
-        inputs: Iterable[InputFile],
-        earlier: Sequence[History] = (),
-        left_out: Iterable[str] = (),
+    def of(
+        cls, inputs: Iterable[InputFile], earlier: Sequence[History] = (), left_out: Iterable[str] = ()
     ) -> Origin:
-        """Note when and how a file is made; ``earlier`` are the histories of its inputs."""
+        """Note what a file is made from; ``earlier`` are the histories of its inputs."""
         before = History.joined(earlier) if earlier else None
-        return cls(_now(), without_secrets(command), tuple(inputs), before, tuple(left_out))
+        return cls(None, None, tuple(inputs), before, tuple(left_out))
 
     @staticmethod
     def joined(origins: Sequence[Origin]) -> Origin:
@@ -92,10 +93,8 @@ class Origin:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON; the inverse is `from_json`."""
+        """Give what a header has of it as JSON; the inverse is `from_json`."""
         return {
-            "date": self.date,
-            "command": self.command,
             "inputs": [one.to_json() for one in self.inputs],
             "earlier": None if self.earlier is None else self.earlier.to_json(),
             "left_out": list(self.left_out),
@@ -109,8 +108,8 @@ class Origin:
         record = Record(value, "'origin'")
         earlier = record.fields.get("earlier")
         return cls(
-            record.optional_text("date"),
-            record.optional_text("command"),
+            None,
+            None,
             tuple(InputFile.from_json(entry) for entry in record.items("inputs")),
             None if earlier is None else History.from_json(earlier),
             record.texts("left_out"),
@@ -190,6 +189,16 @@ class History:
         return {name: coded for name, coded in total.items() if coded.coded}
 
     @property
+    def date(self) -> str | None:
+        """When the last compression was made."""
+        return self.steps[-1].origin.date if self.steps else None
+
+    @property
+    def command(self) -> str | None:
+        """Command of the last compression."""
+        return self.steps[-1].origin.command if self.steps else None
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """Branches and objects of the original that were left out."""
         return tuple(dict.fromkeys(name for step in self.steps for name in step.left_out))
@@ -202,6 +211,16 @@ class History:
     def then(self, step: Step) -> History:
         """Add a compression."""
         return History((*self.steps, step))
+
+    def made(self, date: str | None, command: str | None) -> History:
+        """Note when, and by which command, the last compression was made."""
+        *before, last = self.steps
+        origin = replace(last.origin, date=date, command=without_secrets(command))
+        return replace(self, steps=(*before, replace(last, origin=origin)))
+
+    def made_now(self, command: str | None) -> History:
+        """Note that the last compression is made now."""
+        return self.made(_now(), command)
 
     def restoring(self, command: str | None) -> History:
         """Note that the file was restored."""
@@ -217,10 +236,21 @@ class History:
         InputError
             If it is damaged.
         """
+        return cls.of_texts(source.histories(), str(source.path))
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str], where: str) -> History | None:
+        """Read what `text` gave, of one file or of each that was joined; ``where`` names the file in errors.
+
+        Raises
+        ------
+        InputError
+            If one is damaged.
+        """
         try:
-            found = [cls.from_json(json.loads(text)) for text in source.histories()]
+            found = [cls.from_json(_checked(text)) for text in texts]
         except (MalformedError, ValueError, RecursionError) as error:
-            raise InputError(f"{source.path} is damaged: its {HISTORY} is malformed ({error})") from None
+            raise InputError(f"{where} is damaged: its {HISTORY} is malformed ({error})") from None
         return cls.joined(found) if found else None
 
     @classmethod
@@ -268,8 +298,9 @@ class History:
         return cls(tuple(Step.from_json(entry) for entry in record.items("steps")), restored)
 
     def text(self) -> str:
-        """What the file holds as `HISTORY`."""
-        return json.dumps(self.to_json(), indent=1)
+        """What the file holds as `HISTORY`; the inverse is `of_texts`."""
+        content = self.to_json()
+        return json.dumps(content | {"checksum": _checksum(content)}, indent=1)
 
 
 def branch_title(history: History, collection: str, column: str, before: str = "") -> str:
@@ -291,6 +322,19 @@ def without_secrets(command: str | None) -> str | None:
     if command is None:
         return None
     return re.sub(r"(://[^\s'\"?]*)\?[^\s'\"]*", r"\1", re.sub(r"://[^/\s'\"@]*@", "://", command))
+
+
+def _checksum(content: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+
+
+def _checked(text: str) -> Any:
+    """Content of a history that has its checksum."""
+    record = Record(json.loads(text), "history")
+    content = {key: value for key, value in record.fields.items() if key != "checksum"}
+    if record.count("checksum") != _checksum(content):
+        raise MalformedError("checksum mismatch")
+    return content
 
 
 def _implementation() -> str:

@@ -183,7 +183,7 @@ class _Joined:
                 others[name] = replace(tree, checksums=writer.checksums.by_branch, entries=writer.num_entries)
         total = replace(total, other_trees=others)
         write_part(self._file, Part(total, total.events, self._model))
-        self._file[HISTORY] = history_of([total]).text()
+        self._file[HISTORY] = history_of([total]).made_now(None).text()
 
 
 def _branches(path: Path, file: Any, name: str, fields: Mapping[str, str]) -> list[Branch]:
