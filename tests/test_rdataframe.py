@@ -6,6 +6,7 @@ ROOT runs in a process of its own, one for the whole module: cling compiles the 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from hepae.files.header import _part_row, byte_row
 from hepae.files.include import include_folder
 
 pytestmark = pytest.mark.root
+
+PAGE = Path(__file__).parent.parent / "docs" / "rdataframe.md"
 
 WORKER = r"""
 import json, sys, warnings
@@ -79,8 +82,8 @@ for line in sys.stdin:
 class Worker:
     """A process with ROOT that runs code and answers with what it leaves as ``result``."""
 
-    def __init__(self):
-        self._errors = tempfile.TemporaryFile("w+")
+    def __init__(self, errors):
+        self._errors = errors
         self._process = subprocess.Popen(
             [sys.executable, "-c", WORKER],
             stdin=subprocess.PIPE,
@@ -125,15 +128,13 @@ class Worker:
                 folder=folder,
             )
             return {
-                name: _array(Path(folder) / str(i), types[i], columns[name])
-                for i, name in enumerate(columns)
+                name: _array(Path(folder) / str(i), types[i], columns[name]) for i, name in enumerate(columns)
             }
 
     def close(self):
         self._process.stdin.close()
         self._process.wait(timeout=60)
         self._process.stdout.close()
-        self._errors.close()
 
 
 def _array(path, kind, dtype):
@@ -145,9 +146,10 @@ def _array(path, kind, dtype):
 
 @pytest.fixture(scope="module")
 def root():
-    worker = Worker()
-    yield worker
-    worker.close()
+    with tempfile.TemporaryFile("w+") as errors:
+        worker = Worker(errors)
+        yield worker
+        worker.close()
 
 
 def _plain(path):
@@ -235,7 +237,9 @@ def test_names_order_and_types_are_those_of_the_original(root, small, sample):
         "df = frame(arguments['paths'], 1)\n"
         "result = [[str(name), str(df.GetColumnType(name))] for name in df.GetColumnNames()]"
     )
-    original = root.run(code.replace("frame(", "ROOT.RDataFrame('Events', ").replace(", 1)", ")"), paths=str(sample))
+    original = root.run(
+        code.replace("frame(", "ROOT.RDataFrame('Events', ").replace(", 1)", ")"), paths=str(sample)
+    )
     for storage in ("ttree", "rntuple"):
         found = root.run(code, paths=str(small[storage]))
         assert [name for name, _ in found] == [name for name, _ in original]
@@ -255,7 +259,11 @@ result = [first, second, third, df.Sum("Jet_pt").GetValue(), df.Range(5000, 5100
         eta = ak.values_astype(expected["GenJet_eta"][expected["event"] % 7 == 0], np.float64)
         for threads in (1, 2):
             found = root.run(code, path=str(small[storage]), threads=threads)
-            assert found[0] == found[3] == pytest.approx(float(ak.sum(ak.values_astype(expected["Jet_pt"], float))), rel=1e-6)
+            assert (
+                found[0]
+                == found[3]
+                == pytest.approx(float(ak.sum(ak.values_astype(expected["Jet_pt"], float))), rel=1e-6)
+            )
             assert found[1] == ak.sum(expected["nGenJet"])
             assert found[2] == pytest.approx(float(ak.sum(eta)), rel=1e-4, abs=1e-3)
             assert found[4] == 100
@@ -337,9 +345,7 @@ def _python_error(path):
 
 def test_what_cannot_be_checked_is_refused_in_the_words_of_python(root, sample, codec, tmp_path):
     def refused(path):
-        return root.error(
-            "result = frame(arguments['path'], 1).Sum('Jet_pt').GetValue()", path=str(path)
-        )
+        return root.error("result = frame(arguments['path'], 1).Sum('Jet_pt').GetValue()", path=str(path))
 
     def one_letter(trees):
         header = trees["hepae"]["header"][0].to_numpy().copy()
@@ -449,6 +455,13 @@ def test_a_compiled_program(small, tmp_path):
     assert found.splitlines()[-2:] == [twice, "no such file: none.root"]
 
 
+def test_the_page_runs(root, small):
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    entries = root.run(f"{block}\nresult = histogram.GetEntries()".replace("small.root", str(small["ttree"])))
+    jets = _expected([small["ttree"]], ["Jet_pt"])["Jet_pt"]
+    assert entries == ak.sum((ak.num(jets) > 1) & ak.fill_none(ak.firsts(jets) > 100, False))
+
+
 def test_plain_root_reads_the_restored_file(root, small, tmp_path):
     """TTree::Draw on what hepae decompress writes, and RDataFrame on what it reads, are the same histogram."""
     back = tmp_path / "back.root"
@@ -483,7 +496,11 @@ FILES = {
     "pythia_jets_18columns.root": {},
     "scalar_jet_per_row.root": {},
     "tlorentzvector_objects.root": {"collection": "*"},
-    "xaod_exot15.root": {"collection": "AntiKt4EMTopoJets", "keep": ["EventInfoAux.eventNumber"], "drop_unreadable": True},
+    "xaod_exot15.root": {
+        "collection": "AntiKt4EMTopoJets",
+        "keep": ["EventInfoAux.eventNumber"],
+        "drop_unreadable": True,
+    },
 }
 """Files with jets, and how to compress them with few other branches."""
 
