@@ -36,6 +36,7 @@ _HOMES = {
     "restore": "hepae.processors",
     "restored": "hepae.processors",
     "train": "hepae.training.train",
+    "verify": "hepae.files.verify",
 }
 
 __all__ = sorted(_HOMES)  # one place for a name and its home

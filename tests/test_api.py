@@ -43,6 +43,7 @@ def test_the_public_names():
         "restore",
         "restored",
         "train",
+        "verify",
     ]
     assert {*hepae.__all__} < {*dir(hepae)}
     for name in hepae.__all__:
@@ -70,6 +71,8 @@ def test_the_commands():
         "export",
         "info",
         "compare",
+        "suggest",
+        "verify",
     ]
 
 

@@ -15,10 +15,11 @@ import numpy as np
 
 from hepae.bounded import prediction
 from hepae.bounded.bytestream import Reader, Writer
+from hepae.bounded.dither import dither
 from hepae.bounded.fourvectors import COORDINATES, Coordinates, find_coordinates
 from hepae.bounded.jet_order import Ranks
 from hepae.bounded.parents import PARENTS
-from hepae.bounded.quantization import Quantized, dither, quantize, read_rows, repeated_rows, violations
+from hepae.bounded.quantization import Quantized, quantize, read_rows, repeated_rows, violations
 from hepae.bounded.streams import HEADER, read_stream, write_stream
 from hepae.bounds import EXACT, Bounds
 from hepae.errors import CodecError

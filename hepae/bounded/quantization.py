@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepae.bounded.blocks import blocks
+from hepae.bounded.dither import GOLDEN
 from hepae.bounded.grids import Grid, GrowingGrid, UniformGrid
 from hepae.bounded.streams import read_stream, write_stream
 from hepae.errors import CodecError
@@ -44,31 +45,7 @@ _UNSURE_SHARE = 1e-12
 """What is added to that of the position itself, where steps are tiny."""
 _PI = float(np.float32(np.pi))
 """The largest angle that files hold: π as a float32, a little above π."""
-_GOLDEN = 0x9E3779B97F4A7C15
-"""2⁶⁴ over the golden ratio, the odd number that hashes multiply by."""
 _TYPES = ("<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1")
-
-
-def dither(seed: int, column: int, jets: int) -> Floats:
-    """Shift of the grid for each jet in [−½, ½), by a hash of (seed, column, jet).
-
-    The finaliser of splitmix64 (Steele, Lea and Flood 2014) over the jet's number.
-    """
-    shifts = np.empty(jets)
-    start = np.uint64((seed + _GOLDEN * (2 * column + 1)) % 2**64)
-    for rows in blocks(0, jets):
-        x = np.arange(rows.start + 1, rows.stop + 1, dtype=np.uint64)
-        x *= np.uint64(_GOLDEN)
-        x += start
-        x ^= x >> np.uint64(30)
-        x *= np.uint64(0xBF58476D1CE4E5B9)
-        x ^= x >> np.uint64(27)
-        x *= np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
-        x >>= np.uint64(11)
-        np.multiply(x.view(np.int64), 2.0**-53, out=shifts[rows])
-        shifts[rows] -= 0.5
-    return shifts
 
 
 @dataclass
@@ -402,7 +379,7 @@ def _repeated(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     bits = _bits(values)
     least = max(2, math.ceil(REPEATED_SHARE * len(values)))  # a value that is there once is no repeat
     # A value that is frequent makes its slot of a hash table so: only those slots need to be sorted.
-    slots = ((bits.astype(np.uint64) * np.uint64(_GOLDEN)) >> np.uint64(48)).view(np.int64)
+    slots = ((bits.astype(np.uint64) * np.uint64(GOLDEN)) >> np.uint64(48)).view(np.int64)
     crowded = np.bincount(slots, minlength=2**16) >= least
     found, counts = np.unique(bits[crowded[slots]] if crowded.any() else bits[:0], return_counts=True)
     always = _bits(np.array(ALWAYS_REPEATED, values.dtype))
