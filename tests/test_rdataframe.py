@@ -82,13 +82,8 @@ for line in sys.stdin:
 class Worker:
     """A process with ROOT that runs code and answers with what it leaves as ``result``."""
 
-<<<<<<< HEAD
     def __init__(self, errors):
         self._errors = errors
-=======
-    def __init__(self):
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # it lives as long as the process
->>>>>>> cpp
         self._process = subprocess.Popen(
             [sys.executable, "-c", WORKER],
             stdin=subprocess.PIPE,
