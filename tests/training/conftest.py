@@ -8,7 +8,7 @@ import hepae
 from hepae.kinematics import flat_column
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def jets(sample):
     return hepae.read_jets(sample)[:3000]
 
