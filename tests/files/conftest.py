@@ -1,0 +1,38 @@
+"""A compressed file, and what several modules compare in files."""
+
+from __future__ import annotations
+
+import awkward as ak
+import pytest
+import uproot
+
+import hepae
+
+
+@pytest.fixture(scope="session")
+def arrays_of():
+    """Read the branches of a tree: the arrays and the types by name."""
+
+    def read(path, tree="Events"):
+        with uproot.open(path) as file:
+            return file[tree].arrays(how=dict), file[tree].typenames()
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def same_bits():
+    """Compare two arrays in type and bits, whatever their lists are."""
+
+    def same(first, second):
+        first, second = (ak.to_numpy(ak.flatten(ak.Array(a), axis=None)) for a in (first, second))
+        return first.dtype == second.dtype and first.tobytes() == second.tobytes()
+
+    return same
+
+
+@pytest.fixture
+def compressed(sample, codec, tmp_path):
+    path = tmp_path / "small.root"
+    hepae.compress_file(sample, path, codec)
+    return path
