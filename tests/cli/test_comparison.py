@@ -6,12 +6,9 @@ from pathlib import Path
 import pytest
 from matplotlib.text import Text
 
-from hepae.validation import canvas
 
-
-@pytest.mark.usefixtures("work")
-def test_compare_prints_its_metrics(run, monkeypatch):
-    monkeypatch.setattr(canvas, "save", lambda _, path: [path])  # the figures are test_comparison's
+@pytest.mark.usefixtures("work", "figures")
+def test_compare_prints_its_metrics(run):
     run("compress", "jets.root", "-m", "model.safetensors", "-o", "small.root")
     result = run("compare", "jets.root", "small.root", "-o", "out", "--json", "--quiet")
     assert json.loads(result.stdout) == json.loads(Path("out/metrics.json").read_text())
@@ -22,21 +19,17 @@ def test_compare_prints_its_metrics(run, monkeypatch):
 
 
 @pytest.mark.usefixtures("work")
-def test_the_word_atlas_stands_only_where_asked_for(run, monkeypatch):
-    texts = []
+def test_the_word_atlas_stands_only_where_asked_for(run, figures):
+    def texts():
+        return [{text.get_text() for text in figure.findobj(Text)} for figure in figures.values()]
 
-    def read(figure, path):
-        texts.append({text.get_text() for text in figure.findobj(Text)})
-        return [path]
-
-    monkeypatch.setattr(canvas, "save", read)
     assert run("compare", "jets.root", "jets.root", "-o", "plain").exit_code == 0
-    assert len(texts) >= 10
-    assert not any("ATLAS" in text for figure in texts for text in figure)
-    texts.clear()
+    assert len(texts()) >= 10
+    assert not any("ATLAS" in text for figure in texts() for text in figure)
+    figures.clear()
     options = ("--experiment", "ATLAS", "--label", "Internal")
     assert run("compare", "jets.root", "jets.root", "-o", "atlas", *options).exit_code == 0
-    assert len(texts) >= 10
-    for figure in texts:
+    assert len(texts()) >= 10
+    for figure in texts():
         assert any("ATLAS" in text for text in figure)
         assert any("Internal" in text for text in figure)

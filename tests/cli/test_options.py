@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 
@@ -21,3 +22,20 @@ def test_the_suffix_of_an_output_says_its_format(run, work, command, right):
     assert result.exit_code == 2
     assert f"the name must end in {right}" in result.stderr.splitlines()[-1]
     assert {*work.iterdir()} == before
+
+
+def test_joined_options_are_shown_in_their_order(run):
+    """The help lists them as `options_of` was given them, the first one first."""
+    for command in ("info", "train"):
+        text = run(command, "--help").stdout
+        places = [text.index(option) for option in ("--tree", "--collection", "--unit", "--quiet")]
+        assert places == sorted(places)
+
+
+def test_quiet_silences_the_note_on_the_unit_and_no_other_command_after_it(run, make_tree):
+    values = dict.fromkeys(("pt", "eta", "phi", "m"), np.ones(3))
+    path = make_tree(values)
+    assert "note: " in run("info", path).stderr
+    assert run("info", path, "--quiet").stderr == ""
+    assert "note: " in run("info", path).stderr
+    assert run("info", path, "--unit", "GeV").stderr == ""

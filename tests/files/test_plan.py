@@ -4,9 +4,12 @@ import itertools
 
 import awkward as ak
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import hepae
 from hepae.errors import CodecError, ConfigError
+from hepae.files.plan import _planned
 
 pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
 """The unit of most files here is told by their values, which test_inputs.py is about."""
@@ -67,3 +70,29 @@ def test_bounds_and_edges_on_columns_that_are_not_there(sample, tmp_path):
         with pytest.raises(hepae.ConfigError, match="there are pt, eta, phi, mass"):
             hepae.compress_file(sample, tmp_path / "x.root", codec)
     assert list(tmp_path.iterdir()) == []
+
+
+FOUND = [(10, 1000, {"Jet": 100}), (0, 50, {"Jet": 0}), (7, 333, {"Jet": 77})]
+"""Three inputs: entries, bytes, and bytes of the coded branches."""
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 17), min_size=0, max_size=5))
+def test_the_shares_of_any_cuts_add_up(cuts):
+    edges = [0, *sorted(cuts), 17]
+    parts = [_planned(FOUND, start, stop) for start, stop in itertools.pairwise(edges) if start < stop]
+    for number, (entries, size, coded) in enumerate(FOUND):
+        pieces = [part[number] for part in parts]
+        assert sum(piece.end - piece.begin for piece in pieces) == entries
+        if entries:
+            assert sum(piece.file_bytes for piece in pieces) == size
+            assert sum(piece.coded_bytes["Jet"] for piece in pieces) == coded["Jet"]
+            assert sum(piece.gives_trees for piece in pieces) == 1
+
+
+def test_a_range_may_count_from_the_end_and_be_empty():
+    assert [(part.begin, part.end) for part in _planned(FOUND, -8, None)] == [(9, 10), (0, 0), (0, 7)]
+    assert [(part.begin, part.end) for part in _planned(FOUND, 2, -10)] == [(2, 7), (0, 0), (0, 0)]
+    nothing = _planned(FOUND, 5, 5)
+    assert [part.end - part.begin for part in nothing] == [0, 0, 0]
+    assert [part.gives_trees for part in nothing] == [True, False, False]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pyarrow as pa
@@ -7,8 +9,18 @@ import pyarrow.parquet
 import pytest
 
 import hepae
-from hepae.errors import ConfigError
+from hepae.errors import ConfigError, InputError
 from hepae.io.readers import open_source
+from hepae.io.sources import (
+    Memory,
+    entries_in,
+    fingerprint_of,
+    memory_size,
+    native_type,
+    reading,
+    require_unchanged,
+    steps,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
 """The unit of most files here is told by their values, which test_inputs.py is about."""
@@ -77,3 +89,68 @@ def test_columns_of_one_value_are_read(tmp_path):
             file.create_dataset(name, data=np.ones(1_000_000, np.float32), compression="gzip", shuffle=True)
     assert path.stat().st_size < 100_000
     assert len(hepae.read_jets(path)) == 1_000_000
+
+
+def test_the_memory_of_values_is_limited_by_the_bytes_of_their_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1_000_000))
+    monkeypatch.delenv("HEPAE_MAX_EXPANSION", raising=False)
+    memory = Memory(path)
+    memory.take(200_000_000)
+    memory.take(100_000_000)
+    with pytest.raises(InputError, match=r"1\.00 MB, but its values would take more than 300 MB"):
+        memory.take(1)
+
+
+def test_entries_are_cut_into_steps():
+    assert [*steps(10, 4)] == [(0, 4), (4, 8), (8, 10)]
+    assert [*steps(0, 4)] == []
+    assert entries_in("1 kB", 10_000, 100) == 10
+    assert entries_in("1 B", 10_000, 100) == 1
+    assert entries_in("1 kB", 0, 0) == 1000
+    assert entries_in(7, 10_000, 100) == 7
+    for wrong in ("100", "MB", "-1 MB", "1 TB", ""):
+        with pytest.raises(ConfigError, match="no size"):
+            memory_size(wrong)
+    with pytest.raises(ConfigError, match="step_size must be at least one entry, got 0"):
+        [*steps(10, 0)]
+
+
+def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("one")
+    noted = fingerprint_of(path)
+    require_unchanged(path, noted)
+    path.write_text("another")
+    with pytest.raises(InputError, match="was replaced or changed while it was read"):
+        require_unchanged(path, noted)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError(), "no such file: x.root"),
+        (PermissionError(), "no permission to read x.root"),
+        (IsADirectoryError(), "x.root is a folder"),
+        (KeyError("Events"), r"cannot read x.root: it is damaged or incomplete \('Events'\)"),
+        (
+            ValueError("first line\nsecond"),
+            r"cannot read x.root: it is damaged or incomplete \(first line\)$",
+        ),
+    ],
+)
+def test_whatever_a_library_raises_is_one_line(error, words):
+    with pytest.raises(InputError, match=words), reading(Path("x.root")):
+        raise error
+
+
+@pytest.mark.parametrize("error", [ConfigError("ours"), MemoryError(), KeyboardInterrupt()])
+def test_our_own_errors_and_those_that_are_not_of_the_file_come_through(error):
+    with pytest.raises(type(error)), reading(Path("x.root")):
+        raise error
+
+
+def test_float16_and_big_endian_become_types_that_a_tree_holds():
+    assert native_type(np.dtype(">f8")) == np.dtype("=f8")
+    assert native_type(np.dtype("f2")) == np.float32
+    assert native_type(np.dtype(">i2")).isnative
