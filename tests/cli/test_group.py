@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import hepae
@@ -18,11 +19,39 @@ README = Path(__file__).parent.parent.parent / "README.md"
 def test_help_teaches(run, command):
     result = run(*command, "--help")
     assert result.exit_code == 0
-    assert "Usage:" in result.output
     assert "\\b" not in result.output
+    usage, _, rest = result.output.partition("\n\n")
+    described = rest.partition("\nOptions:\n")[0].lower()
+    known = main.commands[command[0]].params if command else main.params
+    for parameter in known:
+        if isinstance(parameter, click.Argument):
+            name = parameter.make_metavar(click.Context(main))
+            assert name in usage
+            for word in {*re.findall(r"[a-z]+", name.lower())} - {"or"}:
+                assert word in described, f"{name} is not explained"
+        else:
+            assert re.search(r"[.)\]\w]$", parameter.help or ""), f"{parameter.opts[0]} is not explained"
+            assert max(parameter.opts, key=len) in result.output
     if not command:
         assert "\n    hepae decompress small.root -o restored.root\n" in result.output
         assert "..." not in result.output.replace("[ARGS]...", "")  # what a command does fits into its line
+        for name, of in main.commands.items():
+            assert re.search(
+                rf"^  {name} +{re.escape(of.get_short_help_str(100))}$", result.output, re.MULTILINE
+            )
+
+
+def _is_a_command_with_these_options(line):
+    words = line.split()
+    known = {option for parameter in main.commands[words[0]].params for option in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= known | {"--help"}
+
+
+def test_the_commands_that_help_shows_are_real(run):
+    shown = re.findall(r"^ +hepae (.+?)(?:  .*)?$", run("--help").output, re.MULTILINE)
+    assert len(shown) == 6
+    for line in shown:
+        _is_a_command_with_these_options(line)
 
 
 @pytest.mark.parametrize(
@@ -187,8 +216,5 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_output(work, codec, argument
 
 def test_the_readmes_shell_commands_are_real_options():
     for line in re.findall(r"^    hepae (.+)$", README.read_text(), re.MULTILINE):
-        words = line.split("#")[0].split()
-        if words[0].startswith("-"):
-            continue
-        known = {option for parameter in main.commands[words[0]].params for option in parameter.opts}
-        assert {word for word in words if word.startswith("-")} <= known | {"--help"}
+        if not line.startswith("-"):
+            _is_a_command_with_these_options(line.split("#")[0])
