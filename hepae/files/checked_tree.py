@@ -8,7 +8,7 @@ import awkward as ak
 
 from hepae.errors import InputError
 from hepae.io.checksums import RANGE, Checksums
-from hepae.io.sources import reading
+from hepae.io.guards import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ class CheckedTree:
             aligned = begin // RANGE * RANGE, min(-(-end // RANGE) * RANGE, checksums.entries)
             with reading(self._path):
                 arrays = self._tree.arrays(names, first + aligned[0], first + aligned[1])
-            checksums.check(arrays, aligned[0], first)
+            checksums.check(arrays, *aligned, first)
             inside = slice(begin - aligned[0], end - aligned[0])
             chunks.append({name: array[inside] for name, array in arrays.items()})
         if len(chunks) == 1:
@@ -76,14 +76,17 @@ class _PartChecksums:
     def __init__(self, entries: int, expected: Mapping[str, Sequence[int]], path: Location):
         self.entries, self._expected, self._path = entries, expected, path
 
-    def check(self, arrays: Mapping[str, ak.Array], start: int, first: int) -> None:
-        """Compare whole ranges, from entry ``start`` of the part on, with what was written."""
+    def check(self, arrays: Mapping[str, ak.Array], start: int, stop: int, first: int) -> None:
+        """Compare whole ranges, entries ``start`` to ``stop`` of the part, with what was written.
+
+        A damaged record of a tree can make an array shorter than was asked for: its ranges would all be right.
+        """
         found = Checksums()
         found.update(arrays)
         for name, checksums in found.by_branch.items():
-            begin = start // RANGE
-            if checksums != list(self._expected.get(name, ()))[begin : begin + len(checksums)]:
+            expected = list(self._expected.get(name, ()))[start // RANGE : -(-stop // RANGE)]
+            if len(arrays[name]) != stop - start or checksums != expected:
                 raise InputError(
                     f"{self._path} is damaged: checksum mismatch in branch {name!r} of events {first + start} to "
-                    f"{first + start + len(arrays[name])}"
+                    f"{first + stop}"
                 )

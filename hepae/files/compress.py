@@ -16,14 +16,16 @@ from hepae.bounds import Bounds
 from hepae.errors import InputError, OutputError
 from hepae.files.collection_writer import Coder
 from hepae.files.compressed import CompressedFile
-from hepae.files.header import CodedCollection, Header, Part, Sizes, by_column, write_part
+from hepae.files.header import CodedCollection, Header, Sizes, by_column
+from hepae.files.history import History, Origin
 from hepae.files.other_trees import OtherTrees, stored_tree
+from hepae.files.parts import Part, write_part
 from hepae.files.payload import PayloadWriter
 from hepae.files.plan import Options, Plan, plan
 from hepae.io.inputs import Inputs
 from hepae.io.layouts import Branch
 from hepae.io.locations import locate, same_file
-from hepae.io.objects import check_objects
+from hepae.io.objects import HISTORY, check_objects
 from hepae.io.outputs import atomic_output
 from hepae.io.sources import STEP_SIZE, steps
 from hepae.io.writers import COMPRESSION, check_tree, open_writer, parse_compression
@@ -95,6 +97,8 @@ def compress_file(
     force: bool = False,
     entry_start: int = 0,
     entry_stop: int | None = None,
+    again: bool = False,
+    command: str | None = None,
     step_size: str | int = STEP_SIZE,
     progress: Report | None = None,
 ) -> CompressionSummary:
@@ -128,6 +132,10 @@ def compress_file(
         Replace an existing output.
     entry_start, entry_stop
         Entries to compress, of the inputs joined; all by default. Of the inputs' bytes their share is counted.
+    again
+        Compress files that were restored from compressed ones; the sum of both bounds is recorded. Otherwise that is an error.
+    command
+        The command that asked for it, for the file's history.
     step_size
         Memory a step may take, or its number of entries.
     progress
@@ -137,7 +145,7 @@ def compress_file(
     ------
     InputError
         If an input is missing or damaged, has no jets, differs from the first in its branches, or has branches or objects
-        that cannot be read.
+        that cannot be read, or was restored from a compressed file.
     CodecError
         If the jets lack a column of the model.
     ConfigError
@@ -145,7 +153,7 @@ def compress_file(
     OutputError
         If the output exists or cannot be written.
     """
-    options = Options(collection, keep, drop, drop_unreadable, entry_start, entry_stop)
+    options = Options(collection, keep, drop, drop_unreadable, entry_start, entry_stop, again)
     files, output = Inputs(inputs, tree=tree, unit=unit), locate(output)
     if any(same_file(path, output) for path in files.paths):
         raise OutputError(f"{output} is an input as well; name another output")
@@ -156,7 +164,7 @@ def compress_file(
             with uproot.recreate(temporary, compression=parse_compression(compression)) as file:
                 writing = _Compression(file, what, codec, storage, step_size, options)
                 writing.read(files, progress)
-                header = writing.finish()
+                header = writing.finish(command)
         for tree_written in writing.trees:
             check_tree(temporary, tree_written, check_step)
         check_objects(temporary, writing.others.objects)
@@ -273,8 +281,8 @@ class _Compression:
             arrays[_ROWS.name] = ak.Array(np.zeros(stop - start, np.uint8))
         self._events.extend(arrays)
 
-    def finish(self) -> Header:
-        """Write the header and the model, and give the header."""
+    def finish(self, command: str | None) -> Header:
+        """Write the header, the model and the history, and give the header."""
         what, codec, payload = self._plan, self._codec, self._payload
         stored = codec.stored_model()
         header = Header(
@@ -301,8 +309,10 @@ class _Compression:
                 sum(planned.file_bytes for planned in what.inputs),
                 sum(what.bytes_before.values()),
             ),
+            origin=Origin.now(command, what.files, what.histories, self.others.left_out),
         )
         write_part(self._file, Part(header, what.entries, stored))
+        self._file[HISTORY] = History.of_headers([header]).text()
         return header
 
 

@@ -13,8 +13,9 @@ from hepae.errors import ConfigError, OutputError
 from hepae.files.compressed import CompressedFile
 from hepae.files.other_trees import restore_objects, restore_other_trees
 from hepae.io.locations import locate, same_file
-from hepae.io.objects import check_objects
+from hepae.io.objects import HISTORY, check_objects
 from hepae.io.outputs import atomic_output
+from hepae.io.parquet import HISTORY_KEY
 from hepae.io.sources import STEP_SIZE
 from hepae.io.writers import COMPRESSION, ParquetWriter, check_tree, open_writer, parse_compression
 
@@ -51,6 +52,7 @@ def decompress_file(
     storage: str | None = None,
     compression: str = COMPRESSION,
     force: bool = False,
+    command: str | None = None,
     step_size: str | int = STEP_SIZE,
     progress: Report | None = None,
 ) -> DecompressionSummary:
@@ -64,7 +66,7 @@ def decompress_file(
         The restored ROOT file, or a Parquet file of the events where its name ends in ``.parquet``.
     storage
         What the events are written as, ttree or rntuple; as in the compressed file by default.
-    compression, force, step_size, progress
+    compression, force, command, step_size, progress
         As in `compress_file`.
 
     Raises
@@ -81,10 +83,13 @@ def decompress_file(
         source = stack.enter_context(CompressedFile(path))
         branches, written, notes = source.original_branches, [], []
         objects: list[StoredObject] = []
+        history = source.history.restoring(command).text()
         if output.suffix == ".parquet":
             if storage is not None:
-                raise ConfigError(f"--format is of ROOT files; {output.name} is Parquet")
-            parquet = ParquetWriter(temporary, branches, compression=compression)
+                raise ConfigError(f"--format applies to ROOT files only: leave it out for {output.name}")
+            parquet = ParquetWriter(
+                temporary, branches, compression=compression, metadata={HISTORY_KEY: history}
+            )
             writer: Writer = stack.enter_context(parquet)
             close = parquet.close
             lost = dict.fromkeys(
@@ -95,6 +100,7 @@ def decompress_file(
         else:
             file = stack.enter_context(uproot.recreate(temporary, compression=parse_compression(compression)))
             objects = restore_objects(source, file)
+            file[HISTORY] = history
             kind = storage or source.storage
             writer = open_writer(file, source.tree, branches, kind)
             written = restore_other_trees(source, partial(open_writer, file, storage=kind), step_size)

@@ -23,8 +23,8 @@ from coffea.nanoevents.util import quote, unquote
 
 from hepae.errors import ConfigError, HepaeError, InputError
 from hepae.files.compressed import CompressedFile
+from hepae.io.guards import fingerprint_of
 from hepae.io.ntuples import HEADER_TREE
-from hepae.io.sources import fingerprint_of
 from hepae.processors.executors import decoding
 from hepae.processors.nanoevents import Opened, add_transform
 

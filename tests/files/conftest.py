@@ -36,3 +36,12 @@ def compressed(sample, codec, tmp_path):
     path = tmp_path / "small.root"
     hepae.compress_file(sample, path, codec)
     return path
+
+
+@pytest.fixture
+def parts(sample, tmp_path):
+    """Two files, of the first 300 events and of the next 200."""
+    paths = [tmp_path / "0.root", tmp_path / "1.root"]
+    for path, start, stop in zip(paths, (0, 300), (300, 500), strict=True):
+        hepae.compress_file(sample, path, hepae.BoundedCodec(), entry_start=start, entry_stop=stop)
+    return paths

@@ -8,15 +8,7 @@ import uproot
 
 import hepae
 from hepae.errors import InputError, OutputError
-from hepae.files.joining import differences, join_files
-
-
-@pytest.fixture
-def parts(sample, tmp_path):
-    paths = [tmp_path / "0.root", tmp_path / "1.root"]
-    for path, start, stop in zip(paths, (0, 300), (300, 500), strict=True):
-        hepae.compress_file(sample, path, hepae.BoundedCodec(), entry_start=start, entry_stop=stop)
-    return paths
+from hepae.files.joining import join_files
 
 
 def test_the_joined_file_has_the_parts_jets_in_order(parts, tmp_path):
@@ -32,37 +24,6 @@ def test_the_joined_file_has_the_parts_jets_in_order(parts, tmp_path):
     assert headers[2].payload_rows == headers[0].payload_rows + headers[1].payload_rows
     hepae.decompress_file(tmp_path / "joined.root", tmp_path / "back.root")
     assert ak.array_equal(hepae.read_jets(tmp_path / "back.root").pt, read[2][0].pt)
-
-
-@pytest.mark.parametrize(
-    ("codec", "options", "strict", "loose"),
-    [
-        (hepae.BoundedCodec({"pt": "1%"}), {}, ["bounds"], []),
-        (hepae.BoundedCodec(edges={"pt": "30"}), {}, ["bounds"], []),
-        (
-            hepae.BoundedCodec(),
-            {"drop": ["genWeight"]},
-            ["branches", "branches that were left out"],
-            ["branches"],
-        ),
-        (hepae.BoundedCodec(), {"collection": "GenJet"}, ["collections", "bounds"], ["collections"]),
-        (hepae.BoundedCodec(), {"storage": "rntuple"}, ["storage"], ["storage"]),
-    ],
-)
-def test_files_that_were_not_written_alike_are_refused(
-    sample, parts, tmp_path, codec, options, strict, loose
-):
-    other = tmp_path / "other.root"
-    hepae.compress_file(sample, other, codec, entry_stop=10, **options)
-    with hepae.open(parts[0]) as one, hepae.open(other) as two:
-        assert {*strict} <= {*differences(one.header, two.header, strict=True)}
-        found = differences(one.header, two.header, strict=False)
-        assert {*loose} <= {*found}
-        assert "bounds" not in found
-        assert differences(one.header, one.header, strict=True) == []
-    with pytest.raises(InputError, match=rf"other\.root cannot be joined: their .*{strict[0]}.* differ"):
-        join_files([parts[0], other], tmp_path / "joined.root")
-    assert not (tmp_path / "joined.root").exists()
 
 
 def test_what_is_no_compressed_file_and_an_output_that_exists_are_refused(sample, parts, tmp_path):

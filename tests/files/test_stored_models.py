@@ -10,7 +10,7 @@ import uproot
 import hepae
 from hepae.errors import InputError
 from hepae.files import stored_models
-from hepae.files.header import read_parts
+from hepae.files.parts import read_parts
 from hepae.files.stored_models import StoredModels
 
 

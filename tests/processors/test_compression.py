@@ -13,7 +13,7 @@ import pytest
 import uproot
 
 import hepae
-from hepae.files.joining import differences
+from hepae.files.agreement import differences
 from hepae.processors import CompressionProcessor, ValidationProcessor, executor, files_of, merge
 from hepae.processors.executors import decoding
 
