@@ -1,26 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+
 import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+
 import hepae
 from hepae.errors import ConfigError, InputError
 from hepae.io.guards import Memory, fingerprint_of, reading, require_unchanged
 from hepae.io.readers import open_source
-
-    Memory,
-    entries_in,
-    fingerprint_of,
-    memory_size,
-    native_type,
-    reading,
-    require_unchanged,
-    steps,
-)
-
 
 pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
 """The unit of most files here is told by their values, which test_inputs.py is about."""
