@@ -36,7 +36,7 @@ _HOMES = {
     "restore": "hepae.processors",
     "restored": "hepae.processors",
     "train": "hepae.training.train",
-    "verify": "hepae.files.verify",
+    "verify": "hepae.verification.verify",
 }
 
 __all__ = sorted(_HOMES)  # one place for a name and its home

@@ -14,7 +14,7 @@ from hepae.cli.options import asked_bounds, bounds_file_option, quiet_option, tr
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hepae.files.certificate import Certificate
+    from hepae.verification.certificate import Certificate
 
 MOST_LINES = 50
 """Lines of what broke that are printed; ``--json`` has all of them."""
@@ -68,7 +68,7 @@ def verify(
     tree and object, bit for bit, and every coded value with its bound and edges, in extended precision. The exit status is 0 if
     nothing is lost but what the bounds allow, and 1 if anything is: then one line says what.
     """
-    from hepae.files.verify import verify as verify_files
+    from hepae.verification.verify import verify as verify_files
 
     asked = asked_bounds(bounds, edges, bounds_file)
     with terminal.progress(quiet, "verifying", "events") as update:

@@ -13,7 +13,6 @@ from hepae.files.json_record import MalformedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hepae.files.header import CodedCollection
     from hepae.files.json_record import Record
 
 
@@ -38,21 +37,6 @@ class CodedColumns:
     coded: tuple[str, ...]
     bounds: Mapping[str, Bound | None]
     edges: Mapping[str, Edges] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, coded: CodedCollection) -> CodedColumns:
-        """Take them from a header."""
-        of = coded.collection
-        if coded.bounds is None:
-            names = tuple(of.column(name).name for name in coded.columns)
-            return cls(of.unit, names, dict.fromkeys(names))
-        every = coded.bounds.columns
-        bounds = {name: bound for name, bound in every.items() if not bound.exact}
-        derived = any(name not in of.column_names for name in bounds)
-        replaced = {name for name in of.momentum if derived and name not in every}
-        names = tuple(name for name in of.column_names if name in bounds or name in replaced)
-        edges = {name: edges for name, edges in coded.bounds.edges.items() if name in bounds}
-        return cls(of.unit, names, bounds, edges)
 
     def then(self, other: CodedColumns) -> CodedColumns:
         """Give what may differ after both: their bounds together, and the edges that both kept."""

@@ -17,11 +17,12 @@ from hepae.errors import InputError, OutputError
 from hepae.files.collection_writer import Coder
 from hepae.files.compressed import CompressedFile
 from hepae.files.header import CodedCollection, Header, Sizes, by_column
-from hepae.files.history import History, Origin
+from hepae.files.history import Origin
 from hepae.files.other_trees import OtherTrees, stored_tree
 from hepae.files.parts import Part, write_part
 from hepae.files.payload import PayloadWriter
 from hepae.files.plan import Options, Plan, plan
+from hepae.files.provenance import history_of
 from hepae.io.inputs import Inputs
 from hepae.io.layouts import Branch
 from hepae.io.locations import locate, same_file
@@ -309,10 +310,10 @@ class _Compression:
                 sum(planned.file_bytes for planned in what.inputs),
                 sum(what.bytes_before.values()),
             ),
-            origin=Origin.now(command, what.files, what.histories, self.others.left_out),
+            origin=Origin.of(what.files, what.histories, self.others.left_out),
         )
         write_part(self._file, Part(header, what.entries, stored))
-        self._file[HISTORY] = History.of_headers([header]).text()
+        self._file[HISTORY] = history_of([header]).made_now(command).text()
         return header
 
 

@@ -19,11 +19,13 @@ from hepae.files.header import Header, Sizes
 from hepae.files.history import History
 from hepae.files.parts import read_parts
 from hepae.files.payload import PayloadReader
+from hepae.files.provenance import history_of
 from hepae.files.stored_models import StoredModels
 from hepae.io.checksums import Checksums
 from hepae.io.guards import Memory, fingerprint_of, reading, require_unchanged
 from hepae.io.locations import Url, locate
 from hepae.io.ntuples import WrittenTree
+from hepae.io.objects import history_texts
 from hepae.io.rootfiles import file_kind, open_root
 from hepae.io.sources import STEP_SIZE, memory_size, steps
 
@@ -132,7 +134,10 @@ class CompressedFile:
     @property
     def history(self) -> History:
         """What was compressed, when, from what, and within which bounds."""
-        return History.of_headers([part.header for part in self._parts])
+        history = history_of([part.header for part in self._parts])
+        with reading(self.path):
+            text = History.of_texts(history_texts(self.file), str(self.path))
+        return history.made(text.date, text.command) if text is not None else history
 
     @property
     def notes(self) -> tuple[str, ...]:

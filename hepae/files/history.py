@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -22,12 +23,10 @@ from hepae.io.objects import HISTORY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from hepae.files.header import Header
     from hepae.io.sources import Source
 
 _VERSION = 1
 
-_ALGORITHMS = {"bounded": "subtractive_dither", "latent": "autoencoder"}
 
 _ABOUT = (
     "Columns of this file were compressed by hepae: each value may differ from the original by its bound, and all others are "
@@ -59,7 +58,11 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a header knows of its making: when, by which command, from which files, and what had become of these before."""
+    """What a file is made from, and what had become of that before; and when and by which command it was made.
+
+    A header has the first part only, so that the same jets give the same trees whenever they are compressed; date and command stand
+    in the text `HISTORY`.
+    """
 
     date: str | None = None
     command: str | None = None
@@ -69,16 +72,12 @@ class Origin:
     """Branches of other trees, and objects, that were left out."""
 
     @classmethod
-    def now(
-        cls,
-        command: str | None,
-        inputs: Iterable[InputFile],
-        earlier: Sequence[History] = (),
-        left_out: Iterable[str] = (),
+    def of(
+        cls, inputs: Iterable[InputFile], earlier: Sequence[History] = (), left_out: Iterable[str] = ()
     ) -> Origin:
-        """Note when and how a file is made; ``earlier`` are the histories of its inputs."""
+        """Note what a file is made from; ``earlier`` are the histories of its inputs."""
         before = History.joined(earlier) if earlier else None
-        return cls(_now(), without_secrets(command), tuple(inputs), before, tuple(left_out))
+        return cls(None, None, tuple(inputs), before, tuple(left_out))
 
     @staticmethod
     def joined(origins: Sequence[Origin]) -> Origin:
@@ -94,10 +93,8 @@ class Origin:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON; the inverse is `from_json`."""
+        """Give what a header has of it as JSON; the inverse is `from_json`."""
         return {
-            "date": self.date,
-            "command": self.command,
             "inputs": [one.to_json() for one in self.inputs],
             "earlier": None if self.earlier is None else self.earlier.to_json(),
             "left_out": list(self.left_out),
@@ -111,8 +108,8 @@ class Origin:
         record = Record(value, "'origin'")
         earlier = record.fields.get("earlier")
         return cls(
-            record.optional_text("date"),
-            record.optional_text("command"),
+            None,
+            None,
             tuple(InputFile.from_json(entry) for entry in record.items("inputs")),
             None if earlier is None else History.from_json(earlier),
             record.texts("left_out"),
@@ -144,17 +141,6 @@ class Step:
     collections: Mapping[str, CodedColumns]
     origin: Origin = UNKNOWN
     left_out: tuple[str, ...] = ()
-
-    @classmethod
-    def of_header(cls, header: Header) -> Step:
-        """Take the step that made a compressed file from its header."""
-        return cls(
-            _ALGORITHMS[header.codec],
-            f"hepae version {header.hepae}",
-            {name: CodedColumns.of(coded) for name, coded in header.collections.items()},
-            replace(header.origin, earlier=None),
-            tuple(dict.fromkeys((*header.left_out, *header.unreadable, *header.origin.left_out))),
-        )
 
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON; the inverse is `from_json`."""
@@ -203,6 +189,16 @@ class History:
         return {name: coded for name, coded in total.items() if coded.coded}
 
     @property
+    def date(self) -> str | None:
+        """When the last compression was made."""
+        return self.steps[-1].origin.date if self.steps else None
+
+    @property
+    def command(self) -> str | None:
+        """Command of the last compression."""
+        return self.steps[-1].origin.command if self.steps else None
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """Branches and objects of the original that were left out."""
         return tuple(dict.fromkeys(name for step in self.steps for name in step.left_out))
@@ -216,17 +212,20 @@ class History:
         """Add a compression."""
         return History((*self.steps, step))
 
+    def made(self, date: str | None, command: str | None) -> History:
+        """Note when, and by which command, the last compression was made."""
+        *before, last = self.steps
+        origin = replace(last.origin, date=date, command=without_secrets(command))
+        return replace(self, steps=(*before, replace(last, origin=origin)))
+
+    def made_now(self, command: str | None) -> History:
+        """Note that the last compression is made now."""
+        return self.made(_now(), command)
+
     def restoring(self, command: str | None) -> History:
         """Note that the file was restored."""
         made = {"implementation": _implementation(), "date": _now(), "command": without_secrets(command)}
         return replace(self, restored=made)
-
-    @classmethod
-    def of_headers(cls, headers: Sequence[Header]) -> History:
-        """Take the history of a compressed file from the headers of its parts."""
-        return cls.joined(
-            [(header.origin.earlier or cls(())).then(Step.of_header(header)) for header in headers]
-        )
 
     @classmethod
     def of_source(cls, source: Source) -> History | None:
@@ -237,10 +236,21 @@ class History:
         InputError
             If it is damaged.
         """
+        return cls.of_texts(source.histories(), str(source.path))
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str], where: str) -> History | None:
+        """Read what `text` gave, of one file or of each that was joined; ``where`` names the file in errors.
+
+        Raises
+        ------
+        InputError
+            If one is damaged.
+        """
         try:
-            found = [cls.from_json(json.loads(text)) for text in source.histories()]
+            found = [cls.from_json(_checked(text)) for text in texts]
         except (MalformedError, ValueError, RecursionError) as error:
-            raise InputError(f"{source.path} is damaged: its {HISTORY} is malformed ({error})") from None
+            raise InputError(f"{where} is damaged: its {HISTORY} is malformed ({error})") from None
         return cls.joined(found) if found else None
 
     @classmethod
@@ -288,8 +298,9 @@ class History:
         return cls(tuple(Step.from_json(entry) for entry in record.items("steps")), restored)
 
     def text(self) -> str:
-        """What the file holds as `HISTORY`."""
-        return json.dumps(self.to_json(), indent=1)
+        """What the file holds as `HISTORY`; the inverse is `of_texts`."""
+        content = self.to_json()
+        return json.dumps(content | {"checksum": _checksum(content)}, indent=1)
 
 
 def branch_title(history: History, collection: str, column: str, before: str = "") -> str:
@@ -311,6 +322,19 @@ def without_secrets(command: str | None) -> str | None:
     if command is None:
         return None
     return re.sub(r"(://[^\s'\"?]*)\?[^\s'\"]*", r"\1", re.sub(r"://[^/\s'\"@]*@", "://", command))
+
+
+def _checksum(content: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+
+
+def _checked(text: str) -> Any:
+    """Content of a history that has its checksum."""
+    record = Record(json.loads(text), "history")
+    content = {key: value for key, value in record.fields.items() if key != "checksum"}
+    if record.count("checksum") != _checksum(content):
+        raise MalformedError("checksum mismatch")
+    return content
 
 
 def _implementation() -> str:

@@ -11,10 +11,10 @@ import uproot
 from hepae.errors import InputError
 from hepae.files.agreement import differences
 from hepae.files.header import Header, StoredTree
-from hepae.files.history import History
 from hepae.files.other_trees import checked_objects, differ, wanted
 from hepae.files.parts import Part, read_parts, write_part
 from hepae.files.payload import PAYLOAD_TREE, PayloadReader, RowBuffer, payload_branches
+from hepae.files.provenance import history_of
 from hepae.io.checksums import Checksums
 from hepae.io.guards import reading
 from hepae.io.ntuples import WrittenTree, tree_source
@@ -183,7 +183,7 @@ class _Joined:
                 others[name] = replace(tree, checksums=writer.checksums.by_branch, entries=writer.num_entries)
         total = replace(total, other_trees=others)
         write_part(self._file, Part(total, total.events, self._model))
-        self._file[HISTORY] = History.of_headers([total]).text()
+        self._file[HISTORY] = history_of([total]).made_now(None).text()
 
 
 def _branches(path: Path, file: Any, name: str, fields: Mapping[str, str]) -> list[Branch]:

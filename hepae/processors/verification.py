@@ -11,24 +11,24 @@ from coffea.processor import ProcessorABC
 
 from hepae.bounds import Bounds
 from hepae.errors import InputError
-from hepae.files.certificate import VerifiedFile
 from hepae.files.compressed import CompressedFile
-from hepae.files.findings import Findings
-from hepae.files.rest import Rest
-from hepae.files.verify import Plan, open_version, view_of
 from hepae.io.locations import locate
 from hepae.io.outputs import atomic_output
 from hepae.io.readers import open_source
 from hepae.io.sources import STEP_SIZE
 from hepae.processors.compression import file_names, files_of
 from hepae.processors.executors import decoding
+from hepae.verification.certificate import VerifiedFile
+from hepae.verification.findings import Findings
+from hepae.verification.other_content import OtherContent
+from hepae.verification.verify import Plan, open_version, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from hepae.bounds import Bound, Edges
-    from hepae.files.certificate import Certificate
     from hepae.processors.compression import Fileset
+    from hepae.verification.certificate import Certificate
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class VerificationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has n
         for name, dataset in self.datasets.items():
             found = accumulator.get(name, Findings())
             with open_version(dataset.version, unit=dataset.unit) as after:
-                view, rest, originals = view_of(after), Rest.of(after, dataset.plan.accepted), []
+                view, rest, originals = view_of(after), OtherContent.of(after, dataset.plan.accepted), []
                 if found.events != min(dataset.entries, view.num_entries):
                     raise InputError(
                         f"{found.events} of {dataset.entries} events of {name} were verified: run the job again, without skipping "

@@ -19,8 +19,8 @@ from hepae.files.coded_columns import together
 from hepae.files.description import describe
 from hepae.files.history import History, branch_title
 from hepae.files.joining import join_files
-from hepae.files.verify import verify
 from hepae.io.objects import HISTORY
+from hepae.verification.verify import verify
 
 BOUNDS = {"pt": "0.1%", "mass": "1%+1MeV"}
 
@@ -197,6 +197,29 @@ def test_files_of_before_have_a_history_without_a_date(tmp_path):
     assert found["generation"] == 1
     assert found["steps"][0]["date"] is None
     assert found["columns"]
+
+
+def test_a_history_of_another_checksum_is_damaged(files, tmp_path):
+    path = tmp_path / "damaged.root"
+    path.write_bytes(files.back.read_bytes())
+    with uproot.open(path) as file:
+        text = str(file[HISTORY])
+    with uproot.update(path) as file:
+        del file[HISTORY]
+        file[HISTORY] = text.replace("0.1%", "0.9%", 1)
+    with pytest.raises(InputError, match=r"its hepae_history is malformed \(checksum mismatch\)"):
+        verify(files.original, path)
+
+
+def test_the_same_jets_give_the_same_trees_whenever_they_are_compressed(files, tmp_path):
+    headers = []
+    for i in range(2):
+        path = tmp_path / f"{i}.root"
+        hepae.compress_file(files.original, path, hepae.BoundedCodec(), command=f"command {i}")
+        with uproot.open(path) as file:
+            headers.append(file["hepae"].arrays(how=dict)["header"].tolist())
+        assert history_of(path)["steps"][0]["command"] == f"command {i}"
+    assert headers[0] == headers[1]
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"version": 2}', '{"version": 1, "steps": [{"algorithm": 1}]}'])

@@ -23,11 +23,11 @@ CHUNK = 2500  # of the fixture `run`
 
 
 def content(path):
-    """All that a compressed file holds, to the bit."""
+    """All that the trees of a compressed file hold, to the bit; its history has the date."""
     with uproot.open(path) as file:
         return {
             (name, branch): [part.tobytes() for part in ak.to_buffers(ak.to_packed(array))[2].values()]
-            for name, tree in file.items()
+            for name, tree in file.items(filter_classname="TTree")
             for branch, array in tree.arrays(how=dict).items()
         }
 

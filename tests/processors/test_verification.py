@@ -6,8 +6,8 @@ from coffea.processor import FuturesExecutor, IterativeExecutor, Runner
 
 import hepae
 from hepae.errors import InputError
-from hepae.files.verify import verify
 from hepae.processors import VerificationProcessor
+from hepae.verification.verify import verify
 
 KEEP = ["run", "luminosityBlock", "event", "Jet_*"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hepae.files.judgement import judge
-from hepae.files.shifts import BinShifts
+from hepae.verification.bin_shifts import BinShifts
+from hepae.verification.judgement import judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hepae.bounds import Bound, Edges
-    from hepae.files.event_quantities import QuantityChanges
-    from hepae.files.judgement import Judgement
-    from hepae.files.shifts import BinAxis
+    from hepae.verification.bin_shifts import BinAxis
+    from hepae.verification.event_quantities import QuantityChanges
+    from hepae.verification.judgement import Judgement
 
     Values = NDArray[Any]
 
@@ -82,7 +82,7 @@ class ColumnFindings:
     def of(
         cls, key: ColumnKey, original: Values, restored: Values, where: Jets, same: Any, axis: BinAxis | None
     ) -> ColumnFindings:
-        """Judge a chunk of a column; ``same`` as for `hepae.files.judgement.judge`."""
+        """Judge a chunk of a column; ``same`` as for `hepae.verification.judgement.judge`."""
         found = judge(
             key.name, original, restored, key.bound, key.edges, unit=key.unit, same=same, dtype=key.dtype
         )

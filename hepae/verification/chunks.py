@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import numpy as np
 
-from hepae.files.event_quantities import QuantityChanges
-from hepae.files.findings import ColumnFindings, ColumnKey, Findings, Jets
-from hepae.files.judgement import extended_momentum, same_bits
-from hepae.files.sameness import value_type
-from hepae.files.shifts import BinAxis
 from hepae.io.layouts import event_identifiers
+from hepae.verification.bin_shifts import BinAxis
+from hepae.verification.event_quantities import QuantityChanges
+from hepae.verification.findings import ColumnFindings, ColumnKey, Findings, Jets
+from hepae.verification.judgement import extended_momentum, same_bits
+from hepae.verification.sameness import value_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from hepae.files.promises import Promise, Promises
-    from hepae.files.tree_pair import TreePair
-    from hepae.files.tree_view import TreeView
+    from hepae.verification.promises import Promise, Promises
+    from hepae.verification.tree_pair import TreePair
+    from hepae.verification.tree_view import TreeView
 
     Arrays = Mapping[str, ak.Array]
     Values = NDArray[Any]

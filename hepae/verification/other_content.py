@@ -6,22 +6,22 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hepae.files.findings import Findings
-from hepae.files.tree_pair import TreePair, accepted_of
-from hepae.files.tree_view import objects, other_trees
 from hepae.io.sources import steps
+from hepae.verification.findings import Findings
+from hepae.verification.tree_pair import TreePair, accepted_of
+from hepae.verification.tree_view import objects, other_trees
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from hepae.files.compressed import CompressedFile
-    from hepae.files.tree_view import TreeView
     from hepae.io.objects import ObjectRecord
     from hepae.io.sources import Source
+    from hepae.verification.tree_view import TreeView
 
 
 @dataclass
-class Rest:
+class OtherContent:
     """Other trees and objects of a version, beside those of its originals in their order.
 
     Parameters
@@ -42,7 +42,7 @@ class Rest:
     _lines: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, after: CompressedFile | Source, accepted: Collection[str]) -> Rest:
+    def of(cls, after: CompressedFile | Source, accepted: Collection[str]) -> OtherContent:
         """Open the other trees of a version."""
         return cls({tree.name: tree for tree in other_trees(after)}, objects(after), accepted)
 

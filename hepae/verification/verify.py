@@ -2,7 +2,7 @@
 
 The encoder checks every cluster when it writes it. This is another check, of the files as they are, which shares nothing with
 that one but what reads files: every branch of every tree is compared bit for bit, every coded column is judged against
-its bound and edges in extended precision (`hepae.files.judgement`), and what an analysis derives from the jets is compared.
+its bound and edges in extended precision (`hepae.verification.judgement`), and what an analysis derives from the jets is compared.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hepae.bounds import Bounds
-from hepae.files.certificate import Certificate, VerifiedFile
-from hepae.files.chunks import EventChecker, fit_axes
 from hepae.files.compressed import CompressedFile
-from hepae.files.findings import Findings
 from hepae.files.history import History
 from hepae.files.parts import is_compressed
-from hepae.files.promises import Promises
-from hepae.files.rest import Rest
-from hepae.files.tree_pair import TreePair, accepted_of
-from hepae.files.tree_view import TreeView
 from hepae.io.inputs import Inputs, OneUnit, open_source
 from hepae.io.locations import locate
 from hepae.io.readers import choose_collections
 from hepae.io.sources import STEP_SIZE, steps
+from hepae.verification.certificate import Certificate, VerifiedFile
+from hepae.verification.chunks import EventChecker, fit_axes
+from hepae.verification.findings import Findings
+from hepae.verification.other_content import OtherContent
+from hepae.verification.promises import Promises
+from hepae.verification.tree_pair import TreePair, accepted_of
+from hepae.verification.tree_view import TreeView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from hepae.bounds import Bound, Edges
-    from hepae.files.chunks import Axes
     from hepae.io.locations import Location, Url
     from hepae.io.sources import Source
+    from hepae.verification.chunks import Axes
 
 
 def verify(
@@ -98,7 +98,7 @@ def verify(
         plan = Plan.of(after, files.open(0), asked, collection, accept_left_out=accept_left_out)
         if asked.columns or asked.edges:
             files.unit.warn()
-        view, rest = view_of(after), Rest.of(after, plan.accepted)
+        view, rest = view_of(after), OtherContent.of(after, plan.accepted)
         result, first, verified = Findings(), 0, []
         for source in files:
             checker = plan.checker(source, view, first)
@@ -167,7 +167,7 @@ class Plan:
         version: VerifiedFile,
         after: CompressedFile | Source,
         events: Findings,
-        rest: Rest,
+        rest: OtherContent,
     ) -> Certificate:
         """Put together what was found of the events and of the rest."""
         findings = events + rest.findings

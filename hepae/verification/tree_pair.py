@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import awkward as ak
 import numpy as np
 
-from hepae.files.findings import Findings
-from hepae.files.sameness import first_difference, value_type
+from hepae.verification.findings import Findings
+from hepae.verification.sameness import first_difference, value_type
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from hepae.files.tree_view import TreeView
     from hepae.io.layouts import Branch
+    from hepae.verification.tree_view import TreeView
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 import hepae
 from hepae.cli import main
-from hepae.files.verify import verify
 from hepae.io.layouts import Branch
 from hepae.io.writers import TreeWriter
+from hepae.verification.verify import verify
 
 BOUNDS = {"pt": "0.1%", "eta": 1e-3, "phi": 1e-3, "mass": "1%+1MeV"}
 EVENTS = 300

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from hepae.files.judgement import PRECISION
+from hepae.verification.judgement import PRECISION
 
 if TYPE_CHECKING:
-    from hepae.files.findings import Findings
     from hepae.io.locations import Location
+    from hepae.verification.findings import Findings
 
 VERDICT = "nothing is lost but what the bounds allow"
 NOTHING = "nothing is lost: all bits are the same"
