@@ -66,6 +66,19 @@ def codec(sample):
 
 
 @pytest.fixture
+def figures(monkeypatch):
+    """Figures by the path that they would have: they are drawn, but no files are written."""
+    drawn = {}
+
+    def keep(figure, path):
+        drawn[path] = figure
+        return [path.with_name(f"{path.name}.png")]
+
+    monkeypatch.setattr("hepae.validation.canvas.save", keep)
+    return drawn
+
+
+@pytest.fixture
 def make_tree(tmp_path):
     """Write a tree of named arrays and give its path."""
 
