@@ -3,7 +3,8 @@ from __future__ import annotations
 import awkward as ak
 import numpy as np
 import pytest
-from hepae.files.sameness import first_difference, value_type
+
+from hepae.verification.sameness import first_difference, value_type
 
 LISTS = ak.Array([[1.0, 2.0], [], [3.0], [4.0, 5.0]])
 
