@@ -113,7 +113,7 @@ def compress(
 
     codec, coding, promise = _codec(model, bounds, edges, latent_bits)
     with terminal.progress(quiet, "compressing", "events") as update:
-        summary = compress_file(inputs, output, codec, storage=storage or "ttree", progress=update, **options)
+        summary = compress_file(inputs, output, codec, storage=storage, progress=update, **options)
     if not quiet:
         for text in summary.notes:
             note(text)

@@ -26,7 +26,7 @@ from hepae.io.locations import locate, same_file
 from hepae.io.objects import check_objects
 from hepae.io.outputs import atomic_output
 from hepae.io.sources import STEP_SIZE, steps
-from hepae.io.writers import COMPRESSION, check_tree, open_writer, parse_compression
+from hepae.io.writers import COMPRESSION, check_tree, open_writer, parse_compression, storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,7 +90,7 @@ def compress_file(
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
     drop_unreadable: bool = False,
-    storage: str = "ttree",
+    storage: str | None = None,
     compression: str = COMPRESSION,
     force: bool = False,
     entry_start: int = 0,
@@ -121,7 +121,8 @@ def compress_file(
     drop_unreadable
         Leave out branches that uproot cannot read and objects that cannot be copied. Otherwise they are an error.
     storage
-        What the events are written as: ttree, or rntuple, which takes branches of any type.
+        What the trees are written as: ttree, or rntuple, which takes branches of any type. By default an RNTuple is written
+        as an RNTuple, anything else as a TTree.
     compression
         Of the branches, as ``NAME:LEVEL``.
     force
@@ -216,11 +217,12 @@ class _Compression:
         file: Any,
         what: Plan,
         codec: Codec,
-        storage: str,
+        storage: str | None,
         step_size: str | int,
         options: Options,
     ):
-        self._file, self._plan, self._storage, self._step_size = file, what, storage, step_size
+        self._file, self._plan, self._step_size = file, what, step_size
+        self._storage = storage or storage_of(what.source["format"])
         self._codec = codec
         self._payload = PayloadWriter(file) if what.bounds else None
         self._coders = [
@@ -235,7 +237,9 @@ class _Compression:
         ]
         branches = _with_new_branches(what.branches, self._coders)
         counters = {collection.counter for collection in what.collections}
-        self._events = open_writer(file, what.tree, branches, storage, counters=counters)
+        self._events = open_writer(
+            file, what.tree, branches, self._storage, counters=counters, title=what.title, compact=True
+        )
         self.others = OtherTrees(file, storage, step_size, keep=options.keep, drop=options.drop)
 
     @property
@@ -260,6 +264,8 @@ class _Compression:
                     done += stop - start
                     if progress is not None:
                         progress(done, self._plan.entries)
+            for writer in (self._events, *self.others.writers.values()):
+                writer.close()
             for coder in self._coders:
                 coder.finish()
             if self._payload is not None:
@@ -288,6 +294,8 @@ class _Compression:
             collections={coder.collection.name: coder.coded_collection() for coder in self._coders},
             branches=tuple(what.branches.values()),
             fields=self._events.fields,
+            title=what.title,
+            titles=self._titles(),
             other_trees={name: stored_tree(tree) for name, tree in self.others.writers.items()},
             objects=tuple(one.record for one in self.others.objects),
             left_out=what.left_out,
@@ -304,6 +312,15 @@ class _Compression:
         )
         write_part(self._file, Part(header, what.entries, stored))
         return header
+
+    def _titles(self) -> dict[str, str]:
+        """Titles of the original's branches that are not in the tree: of the coded ones, and of all where an RNTuple has none."""
+        coded = {branch for coder in self._coders for branch in coder.coded_branches}
+        return {
+            branch.name: branch.title
+            for branch in self._plan.branches.values()
+            if branch.title and (branch.name in coded or self._storage == "rntuple")
+        }
 
 
 def _notes(what: Plan, left_out_of_others: Sequence[str]) -> Iterator[str]:

@@ -251,8 +251,16 @@ class CompressedFile:
             for coded in self._coded.values()
             for column in coded.collection.columns
         }
-        branches = self._parts[0].header.branches
-        return [replace(b, counter=counters.get(b.name, b.counter)) if b.jagged else b for b in branches]
+        header = self._parts[0].header
+        titles = {**self._tree.titles, **header.titles}
+        return [
+            replace(
+                branch,
+                counter=counters.get(branch.name, branch.counter) if branch.jagged else branch.counter,
+                title=titles.get(branch.name, ""),
+            )
+            for branch in header.branches
+        ]
 
     def jets(
         self,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uproot
 
@@ -84,9 +83,9 @@ def decompress_file(
         if output.suffix == ".parquet":
             if storage is not None:
                 raise ConfigError(f"--format is of ROOT files; {output.name} is Parquet")
-            parquet = ParquetWriter(temporary, branches, compression=compression)
-            writer: Writer = stack.enter_context(parquet)
-            close = parquet.close
+            parquet = stack.enter_context(ParquetWriter(temporary, branches, compression=compression))
+            file: Any = parquet
+            writer: Writer = parquet
             lost = dict.fromkeys(
                 [*source.other_trees, *(record.name for part in source.objects for record in part)]
             )
@@ -96,14 +95,14 @@ def decompress_file(
             file = stack.enter_context(uproot.recreate(temporary, compression=parse_compression(compression)))
             objects = restore_objects(source, file)
             kind = storage or source.storage
-            writer = open_writer(file, source.tree, branches, kind)
-            written = restore_other_trees(source, partial(open_writer, file, storage=kind), step_size)
-            close = file.close
+            writer = open_writer(file, source.tree, branches, kind, title=source.header.title, compact=True)
+            written = restore_other_trees(source, file, storage, step_size)
         for arrays in source.iterate_checked(step_size):
             writer.extend(arrays)
             if progress is not None:
                 progress(writer.num_entries, source.num_entries)
-        close()
+        writer.close()
+        file.close()
         for tree in (writer, *written):
             check_tree(temporary, tree, source.entries_per_step(step_size))
         check_objects(temporary, objects)

@@ -188,6 +188,8 @@ class Header:
         SHA-256 of the model file, and of the decoder that is stored; None without a model.
     bytes
         Sizes before and after.
+    title, titles
+        Title of the original's tree, and of those of its branches whose titles are not in the file.
     """
 
     hepae: str
@@ -210,6 +212,8 @@ class Header:
     model_sha256: str | None
     stored_model_sha256: str | None
     bytes: Sizes
+    title: str = ""
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def jets(self) -> int:
@@ -261,6 +265,8 @@ class Header:
             },
             branches=tuple(_branch(entry) for entry in record.items("branches")),
             fields=record.text_mapping("fields"),
+            title=record.text("title") if "title" in record.fields else "",
+            titles=record.text_mapping("titles") if "titles" in record.fields else {},
             other_trees={
                 name: StoredTree.from_json(entry) for name, entry in record.records("other_trees").items()
             },

@@ -176,7 +176,15 @@ class _Joined:
         if name not in self.writers:
             branches = _branches(path, file, name, fields)
             counters = [coded.collection.counter for coded in self._headers[0].collections.values()]
-            self.writers[name] = open_writer(self._file, name, branches, tree.storage, counters=counters)
+            self.writers[name] = open_writer(
+                self._file,
+                name,
+                branches,
+                tree.storage,
+                counters=counters,
+                title=tree.title,
+                compact=True,
+            )
         writer, found = self.writers[name], Checksums()
         step = entries_in(STEP_SIZE, tree.uncompressed_bytes, tree.num_entries)
         for start, stop in steps(tree.num_entries, step):
@@ -204,11 +212,14 @@ class _Joined:
         total = replace(
             Header.added(self._headers), objects=tuple(self.objects), unreadable=tuple(unreadable)
         )
+        if self._payload is not None:
+            self._payload.flush()
+        for writer in self.writers.values():
+            writer.close()
         others: dict[str, StoredTree] = {}
         for header in self._headers:
             others = {**header.other_trees, **others}
         if self._payload is not None:
-            self._payload.flush()
             total = replace(total, payload_rows=self._payload.rows, payload_checksum=self._payload.checksum)
         if total.tree in self.writers:
             total = replace(total, checksums=self.writers[total.tree].checksums.by_branch)

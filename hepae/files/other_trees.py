@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hepae.errors import ConfigError, InputError
@@ -13,13 +13,12 @@ from hepae.io.ntuples import WrittenTree
 from hepae.io.objects import ObjectRecord, StoredObject, copy_objects, objects_of
 from hepae.io.readers import nearest
 from hepae.io.sources import entries_in, reading, steps
-from hepae.io.writers import Writer, open_writer
+from hepae.io.writers import Writer, open_writer, storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from hepae.files.compressed import CompressedFile
-    from hepae.io.layouts import Branch
     from hepae.io.locations import Location
     from hepae.io.sources import Source
 
@@ -30,7 +29,7 @@ class OtherTrees:
     Parameters
     ----------
     file, storage
-        An open file of ``uproot.recreate``, and what the trees are written as.
+        An open file of ``uproot.recreate``, and what the trees are written as; each as it came by default.
     step_size
         Memory a step may take, or its number of entries.
     keep, drop
@@ -38,7 +37,13 @@ class OtherTrees:
     """
 
     def __init__(
-        self, file: Any, storage: str, step_size: str | int, *, keep: Sequence[str], drop: Sequence[str]
+        self,
+        file: Any,
+        storage: str | None,
+        step_size: str | int,
+        *,
+        keep: Sequence[str],
+        drop: Sequence[str],
     ):
         self.writers: dict[str, Writer] = {}
         self.objects: list[StoredObject] = []
@@ -72,7 +77,10 @@ class OtherTrees:
                 out = [f"{tree.tree}/{name}" for name in tree.branches if name not in names]
                 self.left_out += out if kept else [f"{tree.tree}/*"] * bool(out)
                 if kept:
-                    self.writers[tree.tree] = open_writer(self._file, tree.tree, kept, self._storage)
+                    storage = self._storage or storage_of(tree.format)
+                    self.writers[tree.tree] = open_writer(
+                        self._file, tree.tree, kept, storage, title=tree.title, compact=True
+                    )
             writer = self.writers.get(tree.tree)
             if (writer is None and kept) or (writer is not None and [*writer.branches.values()] != kept):
                 raise InputError(
@@ -202,20 +210,22 @@ def stored_tree(writer: Writer) -> StoredTree:
 
 
 def restore_other_trees(
-    source: CompressedFile, open_copy: Callable[[str, list[Branch]], Writer], step_size: str | int
+    source: CompressedFile, file: Any, storage: str | None, step_size: str | int
 ) -> list[Writer]:
-    """Copy the other trees out of a compressed file again, and check what is stored on the way.
+    """Copy the other trees out of a compressed file again, as they are stored by default, and check them on the way.
 
     Raises
     ------
     InputError
         If a tree does not have the checksums that the header says.
     """
-    writers = []
+    writers: list[Writer] = []
     for name, parts in source.other_trees.items():
-        writer = open_copy(name, list(parts[0].branches))
         with reading(source.path):  # a tree that is missing is damage
             tree = WrittenTree(source.file, name, parts[0].fields)
+        titles = tree.titles
+        branches = [replace(branch, title=titles.get(branch.name, "")) for branch in parts[0].branches]
+        writer = open_writer(file, name, branches, storage or tree.storage, title=tree.title, compact=True)
         if tree.num_entries != sum(part.entries for part in parts):
             raise InputError(
                 f"{source.path} is damaged: tree {name!r} does not have the entries that its header says"
@@ -233,6 +243,7 @@ def restore_other_trees(
                     f"{source.path} is damaged: checksum mismatch in {', '.join(wrong[:5])} of tree {name!r}"
                 )
             first += part.entries
+        writer.close()
         writers.append(writer)
     return writers
 

@@ -57,6 +57,7 @@ class Plan:
 
     path: Location
     tree: str
+    title: str
     source: dict[str, str]
     collections: tuple[Collection, ...]
     columns: dict[str, tuple[str, ...]]
@@ -126,6 +127,7 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
     return Plan(
         path,
         tree,
+        first.title,
         source,
         tuple(replace(c, unit=unit or c.unit) for c in chosen),
         columns,

@@ -18,6 +18,7 @@ from hepae.io.layouts import Branch, find_layout, vector_names
 from hepae.io.objects import TREES, StoredObject, is_tree, objects_of
 from hepae.io.rootfiles import open_root
 from hepae.io.sources import Field, Source, entries_in, plain_branches, reading, reason
+from hepae.io.tree_records import title_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -112,6 +113,7 @@ class _Stored:
     branch: Any
     form: Any
     counter: str | None = None
+    title: str = ""
 
 
 class NtupleSource(Source):
@@ -121,6 +123,7 @@ class NtupleSource(Source):
         self.path, self.unit, self.file = path, unit, file
         self.tree, self.trees, self._kinds = name, tuple(trees), trees
         self._ntuple = file[name]
+        self.title = title_of(self._ntuple)
         self._others: dict[str, Source] = {}
         self.num_entries = int(self._ntuple.num_entries)
         self.branches = {}
@@ -135,7 +138,8 @@ class NtupleSource(Source):
                 continue
             self._parts[id(stored)] = len(found)
             for branch, field in found:
-                self._add(branch, stored, field)
+                whole = replace(branch, title=stored.title) if len(found) == 1 else branch
+                self._add(whole, stored, field)
         self.unreadable = tuple(unreadable)
         better = vector_names(self.branches)
         self.branches = {
@@ -246,7 +250,7 @@ class TreeSource(NtupleSource):
         count = branch.count_branch
         if count is not None and count.name in top:
             counter = count.name
-        yield _Stored(name, (branch, interpretation), form, counter)
+        yield _Stored(name, (branch, interpretation), form, counter, title_of(branch))
 
     def _interpretation(self, branch: Any) -> Any:
         """What uproot makes of a branch, or None; where that is not sure before reading, a little is read."""
@@ -360,7 +364,8 @@ class TupleSource(NtupleSource):
             if key.endswith("-cardinality"):
                 counters[key.removesuffix("-cardinality")] = name
         for name, form in forms.items():
-            yield _Stored(name, fields[name], form, counters.get(form.form_key or ""))
+            title = str(fields[name].record.field_desc)
+            yield _Stored(name, fields[name], form, counters.get(form.form_key or ""), title)
 
     def _read(self, stored: _Stored, entry_start: int, entry_stop: int) -> ak.Array:
         return stored.branch.array(entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
@@ -412,6 +417,7 @@ class WrittenTree:
     def __init__(self, file: Any, name: str, fields: Mapping[str, str] | None = None):
         self._ntuple = file[name]
         self.storage = "ttree" if file.classname_of(name) in TREES else "rntuple"
+        self.title = title_of(self._ntuple)
         self.num_entries = int(self._ntuple.num_entries)
         found = (
             {branch.name: branch for branch in self._ntuple.branches}
@@ -424,6 +430,11 @@ class WrittenTree:
     def branches(self) -> list[str]:
         """Names of the branches."""
         return list(self._branches)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Titles of the branches by their names; of an RNTuple that uproot wrote there are none."""
+        return {name: title_of(branch) for name, branch in self._branches.items()}
 
     def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
         """Arrays by branch name, of these entries."""
