@@ -32,9 +32,9 @@ from rich.table import Table
 import hepae
 from hepae.io.checksums import Checksums
 from hepae.io.layouts import Branch
-from hepae.io.ntuples import WrittenTree
 from hepae.io.readers import Source, open_source
 from hepae.io.writers import COMPRESSION, open_writer, parse_compression
+from hepae.io.written import WrittenTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -77,7 +77,7 @@ if TYPE_CHECKING:
 @click.option(
     "--drop-unreadable",
     is_flag=True,
-    help="Leave out branches that uproot cannot read, and objects that cannot be copied.",
+    help="Leave out branches that uproot cannot read, where ROOT is not there to clone them, and objects that cannot be copied.",
 )
 @storage_option
 @compression_option
@@ -162,11 +162,14 @@ def _codec(
 )
 @storage_option
 @compression_option
+@click.option(
+    "--drop-unreadable",
+    is_flag=True,
+    help="Leave out branches that ROOT cloned and that cannot be written without it.",
+)
 @force_option
 @quiet_option
-def decompress(
-    path: str, output: str, storage: str | None, compression: str, force: bool, quiet: bool
-) -> None:
+def decompress(path: str, output: str, quiet: bool, **options: Any) -> None:
     """Restore the file that was compressed to PATH.
 
     Its branches come back with their names, order, units and types.
@@ -174,9 +177,7 @@ def decompress(
     from hepae.files.decompress import decompress_file
 
     with terminal.progress(quiet, "restoring", "events") as update:
-        summary = decompress_file(
-            path, output, storage=storage, compression=compression, force=force, progress=update
-        )
+        summary = decompress_file(path, output, progress=update, **options)
     if not quiet:
         for text in summary.notes:
             note(text)

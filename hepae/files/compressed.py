@@ -13,6 +13,7 @@ from hepae.bounds import loosest
 from hepae.column_names import ALIASES
 from hepae.errors import ConfigError, HepaeError, InputError
 from hepae.files.checked_tree import CheckedTree
+from hepae.files.clone import wrong_branches
 from hepae.files.clusters import Clusters
 from hepae.files.header import Header, Sizes, read_parts
 from hepae.files.joining import differences
@@ -20,7 +21,7 @@ from hepae.files.payload import PayloadReader
 from hepae.files.stored_models import StoredModels
 from hepae.io.checksums import Checksums
 from hepae.io.locations import Url, locate
-from hepae.io.ntuples import WrittenTree
+from hepae.io.ntuples import tree_source
 from hepae.io.rootfiles import file_kind, open_root
 from hepae.io.sources import (
     STEP_SIZE,
@@ -31,6 +32,7 @@ from hepae.io.sources import (
     require_unchanged,
     steps,
 )
+from hepae.io.written import ClonedTree, WrittenTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,10 +71,16 @@ class CompressedFile:
             first = self._parts[0].header
             self.tree = first.tree
             self.num_entries = sum(part.entries for part in self._parts)
-            self._tree = WrittenTree(self.file, self.tree, first.fields)
-            self._stored = CheckedTree(
-                self._tree, [(part.entries, part.header.checksums) for part in self._parts], self.path
+            self._tree = (
+                ClonedTree(self.path, self.file, self.tree)
+                if first.cloned
+                else WrittenTree(self.file, self.tree, first.fields)
             )
+            checksums = [
+                (part.entries, part.header.checksums, part.header.cloned.get(self.tree, {}))
+                for part in self._parts
+            ]
+            self._stored = CheckedTree(self._tree, checksums, self.path)
             headers = [part.header for part in self._parts]
             self._payload = PayloadReader(self.file, self.path, headers) if first.bounded else None
         self._models = StoredModels(self._parts, self.path)
@@ -141,6 +149,43 @@ class CompressedFile:
     def objects(self) -> list[Sequence[ObjectRecord]]:
         """The file's objects that are no trees: what the header of each part says of them."""
         return [part.header.objects for part in self._parts]
+
+    @property
+    def cloned(self) -> dict[str, list[tuple[int, dict[str, list[int]]]]]:
+        """Trees that ROOT cloned: the entries of each part, and the checksums of its branches by path."""
+        found: dict[str, list[tuple[int, dict[str, list[int]]]]] = {}
+        for part in self._parts:
+            for name, checksums in part.header.cloned.items():
+                entries = part.entries if name == self.tree else part.header.other_trees[name].entries
+                listed = {path: list(numbers) for path, numbers in checksums.items()}
+                found.setdefault(name, []).append((entries, listed))
+        return found
+
+    def check_cloned(self) -> None:
+        """Check all that ROOT cloned.
+
+        Raises
+        ------
+        InputError
+            If a branch does not have the checksums that the header says.
+        """
+        for name, parts in self.cloned.items():
+            with reading(self.path):
+                wrong = wrong_branches(self.file, name, parts)
+            if wrong:
+                raise InputError(
+                    f"{self.path} is damaged: checksum mismatch in {', '.join(wrong[:5])} of tree {name!r}"
+                )
+
+    @property
+    def not_read(self) -> tuple[str, ...]:
+        """Branches that ROOT cloned and uproot cannot read, ``TREE/BRANCH`` of the other trees."""
+        names: list[str] = []
+        for name in self.cloned:
+            with reading(self.path):
+                source = tree_source(self.path, self.file, name)
+            names += [branch if name == self.tree else f"{name}/{branch}" for branch in source.unreadable]
+        return tuple(names)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -403,6 +448,7 @@ class CompressedFile:
         latents = [name for coded in self._coded.values() for name in coded.latents]
         others = [branch.name for branch in self.original_branches if branch.name not in restored]
         first = 0
+        self.check_cloned()
         for part in self._parts:
             expected, found = part.header.checksums, Checksums()
             for start, stop in steps(part.entries, self.entries_per_step(step_size)):

@@ -190,6 +190,12 @@ class Header:
         Sizes before and after.
     title, titles
         Title of the original's tree, and of those of its branches whose titles are not in the file.
+    cloned
+        Checksums of the trees that ROOT cloned, by tree and path of the branch, see `hepae.io.baskets`. Where the events' tree was
+        cloned, ``checksums`` has only those of its branches that belong to coded collections.
+    origins
+        Where ROOT fills each coded branch again: the path of the branch that held it, the member of its objects, and the
+        place in small arrays.
     """
 
     hepae: str
@@ -214,6 +220,8 @@ class Header:
     bytes: Sizes
     title: str = ""
     titles: Mapping[str, str] = field(default_factory=dict)
+    cloned: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    origins: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
 
     @property
     def jets(self) -> int:
@@ -267,6 +275,8 @@ class Header:
             fields=record.text_mapping("fields"),
             title=record.text("title") if "title" in record.fields else "",
             titles=record.text_mapping("titles") if "titles" in record.fields else {},
+            cloned=_cloned(record.record("cloned")) if "cloned" in record.fields else {},
+            origins=_origins(record.records("origins")) if "origins" in record.fields else {},
             other_trees={
                 name: StoredTree.from_json(entry) for name, entry in record.records("other_trees").items()
             },
@@ -305,6 +315,10 @@ class Header:
                 raise MalformedError(f"collection {name!r} has latents without a model, or the reverse")
             if self.codec == "bounded" and coded.bounds is None:
                 raise MalformedError(f"collection {name!r} has neither latents nor bounds")
+            if self.cloned and not {*coded.branches} <= self.origins.keys():
+                raise MalformedError(f"collection {name!r} codes branches that do not say where they stood")
+        if self.cloned and not {self.tree} <= self.cloned.keys() <= {self.tree, *self.other_trees}:
+            raise MalformedError("what was cloned are not the trees that it has")
 
     @staticmethod
     def added(headers: Sequence[Header]) -> Header:
@@ -339,6 +353,20 @@ def by_column(collections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for collection, found in collections.items()
         for name, value in found.items()
     }
+
+
+def _cloned(record: Record) -> dict[str, dict[str, list[int]]]:
+    return {name: record.count_lists(name) for name in record.fields}
+
+
+def _origins(records: Mapping[str, Record]) -> dict[str, tuple[str, str, int]]:
+    found = {}
+    for name, record in records.items():
+        values = record.value
+        if not isinstance(values, list) or [type(value) for value in values] != [str, str, int]:
+            raise MalformedError(f"it does not say where branch {name!r} stood")
+        found[name] = (values[0], values[1], values[2])
+    return found
 
 
 def _branch(record: Record) -> Branch:

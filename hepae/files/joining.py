@@ -13,7 +13,7 @@ from hepae.files.header import Header, Part, StoredTree, read_parts, write_part
 from hepae.files.other_trees import checked_objects, differ, wanted
 from hepae.files.payload import PAYLOAD_TREE, PayloadReader, RowBuffer, payload_branches
 from hepae.io.checksums import Checksums
-from hepae.io.ntuples import WrittenTree, tree_source
+from hepae.io.ntuples import tree_source
 from hepae.io.objects import ObjectRecord, copy_objects
 from hepae.io.outputs import atomic_output
 from hepae.io.rootfiles import open_root
@@ -26,6 +26,7 @@ from hepae.io.writers import (
     open_writer,
     parse_compression,
 )
+from hepae.io.written import WrittenTree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,9 @@ import numpy as np
 
 from hepae.bounded.codec import resolve
 from hepae.errors import CodecError, ConfigError, InputError
+from hepae.files.clone import find_clone
 from hepae.files.other_trees import Unreadable, check_patterns, find_unreadable, wanted
+from hepae.io.cloning import INSTALL
 from hepae.io.readers import choose_collections
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from hepae.bounds import Bounds
     from hepae.codec import Codec
+    from hepae.files.clone import Clone
     from hepae.io.inputs import Inputs
     from hepae.io.layouts import Branch, Collection
     from hepae.io.locations import Location
@@ -33,6 +36,8 @@ class Options:
     drop_unreadable: bool
     entry_start: int
     entry_stop: int | None
+    by_root: bool = False
+    """Whether ROOT may clone what is not coded."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Plan:
     """What is read and written.
 
     ``branches`` are those of the first input that are read, coded or not; ``left_out`` those that are not kept. ``bounds`` and
-    ``columns`` (those that are coded) are by collection. ``unit_note`` says what was assumed of the unit.
+    ``columns`` (those that are coded) are by collection. ``unit_note`` says what was assumed of the unit. ``clone`` says what
+    ROOT clones; None where uproot passes everything through.
     """
 
     path: Location
@@ -67,6 +73,7 @@ class Plan:
     unreadable: Unreadable
     inputs: tuple[PlannedInput, ...]
     unit_note: str | None
+    clone: Clone | None
 
     @property
     def entries(self) -> int:
@@ -99,15 +106,24 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
     branches, beside = first.branches, first.unreadable
     chosen = choose_collections(first, options.collection)
     columns = {c.name: _coded_columns(codec, c, str(path)) for c in chosen}
+    clone = _clone(first, chosen, columns, options)
+    stays = clone.stays if clone else frozenset()
+    columns = {
+        c.name: tuple(name for name in columns[c.name] if c.column(name).branch not in stays) for c in chosen
+    }
     bounds = _bounds(codec.bounds, chosen, columns, str(path))
     check_patterns(first, options.keep, options.drop)
-    unreadable = find_unreadable(first, options.keep, options.drop)
-    if unreadable.names and not options.drop_unreadable:
-        raise InputError(
-            f"{path} has {unreadable}; leave them out with --drop-unreadable, or by name with --drop"
-        )
     coded = {c.column(name).branch for c in chosen for name in columns[c.name]}
     needed = coded | {collection.counter for collection in chosen}
+    cloned = {tree, *clone.others} if clone else set()
+    unreadable = find_unreadable(first, options.keep, options.drop, cloned=cloned)
+    if unreadable.names and not options.drop_unreadable:
+        by_root = (
+            "" if options.by_root or not unreadable.branches else f"keep them with ROOT ({INSTALL}), or "
+        )
+        raise InputError(
+            f"{path} has {unreadable}; {by_root}leave them out with --drop-unreadable, or by name with --drop"
+        )
     kept = {
         name: branch
         for name, branch in branches.items()
@@ -133,11 +149,26 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
         columns,
         bounds,
         kept,
-        tuple(name for name in (*branches, *beside) if name not in {*kept, *unreadable.branches}),
+        tuple(name for name in (*branches, *beside) if name not in {*kept, *unreadable.branches})
+        if clone is None
+        else clone.left_out,
         unreadable,
         tuple(_planned(found, options.entry_start, options.entry_stop)),
         files.unit.note,
+        clone,
     )
+
+
+def _clone(
+    source: Source, chosen: Sequence[Collection], columns: Mapping[str, Sequence[str]], options: Options
+) -> Clone | None:
+    """What ROOT clones, where it may."""
+    if not options.by_root:
+        return None
+    coded = {c.column(name).branch for c in chosen for name in columns[c.name]}
+    momenta = {c.column(name).branch for c in chosen for name in c.momentum}
+    counters = {c.counter for c in chosen}
+    return find_clone(source, coded, momenta & coded, coded | counters, options.keep, options.drop)
 
 
 def _coded_columns(codec: Codec, collection: Collection, where: str) -> tuple[str, ...]:

@@ -58,6 +58,8 @@ def parse_compression(text: str) -> Any:
 class Writer(ABC):
     """Branches written chunk by chunk, into any storage.
 
+    ``added`` are the counters that the storage needs beside the branches.
+
     Parameters
     ----------
     name
@@ -65,6 +67,8 @@ class Writer(ABC):
     branches
         Its branches in order.
     """
+
+    added: tuple[str, ...] = ()
 
     def __init__(self, name: str, branches: Iterable[Branch]):
         self.name = name
@@ -249,8 +253,6 @@ class TupleWriter(Writer):
     Lists know their lengths, so no counters are added. A name may hold no ``.``, which becomes ``:``.
     """
 
-    added: tuple[str, ...] = ()
-
     def __init__(self, file: Any, name: str, branches: Iterable[Branch], *, compression: str | None = None):
         super().__init__(name, branches)
         unknown = [branch.name for branch in self.branches.values() if not branch.datashape]
@@ -313,8 +315,6 @@ class ParquetWriter(Writer):
     compression
         As ``NAME:LEVEL``.
     """
-
-    added: tuple[str, ...] = ()
 
     def __init__(self, path: Path, branches: Iterable[Branch], *, compression: str = COMPRESSION):
         import pyarrow.parquet  # late: it takes a while to import
