@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
     from hepae.io.locations import Location
     from hepae.io.sources import Source
 
+_VECTORS = re.compile(
+    r"(std::)?(vector<)?(TLorentzVector|ROOT::Math::LorentzVector<[\w:<> ,]+>) ?>?|TVector3(\[\])?"
+)
+"""Objects that are filled member by member; of others, such as references, numbers alone may say too little."""
+
+_RECODED = (15, 19, 39)
+"""What ROOT says of the bits of a TObject and of Float16_t: it writes other values than those in memory."""
+
 TreeChecksums = dict[str, list[int]]
 """Checksums of a cloned tree by the paths of its branches, as `BasketChecksums` has them."""
 
@@ -50,6 +59,8 @@ class Clone:
         The other TTrees that are cloned, with the paths that are left out of each.
     left_out
         Branches that the patterns leave out: of the events' tree, and ``TREE/BRANCH`` of the others.
+    only_root
+        Branches that uproot cannot read, named in the same way.
     stays
         Branches of coded collections that are cloned: numbers that share a branch with something else.
     empty
@@ -61,6 +72,7 @@ class Clone:
     origins: Mapping[str, tuple[str, str, int]]
     others: Mapping[str, tuple[str, ...]]
     left_out: tuple[str, ...]
+    only_root: tuple[str, ...]
     stays: frozenset[str]
     empty: bool
 
@@ -112,6 +124,7 @@ def find_clone(
     ]
     dropped = [path for path, names in paths.items() if names <= {*left_out}]
     others = {}
+    only_root = [name for name in source.unreadable if name not in {*left_out}]
     for tree in source.other_trees(lambda name: may_be_wanted(name, keep, drop)):
         if isinstance(tree, TreeSource):
             out = [
@@ -122,6 +135,7 @@ def find_clone(
             if not {*tree.branches, *tree.unreadable} <= {*out}:
                 others[tree.tree] = tuple(tree.origin(name).path for name in out)
                 left_out += [f"{tree.tree}/{name}" for name in out]
+                only_root += [f"{tree.tree}/{name}" for name in tree.unreadable if name not in {*out}]
     taken = tuple(dict.fromkeys(origin.path for origin in origins.values()))
     return Clone(
         taken,
@@ -129,6 +143,7 @@ def find_clone(
         {name: (origin.path, origin.member, origin.element or 0) for name, origin in origins.items()},
         others,
         tuple(left_out),
+        tuple(only_root),
         frozenset(stays),
         paths.keys() <= {*taken, *dropped},
     )
@@ -136,8 +151,10 @@ def find_clone(
 
 def _can_be_filled(branch: Any, member: str) -> bool:
     """Whether `cloning.hpp` knows how to put numbers back into a branch."""
+    if branch.classname == "TBranchElement" and member:
+        return _VECTORS.fullmatch(branch.typename) is not None
     if branch.classname == "TBranchElement":
-        return bool(member) or branch.member("fType") in (0, 1, 2, 31, 41)
+        return branch.member("fType") in (0, 1, 2, 31, 41) and branch.member("fStreamerType") not in _RECODED
     leaves = branch.member("fLeaves")
     return len(leaves) == 1 and leaves[0].classname in {f"TLeaf{letter}" for letter in "OBSILGFD"}
 
@@ -183,6 +200,8 @@ def write_clone(
         )
     ]
     steps += [TreeStep(name, paths, name, dropped=dropped) for name, dropped in clone.others.items()]
+    order = list(files.open(0).trees)
+    steps.sort(key=lambda step: order.index(step.name))
     with uproot.open(side) as file:
         if PAYLOAD_TREE in file:
             steps.append(TreeStep(PAYLOAD_TREE, (str(side),), PAYLOAD_TREE))
@@ -275,8 +294,11 @@ def restore_clone(
         skeleton=(str(path), SKELETON),
         side=Side(str(side), tree, filled=tuple(filled)),
     )
-    others = [TreeStep(name, (str(path),), name) for name in cloned if name != tree]
-    write_trees(output, [events, *others])
+    steps = [events, *(TreeStep(name, (str(path),), name) for name in cloned if name != tree)]
+    with uproot.open(path) as file:
+        order = file.keys(cycle=False)
+    steps.sort(key=lambda step: order.index(step.name))
+    write_trees(output, steps)
     with uproot.open(output) as file:
         for name, parts in cloned.items():
             if wrong := wrong_branches(file, name, parts):

@@ -355,6 +355,7 @@ class _Compression:
             unreadable=what.unreadable.names,
             checksums=self._events.checksums.by_branch | self._passed.by_branch,
             cloned=cloned or {},
+            only_root=what.clone.only_root if what.clone else (),
             origins=what.clone.origins if what.clone else {},
             payload_rows=payload.rows if payload else 0,
             payload_checksum=payload.checksum if payload else 0,

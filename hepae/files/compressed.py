@@ -21,7 +21,6 @@ from hepae.files.payload import PayloadReader
 from hepae.files.stored_models import StoredModels
 from hepae.io.checksums import Checksums
 from hepae.io.locations import Url, locate
-from hepae.io.ntuples import tree_source
 from hepae.io.rootfiles import file_kind, open_root
 from hepae.io.sources import (
     STEP_SIZE,
@@ -178,14 +177,9 @@ class CompressedFile:
                 )
 
     @property
-    def not_read(self) -> tuple[str, ...]:
+    def only_root(self) -> tuple[str, ...]:
         """Branches that ROOT cloned and uproot cannot read, ``TREE/BRANCH`` of the other trees."""
-        names: list[str] = []
-        for name in self.cloned:
-            with reading(self.path):
-                source = tree_source(self.path, self.file, name)
-            names += [branch if name == self.tree else f"{name}/{branch}" for branch in source.unreadable]
-        return tuple(names)
+        return tuple(dict.fromkeys(name for part in self._parts for name in part.header.only_root))
 
     @property
     def notes(self) -> tuple[str, ...]:

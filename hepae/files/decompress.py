@@ -24,6 +24,7 @@ from hepae.io.writers import (
     ParquetWriter,
     TreeWriter,
     check_tree,
+    not_for_ttrees,
     open_writer,
     parse_compression,
 )
@@ -134,9 +135,14 @@ class _Restoring:
         """Write a ROOT file branch by branch."""
         source, kind = self.source, storage or self.source.storage
         notes = self._unreadable(drop_unreadable)
+        branches = source.original_branches
+        if kind == "ttree" and (names := not_for_ttrees(branches)):
+            raise OutputError(
+                f"{source.path} has branches that uproot cannot write into a TTree ({', '.join(names[:5])}"
+                f"{', …' if names[5:] else ''}): restore them with ROOT ({INSTALL}), or with --format rntuple"
+            )
         with uproot.recreate(self.output, compression=parse_compression(self.compression)) as file:
             objects = restore_objects(source, file)
-            branches = source.original_branches
             writer = open_writer(file, source.tree, branches, kind, title=source.header.title, compact=True)
             written = restore_other_trees(source, file, storage, self.step_size)
             self._write_events(writer)
@@ -223,10 +229,10 @@ class _Restoring:
 
     def _unreadable(self, drop: bool) -> list[str]:
         """Say what uproot cannot restore of what ROOT cloned."""
-        names = self.source.not_read
+        names = self.source.only_root
         if not names:
             return []
-        named = f"{len(names)} branches that uproot cannot read ({', '.join(names[:5])}{', …' if names[5:] else ''})"
+        named = f"{len(names)} {'branches' if names[1:] else 'branch'} that uproot cannot read ({', '.join(names[:5])}{', …' if names[5:] else ''})"
         if not drop:
             raise InputError(
                 f"{self.source.path} has {named}: restore them with ROOT ({INSTALL}) into a TTree, or leave them out with "

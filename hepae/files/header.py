@@ -193,6 +193,8 @@ class Header:
     cloned
         Checksums of the trees that ROOT cloned, by tree and path of the branch, see `hepae.io.baskets`. Where the events' tree was
         cloned, ``checksums`` has only those of its branches that belong to coded collections.
+    only_root
+        Branches that ROOT cloned and uproot cannot read, ``TREE/BRANCH`` of the other trees.
     origins
         Where ROOT fills each coded branch again: the path of the branch that held it, the member of its objects, and the
         place in small arrays.
@@ -221,6 +223,7 @@ class Header:
     title: str = ""
     titles: Mapping[str, str] = field(default_factory=dict)
     cloned: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    only_root: tuple[str, ...] = ()
     origins: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
 
     @property
@@ -243,6 +246,7 @@ class Header:
             ],
             "left_out": list(self.left_out),
             "unreadable": list(self.unreadable),
+            "only_root": list(self.only_root),
             "collections": {name: coded.to_json() for name, coded in self.collections.items()},
             "branches": [branch.to_config() for branch in self.branches],
             "other_trees": {name: tree.to_json() for name, tree in self.other_trees.items()},
@@ -276,6 +280,7 @@ class Header:
             title=record.text("title") if "title" in record.fields else "",
             titles=record.text_mapping("titles") if "titles" in record.fields else {},
             cloned=_cloned(record.record("cloned")) if "cloned" in record.fields else {},
+            only_root=record.texts("only_root") if "only_root" in record.fields else (),
             origins=_origins(record.records("origins")) if "origins" in record.fields else {},
             other_trees={
                 name: StoredTree.from_json(entry) for name, entry in record.records("other_trees").items()

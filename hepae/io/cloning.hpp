@@ -4,6 +4,8 @@
 
 #include <TBranchElement.h>
 #include <TClonesArray.h>
+#include <TFile.h>
+#include <TKey.h>
 #include <TLeaf.h>
 #include <TStreamerInfo.h>
 #include <TTree.h>
@@ -84,11 +86,56 @@ inline void pair_up(TObjArray &from, TObjArray &to, const std::vector<TBranch *>
    }
 }
 
+/// Whether the objects of a tree may refer to others, or be referred to: whether there are any but lists of numbers.
+inline bool may_refer(TObjArray &branches)
+{
+   for (const auto object : branches) {
+      const auto branch = static_cast<TBranch *>(object);
+      TClass *expected = nullptr;
+      EDataType data = kOther_t;
+      if (branch->InheritsFrom(TBranchElement::Class()) && branch->GetExpectedType(expected, data) == 0 && expected) {
+         auto proxy = expected->GetCollectionProxy();
+         while (proxy && proxy->GetValueClass() && proxy->GetValueClass()->GetCollectionProxy())
+            proxy = proxy->GetValueClass()->GetCollectionProxy();
+         const auto inner = proxy ? proxy->GetValueClass() : expected;
+         if (inner && std::string(inner->GetName()) != "string")
+            return true;
+      }
+      if (may_refer(*branch->GetListOfBranches()))
+         return true;
+   }
+   return false;
+}
+
+/// Takes what references need out of the keys of a file for a while: ROOT copies it once more for each tree.
+class NoReferences {
+   TList *fKeys;
+   std::vector<std::pair<TObject *, Int_t>> fTaken;
+
+public:
+   NoReferences(TTree &tree) : fKeys(tree.GetDirectory()->GetFile()->GetListOfKeys())
+   {
+      if (may_refer(*tree.GetListOfBranches()))
+         return;
+      for (const auto key : *fKeys)
+         if (std::string(static_cast<TKey *>(key)->GetClassName()) == "TProcessID")
+            fTaken.emplace_back(key, fKeys->IndexOf(key));
+      for (const auto &[key, place] : fTaken)
+         fKeys->Remove(key);
+   }
+   ~NoReferences()
+   {
+      for (const auto &[key, place] : fTaken)
+         fKeys->AddAt(key, place);
+   }
+};
+
 /// Copy the baskets of all branches that both trees have, as they are; they become the next entries.
 ///
 /// Those of `filled` are left as they are.
 inline void copy_baskets(TTree &from, TTree &to, const std::vector<TBranch *> &filled)
 {
+   NoReferences without(from);
    Pairs pairs;
    pair_up(*from.GetListOfBranches(), *to.GetListOfBranches(), filled, pairs);
    Replaced replaced; // ROOT pairs them as members of their mothers, all or none
@@ -212,6 +259,52 @@ inline void assign(EDataType type, void *vector, const char *values, int number)
    }
 }
 
+/// Where a number is in its object, and whether it is a double there that a file has as a float (`Double32_t`).
+struct Place {
+   std::size_t fOffset = 0;
+   bool fWide = false;
+
+   void Put(void *object, const char *value, std::size_t size) const
+   {
+      const auto to = static_cast<char *>(object) + fOffset;
+      if (fWide && size == sizeof(float)) {
+         float number;
+         std::memcpy(&number, value, size);
+         const double wide = number;
+         std::memcpy(to, &wide, sizeof wide);
+      } else {
+         std::memcpy(to, value, size);
+      }
+   }
+};
+
+/// The place of a small array's element.
+inline Place place_of(std::size_t offset, Int_t type, int element, std::size_t size)
+{
+   const bool wide = type % TStreamerInfo::kOffsetL == TStreamerInfo::kDouble32;
+   return {offset + element * (wide ? sizeof(double) : size), wide};
+}
+
+/// The place of a member such as `fP.fX` in an object of a class, which begins at an offset.
+inline Place member_place(TClass &kind, const std::string &member, std::size_t offset, int element, std::size_t size)
+{
+   auto inside = &kind;
+   Int_t type = 0;
+   std::string rest = member;
+   while (!rest.empty()) {
+      const auto name = rest.substr(0, rest.find('.'));
+      rest = name.size() < rest.size() ? rest.substr(name.size() + 1) : "";
+      Int_t where = 0;
+      const auto found = inside ? inside->GetStreamerInfo()->GetStreamerElement(name.c_str(), where) : nullptr;
+      if (!found)
+         throw std::runtime_error("class " + std::string(kind.GetName()) + " has no member " + member);
+      offset += where;
+      inside = found->GetClassPointer();
+      type = found->GetType();
+   }
+   return place_of(offset, type, element, size);
+}
+
 /// Where the elements of a collection are in memory: a TClonesArray, or a collection that ROOT has a proxy for.
 class Elements {
    TClonesArray *fClones = nullptr;
@@ -236,16 +329,16 @@ public:
       fProxy->Commit(fProxy->Allocate(number, true));
    }
    /// Set a member of all elements.
-   void Set(std::size_t offset, std::size_t size, const char *values, int number)
+   void Set(const Place &place, std::size_t size, const char *values, int number)
    {
       if (fClones) {
          for (int i = 0; i < number; ++i)
-            std::memcpy(reinterpret_cast<char *>(fClones->UncheckedAt(i)) + offset, values + i * size, size);
+            place.Put(fClones->UncheckedAt(i), values + i * size, size);
          return;
       }
       TVirtualCollectionProxy::TPushPop helper(fProxy, fObject);
       for (int i = 0; i < number; ++i)
-         std::memcpy(static_cast<char *>(fProxy->At(i)) + offset, values + i * size, size);
+         place.Put(fProxy->At(i), values + i * size, size);
    }
 };
 
@@ -286,7 +379,7 @@ inline void fill_element(TBranchElement &branch, TTree &side, const Names &names
    if (!object)
       throw std::runtime_error(std::string("ROOT makes no object for branch ") + branch.GetName());
    const auto values = open_values(side, names);
-   std::vector<std::size_t> offsets(names.size());
+   std::vector<Place> members_places(names.size());
    std::unique_ptr<Elements> elements;
    EDataType numbers = kOther_t;
    const std::size_t inside_class =
@@ -297,33 +390,25 @@ inline void fill_element(TBranchElement &branch, TTree &side, const Names &names
    branch.GetExpectedType(expected, data);
    if (type == 31) { // a number of each element of a TClonesArray
       elements = std::make_unique<Elements>(*TClonesArray::Class(), nullptr, object);
+      const std::size_t start = branch.GetOffset() + inside_class;
       for (std::size_t i = 0; i < names.size(); ++i)
-         offsets[i] = branch.GetOffset() + inside_class + places[i] * values[i]->Size();
-   } else if (expected && expected->GetCollectionProxy() && !expected->GetCollectionProxy()->GetValueClass()) {
+         members_places[i] = members[i].empty()
+                                ? place_of(start, branch.GetStreamerType(), places[i], values[i]->Size())
+                                : member_place(*expected, members[i], start, places[i], values[i]->Size());
+   } else if (!expected) { // a number of one object
+      for (std::size_t i = 0; i < names.size(); ++i)
+         members_places[i] = place_of(0, branch.GetStreamerType(), places[i], values[i]->Size());
+   } else if (expected->GetCollectionProxy() && !expected->GetCollectionProxy()->GetValueClass()) {
       numbers = expected->GetCollectionProxy()->GetType();
-   } else if (expected) { // objects in one piece, or one of them
+   } else { // objects in one piece, or one of them
       auto kind = expected;
       if (type == 4 || type == 3 || expected->GetCollectionProxy() || expected == TClonesArray::Class()) {
          elements = std::make_unique<Elements>(*expected, expected->GetCollectionProxy(), place);
          kind = expected == TClonesArray::Class() ? static_cast<TClonesArray *>(static_cast<void *>(place))->GetClass()
                                                   : expected->GetCollectionProxy()->GetValueClass();
       }
-      for (std::size_t i = 0; i < names.size(); ++i) {
-         Long_t offset = places[i] * values[i]->Size();
-         auto inside = kind;
-         std::string rest = members[i];
-         while (!rest.empty()) {
-            const auto name = rest.substr(0, rest.find('.'));
-            rest = name.size() < rest.size() ? rest.substr(name.size() + 1) : "";
-            Int_t where = 0;
-            auto element = inside->GetStreamerInfo()->GetStreamerElement(name.c_str(), where);
-            if (!element)
-               throw std::runtime_error("class " + std::string(inside->GetName()) + " has no member " + name);
-            offset += where;
-            inside = element->GetClassPointer();
-         }
-         offsets[i] = offset;
-      }
+      for (std::size_t i = 0; i < names.size(); ++i)
+         members_places[i] = member_place(*kind, members[i], 0, places[i], values[i]->Size());
    }
    for (Long64_t entry = 0; entry < side.GetEntries(); ++entry) {
       for (std::size_t i = 0; i < values.size(); ++i) {
@@ -334,9 +419,11 @@ inline void fill_element(TBranchElement &branch, TTree &side, const Names &names
          } else if (elements) {
             if (i == 0)
                elements->Resize(number);
-            elements->Set(offsets[i], size, values[i]->Data(), number);
+            elements->Set(members_places[i], size, values[i]->Data(), number);
          } else {
-            std::memcpy(place + offsets[i], values[i]->Data(), number * size);
+            for (int n = 0; n < number; ++n) // an array has one name
+               place_of(members_places[i].fOffset, members_places[i].fWide ? TStreamerInfo::kDouble32 : 0, n, size)
+                  .Put(place, values[i]->Data() + n * size, size);
          }
       }
       branch.Fill();
@@ -355,11 +442,13 @@ inline void fill_members(TBranchElement &collection, const std::vector<TBranchEl
    collection.GetExpectedType(expected, data);
    Elements elements(*expected, collection.GetCollectionProxy(), collection.GetObject());
    const auto values = open_values(side, names);
-   std::vector<std::size_t> offsets;
-   for (std::size_t i = 0; i < branches.size(); ++i)
-      offsets.push_back(branches[i]->GetOffset() +
-                        static_cast<TStreamerInfo *>(branches[i]->GetInfo())->GetElementOffset(branches[i]->GetID()) +
-                        places[i] * values[i]->Size());
+   std::vector<Place> members_places;
+   for (std::size_t i = 0; i < branches.size(); ++i) {
+      auto &branch = *branches[i];
+      const auto info = static_cast<TStreamerInfo *>(branch.GetInfo());
+      members_places.push_back(place_of(branch.GetOffset() + info->GetElementOffset(branch.GetID()),
+                                        branch.GetStreamerType(), places[i], values[i]->Size()));
+   }
    Replaced replaced;
    std::vector<TObject *> members(branches.begin(), branches.end());
    members.erase(std::unique(members.begin(), members.end()), members.end());
@@ -369,7 +458,7 @@ inline void fill_members(TBranchElement &collection, const std::vector<TBranchEl
          const auto number = values[i]->Read(entry);
          if (i == 0)
             elements.Resize(number);
-         elements.Set(offsets[i], values[i]->Size(), values[i]->Data(), number);
+         elements.Set(members_places[i], values[i]->Size(), values[i]->Data(), number);
       }
       collection.Fill();
    }

@@ -156,13 +156,12 @@ def write_trees(output: Path, trees: Sequence[TreeStep]) -> None:
         return
     if done.returncode == root_worker.TOO_OLD:
         reason = done.stderr.strip().splitlines()[-1]
-    elif done.returncode < 0 and not ours:
-        reason = f"ROOT ended with signal {-done.returncode}"
+    elif done.returncode != 1:
+        reason = f"it ended with status {done.returncode}"
     else:
-        reason = (ours or said or done.stderr.strip().splitlines()[-1:] or ["no reason given"])[0]
-    source = trees[0].inputs[0]
+        reason = (ours or said or ["it gives no reason"])[0]
     raise InputError(
-        f"ROOT cannot clone the trees of {source} ({reason[:200]}); set HEPAE_ROOT=off to pass branches through with uproot"
+        f"ROOT cannot clone the trees of {trees[0].inputs[0]} ({reason[:200]}); set HEPAE_ROOT=off to pass branches through with uproot"
     )
 
 

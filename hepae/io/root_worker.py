@@ -95,7 +95,7 @@ class Worker:
         """Write one tree: the baskets of the inputs as they are, and what stands in another file."""
         sources = [self._get(path, step["tree"]) for path in step["inputs"]]
         folder, _, name = step["name"].rpartition("/")
-        directory = (out.GetDirectory(folder) or out.mkdir(folder, folder, True)) if folder else out
+        directory = self._directory(out, self._open(step["inputs"][0]), folder)
         model = self._get(*step["skeleton"]) if step.get("skeleton") else sources[0]
         if keep := step.get("new_skeleton"):
             self._clone(model, out, step["dropped"], keep).Write()
@@ -116,6 +116,13 @@ class Worker:
                 target.fill(self._root, self._tools, values)
         directory.cd()
         new.Write("", self._root.TObject.kOverwrite)
+
+    def _directory(self, out: Any, source: Any, folder: str) -> Any:
+        """Make a folder with its title, where there is none yet."""
+        for name in folder.split("/") if folder else ():
+            source = source.GetDirectory(name)
+            out = out.GetDirectory(name) or out.mkdir(name, source.GetTitle())
+        return out
 
     def _clone(self, model: Any, directory: Any, off: Sequence[str], name: str) -> Any:
         """Give a tree without entries that has the branches of another one but these."""
@@ -183,7 +190,7 @@ class Target:
     branches: list[Any]
     values: list[tuple[Any, str, str, int]] = field(default_factory=list)
 
-    def fill(self, ROOT: Any, tools: Any, side: Any) -> None:  # noqa: N803  # its name
+    def fill(self, ROOT: Any, tools: Any, side: Any) -> None:  # its name
         """Fill all entries."""
         first = self.branches[0]
         names = ROOT.std.vector("std::string")([name for _, name, _, _ in self.values])

@@ -36,6 +36,11 @@ STORAGES = ("ttree", "rntuple")
 """What a ROOT file can hold branches as; `open_writer` makes either."""
 
 
+def not_for_ttrees(branches: Iterable[Branch]) -> list[str]:
+    """Names of the branches that uproot cannot write into a TTree."""
+    return [b.name for b in branches if (b.dtype is None and b.type != "string") or (b.jagged and b.shape)]
+
+
 def storage_of(source_format: str) -> str:
     """What a tree or table of this format is written as by default: an RNTuple as it is, all else as a TTree."""
     return source_format if source_format in STORAGES else "ttree"
@@ -171,12 +176,7 @@ class TreeWriter(Writer):
         compact: bool = False,
     ):
         super().__init__(name, branches)
-        impossible = [
-            b.name
-            for b in self.branches.values()
-            if (b.dtype is None and b.type != "string") or (b.jagged and b.shape)
-        ]
-        if impossible:
+        if impossible := not_for_ttrees(self.branches.values()):
             which = ", ".join(impossible[:5]) + (
                 f", and {more} more" if (more := len(impossible) - 5) > 0 else ""
             )
