@@ -67,7 +67,7 @@ def operations(codec: hepae.LatentCodec, jets: int) -> dict[str, dict[str, Calla
     records["decoder"] = codec.latents(records["encoder"])
     latents = [ak.to_numpy(records["decoder"][name]) for name in codec.latent_names]
     arrays["decoder"] = np.stack(latents, axis=1)
-    ours = {"encoder": codec.latents, "decoder": codec.decompress}
+    ours = {"encoder": codec.latents, "decoder": codec.jets}
     runners = {part: session(codec, part, torch.get_num_threads()) for part in PARTS}
     return {
         part: {

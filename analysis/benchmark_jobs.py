@@ -13,14 +13,14 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import awkward as ak
 import click
 import numpy as np
+from benchmarks.analyses import TREE, Jets, Met, analyse
 from benchmarks.jets import repeated
 from coffea.nanoevents import BaseSchema
-from coffea.processor import IterativeExecutor, ProcessorABC, Runner
+from coffea.processor import Runner
 from rich.console import Console
 from rich.table import Table
 
@@ -32,38 +32,7 @@ from hepae.samples import sample_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TREE = "Events"
 CHUNKS = 8
-
-
-class Met(ProcessorABC):  # type: ignore[misc]  # coffea has no types
-    """An analysis that asks for no jets."""
-
-    def process(self, events: Any) -> dict[str, float]:
-        """Sum of MET."""
-        return {"sum": float(ak.sum(hepae.restore(events).MET_pt))}
-
-    def postprocess(self, accumulator: Any) -> Any:
-        """Nothing is left to do."""
-        return accumulator
-
-
-class Jets(Met):
-    """An analysis of the jets' four-momenta."""
-
-    def process(self, events: Any) -> dict[str, float]:
-        """Sum of the jets' energies."""
-        jets = hepae.restore(events)
-        pt, eta, mass = (jets[f"Jet_{name}"] for name in ("pt", "eta", "mass"))
-        return {"sum": float(ak.sum(np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2) * np.cos(jets.Jet_phi)))}
-
-
-def analyse(path: Path, processor: ProcessorABC, chunk: int) -> tuple[float, float]:
-    """Seconds of an analysis of a file, and the sum that it finds."""
-    run = Runner(IterativeExecutor(status=False), schema=BaseSchema, chunksize=chunk)
-    started = time.perf_counter()
-    found = run({"jets": {"files": {str(path): TREE}}}, processor)
-    return time.perf_counter() - started, found["sum"]
 
 
 def compressing(kind: str, workers: int, path: Path, folder: Path, chunk: int) -> float:

@@ -1,12 +1,13 @@
-"""Seconds to compress and decompress a file of many jets, beside writing and reading the same jets with LZMA-9.
+"""Speed of the bounded codec: alone, in files, one column of many, and inside coffea, beside what others take.
 
-    python analysis/benchmark_speed.py pythia_dijets.root
+    python analysis/benchmark_speed.py pythia_dijets.root --columns pythia_jets_18columns.root --columns nanoaod_tt_v12.root
 
-The file is repeated until it holds two million jets. hepae's times hold all of its work: reading, coding, writing,
-reading back and checking, for every branch of the file. Beside it uproot copies the jets' own branches and nothing else,
-into LZMA-9 and back into the storage that hepae writes. Its baskets are as long as the file that is repeated, so that LZMA
-cannot find that jets come again. All take turns; what counts are the ratios of a turn. Start-up is not in it: a turn with
-the file as it is comes first.
+Four tables. *Codecs*: four columns at the standard bounds in memory, one cluster of 250 000 jets, one core, processor time: hepae (the check
+is part of its coding), SZ3 at the settings that take the fewest bytes, pcodec. *Files*: FILE repeated until it holds two million jets; hepae's times
+hold all of its work: reading, coding, writing, reading back and checking, for every branch of the file; beside it uproot copies the jets' own
+branches and nothing else, into LZMA-9 and back into the storage that hepae writes (its baskets are as long as the file that is repeated, so that
+LZMA cannot find that jets come again). *coffea*: one process, chunks of 20 000 events, on the LZMA-9 original and on the compressed file.
+*Columns*: one column of a compressed file beside all of them. All take turns; what counts are the ratios of a turn. Start-up is not in it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,17 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 import uproot
-from benchmarks.jets import repeated
+from benchmarks.analyses import Jets, Pt, analyse
+from benchmarks.coding import speeds
+from benchmarks.columns import Touched
+from benchmarks.jets import FOUR, read, repeated
+from benchmarks.jets import Jets as Columns
 from rich.console import Console
 from rich.table import Table
 
 import hepae
+from hepae.bounds import Bounds
+from hepae.files.decoded import DECODED
 from hepae.io.readers import choose_collection, open_source, steps
 from hepae.io.writers import COMPRESSION, TreeWriter, parse_compression
 from hepae.samples import sample_path
@@ -31,6 +38,9 @@ from hepae.samples import sample_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmarks.coding import Speed
+
+STANDARD = {"pt": "0.1%", "eta": 1e-3, "phi": 1e-3, "mass": "1%+1MeV"}
 PAIRS = {
     "compress_file": "read input, write LZMA-9",
     "decompress_file": "read LZMA-9, write again",
@@ -92,15 +102,50 @@ def turn(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
     return seconds
 
 
-@click.command()
+CHUNK = 20_000
+"""Events in a chunk of coffea."""
+
+
+def in_coffea(path: Path, jets: int, folder: Path, turns: int) -> list[dict[str, float]]:
+    """Seconds of analyses of one column and of four, on the LZMA-9 original and on the compressed file, turn by turn."""
+    original, small = folder / "coffea.root", folder / "coffea_small.root"
+    repeated(path, jets, original, "lzma:9")
+    hepae.compress_file(original, small, hepae.BoundedCodec(), compression="lzma:9", force=True)
+    times = []
+    for turn_number in range(turns + 1):
+        times.append({})
+        for name, job in (("pt", Pt()), ("pt, eta, phi, mass", Jets())):
+            for where, file in (("original", original), ("compressed", small)):
+                DECODED.clear()
+                times[turn_number][f"{name} {where}"] = analyse(file, job, CHUNK)[0]
+    return times[1:]
+
+
+@click.command(help=__doc__)
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--jets", default=2_000_000, show_default=True, help="FILE is repeated until it holds so many.")
 @click.option("--turns", default=3, show_default=True)
-def main(path: Path | None, jets: int, turns: int) -> None:
-    """Time hepae and LZMA-9 on the jets of FILE (the bundled sample by default)."""
+@click.option(
+    "--columns",
+    "many",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File with many columns, also several times.  [default: FILE]",
+)
+def main(path: Path | None, jets: int, turns: int, many: tuple[Path, ...]) -> None:
+    """Time hepae and others on the jets of FILE (the bundled sample by default)."""
     path = path or sample_path()
+    bounds = Bounds.parse(STANDARD).in_unit("GeV")
+    show_codecs(speeds(Columns(*read(path, FOUR), bounds), turns))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        show_coffea(in_coffea(path, jets, folder, turns))
+        for file in many or (path,):
+            touched = Touched.measure(file, folder, 3 * turns)
+            click.echo(
+                f"one column of {touched.columns} in {file.name}, {touched.jets:,} jets: {touched.seconds:.2f} × the time "
+                f"and {touched.bytes:.2f} × the bytes of all (means over the columns)"
+            )
         original = folder / "original.root"
         with open_source(path) as source:
             basket = source.num_entries
@@ -112,6 +157,39 @@ def main(path: Path | None, jets: int, turns: int) -> None:
         sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     show(f"{path.name}, {found:,} jets", times)
     click.echo(", ".join(f"{file} {size / 1e6:.1f} MB" for file, size in sizes.items()))
+
+
+def show_codecs(found: dict[str, Speed]) -> None:
+    """Print the codecs' speeds, and those of hepae divided by each."""
+    table = Table(title="One cluster in memory, one core", title_justify="left")
+    for heading in (
+        "",
+        "bytes a jet",
+        "coding, M jets/s",
+        "decoding, M jets/s",
+        "hepae coding ÷",
+        "hepae decoding ÷",
+    ):
+        table.add_column(heading, justify="right" if heading else "left")
+    ours = found["hepae"]
+    for name, speed in found.items():
+        ratios = (ours.coding / speed.coding, ours.decoding / speed.decoding)
+        numbers = (speed.bytes_per_jet, speed.coding, speed.decoding)
+        table.add_row(name, *(f"{n:.2f}" for n in numbers), *(f"{ratio:.3f}" for ratio in ratios))
+    Console(width=120).print(table)
+
+
+def show_coffea(times: list[dict[str, float]]) -> None:
+    """Print the seconds of the analyses, and their ratios."""
+    table = Table(title=f"coffea, chunks of {CHUNK:,} events, one process", title_justify="left")
+    for heading in ("touched", "original, s", "compressed, s", "× the time, all turns"):
+        table.add_column(heading, justify="left" if heading == "touched" else "right")
+    for name in ("pt", "pt, eta, phi, mass"):
+        pairs = np.array([[each[f"{name} original"], each[f"{name} compressed"]] for each in times])
+        ratios = pairs[:, 1] / pairs[:, 0]
+        spread = f"{np.median(ratios):.2f} ({ratios.min():.2f}–{ratios.max():.2f})"
+        table.add_row(name, *(f"{np.median(seconds):.2f}" for seconds in pairs.T), spread)
+    Console(width=120).print(table)
 
 
 def show(title: str, times: list[dict[str, float]]) -> None:

@@ -74,7 +74,9 @@ def main(files: tuple[Path, ...], count: int, events: int, seed: int) -> None:
                 ways = (", ".join(str(found[way, outcome]) for outcome in OUTCOMES[:3]) for way in WAYS)
                 rest = [sum(found[way, outcome] for way in WAYS) for outcome in OUTCOMES[3:]]
                 bad += sum(found[way, "wrong"] for way in WAYS) + sum(rest)
-                table.add_row(path.name, kind, str(len(places)), *ways, *map(str, rest))
+                row = path.name, kind, str(len(places)), *ways, *map(str, rest)
+                table.add_row(*row)
+                click.echo("; ".join(row), err=True)  # a run of hours can be followed
     Console(width=200 if not sys.stdout.isatty() else None).print(table)
     sys.exit(int(bad > 0))
 

@@ -147,14 +147,14 @@ def resolution_figures(study: Study, measured: Sequence[tuple[rates.Point, Resid
             point for point, _ in measured if point.family == name and point.bytes_per_jet <= SHOWN_BUDGET
         ]
         chosen.append(max(within, key=lambda point: point.bytes_per_jet))
-    profiles = {}
+    against = {}
     for point in chosen:  # each on axes of its own: a small residual in wide bins has the width of a bin
         counts = Counts.of(Scheme.choose(study.test, point.restored, coded=FOUR, bounds={}))
         counts.fill(study.test, point.restored)
-        profiles[f"{SHOWN[point.family]}, {point.bytes_per_jet:.1f} B"] = counts.histograms.against
+        against[f"{SHOWN[point.family]}, {point.bytes_per_jet:.1f} B"] = counts.histograms.against
     for column in ("pt", "mass"):
         figure = profiles.response(
-            {name: against[column, "pt"] for name, against in profiles.items()},
+            {name: of[column, "pt"] for name, of in against.items()},
             references={study.resolution.name: study.resolution} if column == "pt" else None,
             style=study.style,
         )

@@ -10,6 +10,7 @@ ALIASES = {"m": "mass"}
 _WORDS = re.compile(r"[A-Z]+s?(?![a-z])|[A-Z]?[a-z]+")
 _WEIGHTS = re.compile(
     r"(?<!max )weights?\b|\bx ?sec(tion)?s?\b|cross ?sections?\b|scale ?factors?\b|\bsfs?\b"
+    r"|\bx?wgt(up)?s?\b|\bk ?factors?\b|\bprescales?\b"
 )
 """What a name says of a weight, in its words. MaxWeightTTVA in ATLAS's isolation columns says how tracks were chosen."""
 
@@ -25,7 +26,7 @@ def canonical_name(name: str) -> str:
 
 
 def is_weight(name: str) -> bool:
-    """Whether a column's name says that it is a weight, a cross section or a scale factor.
+    """Whether a column's name says that it is a weight, a cross section, a scale factor, a K factor or a prescale.
 
     >>> [is_weight(name) for name in ("genWeight", "weight_bTagSF", "xsec", "SoftActivityJetHT", "PSFrac")]
     [True, True, True, False, False]

@@ -143,43 +143,23 @@ def compare_files(
     original, paths, output = locate(original), expand(versions), Path(output)
     if (output / "metrics.json").exists() and not force:
         raise OutputError(f"{output / 'metrics.json'} exists already; name another folder or add --force")
+    names = _version_names(paths)
     with ExitStack() as stack:
-        version_names = _version_names(paths)
-        by_path = {path: stack.enter_context(CompressedFile(path)) for path in paths if is_compressed(path)}
-        first = next(iter(by_path.values()), None)
-        for compressed in by_path.values():
-            unit = compressed.original_unit(unit)
-        one_unit = OneUnit(unit)
-        notes = tuple(f"{path}: {note}" for path, file in by_path.items() for note in file.notes)
-        source = stack.enter_context(
-            open_source(original, tree=tree or (first.tree if first else None), unit=unit)
+        source, files, first = _opened(stack, original, paths, tree, unit)
+        notes = tuple(
+            f"{path}: {note}"
+            for path, file in zip(paths, files, strict=True)
+            if isinstance(file, CompressedFile)
+            for note in file.notes
         )
-        one_unit.apply(source)
-        files: list[CompressedFile | Source] = []
-        for path in paths:
-            if path in by_path:
-                files.append(by_path[path])
-                continue
-            restored = stack.enter_context(open_source(path, tree=tree, unit=unit))
-            one_unit.apply(restored)
-            files.append(restored)
-        one_unit.warn()
         chosen = _collections(source, first, collection)
-        for path, file in zip(paths, files, strict=True):
-            if file.num_entries != source.num_entries:
-                raise InputError(
-                    f"{original} has {source.num_entries} events and {path} {file.num_entries}: "
-                    "these are not the same jets"
-                )
-        if source.num_entries == 0:
-            raise InputError(f"{original} has no events to compare")
         for file in files:
-            require_same_events(source, file, source.entries_per_step(step_size))
+            _require_same_events(source, file, step_size)
         compared = []
         for number, name in enumerate(chosen):
             beside = [
                 VersionJets(called, path, _jets(file, name), name)
-                for called, path, file in zip(version_names, paths, files, strict=True)
+                for called, path, file in zip(names, paths, files, strict=True)
             ]
             done = source.num_entries * number, source.num_entries * len(chosen)
             update = None if progress is None else _after(progress, *done)
@@ -191,14 +171,11 @@ def compare_files(
         )
         for i, path in enumerate(paths)
     ]
-    written = found[0]
-    if len(paths) > 1:
-        named = zip(paths, found, strict=True)
-        written = {"versions": [{"file": str(path), **numbers} for path, numbers in named]}
     from hepae.validation.gallery import Gallery, select
 
     chosen_figures = select({one.prefix: one.versions for one in compared}, figures)
     left_out = sum(len(selection.left_out) for selection in chosen_figures.values())
+    written = _written(paths, found)
     with output_folder(output, marker="metrics.json", force=force) as folder:
         gallery = Gallery(folder, style, resolution or default_resolution())
         for one in compared:
@@ -210,6 +187,56 @@ def compare_files(
         (folder / "metrics.json").write_text(json.dumps(written, indent=2) + "\n")
     drawn = [output / file.name for file in gallery.files]
     return ComparisonResult(written, drawn, output / "report.html" if report else None, left_out, notes)
+
+
+def _opened(
+    stack: ExitStack, original: Location, paths: Sequence[Location], tree: str | None, unit: str | None
+) -> tuple[Source, list[CompressedFile | Source], CompressedFile | None]:
+    """Open the original and all versions in one unit; the last one is the first compressed version, where there is one."""
+    compressed = {path: stack.enter_context(CompressedFile(path)) for path in paths if is_compressed(path)}
+    first = next(iter(compressed.values()), None)
+    for file in compressed.values():
+        unit = file.original_unit(unit)
+    one_unit = OneUnit(unit)
+    source = stack.enter_context(
+        open_source(original, tree=tree or (first.tree if first else None), unit=unit)
+    )
+    one_unit.apply(source)
+    files: list[CompressedFile | Source] = []
+    for path in paths:
+        if path in compressed:
+            files.append(compressed[path])
+            continue
+        restored = stack.enter_context(open_source(path, tree=tree, unit=unit))
+        one_unit.apply(restored)
+        files.append(restored)
+    one_unit.warn()
+    return source, files, first
+
+
+def _require_same_events(source: Source, file: CompressedFile | Source, step_size: str | int) -> None:
+    """Refuse a version that does not have the original's events.
+
+    Raises
+    ------
+    InputError
+        If there are more or fewer of them, none at all, or others by their run and event numbers.
+    """
+    if file.num_entries != source.num_entries:
+        raise InputError(
+            f"{source.path} has {source.num_entries} events and {file.path} {file.num_entries}: these are not the same jets"
+        )
+    if source.num_entries == 0:
+        raise InputError(f"{source.path} has no events to compare")
+    require_same_events(source, file, source.entries_per_step(step_size))
+
+
+def _written(paths: Sequence[Location], found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give the content of ``metrics.json``: the metrics of one version, or a list of several."""
+    if len(paths) == 1:
+        return found[0]
+    named = zip(paths, found, strict=True)
+    return {"versions": [{"file": str(path), **numbers} for path, numbers in named]}
 
 
 def _version_names(paths: Sequence[Location]) -> list[str]:

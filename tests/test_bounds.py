@@ -157,6 +157,10 @@ WEIGHTS = [
     "elSF",
     "MuonSFs",
     "jvtEffSF_NOSYS",
+    "XWGTUP",
+    "puWgt",
+    "kFactor",
+    "prescale",
 ]
 NO_WEIGHTS = [
     "charge",

@@ -298,7 +298,7 @@ def test_a_model_of_other_columns():
     hepae.train(jets, config).codec.save("other.safetensors")
     _one_line(
         run("compress", "jets.root", "-m", "other.safetensors", "-o", "out.root"),
-        "has no qgl",
+        "these jets have no qgl",
         "only pt, eta, phi, mass",
     )
     assert not Path("out.root").exists()

@@ -326,7 +326,7 @@ def read(folder, path=""):
         if classname.startswith("TDirectory"):
             found[name] = "folder"
             read(key.ReadObj(), name + "/")
-        elif classname != "TTree":
+        elif classname not in ("TTree", "ROOT::RNTuple"):
             kind = ROOT.TClass.GetClass(classname)
             thing = key.ReadObj() if kind.IsTObject() else folder.GetObjectChecked(key.GetName(), kind)
             found[f"{name};{key.GetCycle()}"] = [classname, key.GetTitle(), str(ROOT.TBufferJSON.ConvertToJSON(thing, kind))]

@@ -14,6 +14,7 @@ from hepae.io.readers import choose_collection, open_source
 from hepae.io.writers import COMPRESSION, TreeWriter, parse_compression
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -85,15 +86,22 @@ def read(path: Path, wanted: tuple[str, ...] | None) -> tuple[Columns, NDArray[n
     return columns, counts
 
 
-def repeated(path: Path, jets: int, output: Path, compression: str = COMPRESSION) -> int:
-    """Write a file's branches again and again until there are this many jets; give how many there are."""
+def repeated(
+    path: Path,
+    jets: int,
+    output: Path,
+    compression: str = COMPRESSION,
+    branches: Sequence[str] | None = None,
+) -> int:
+    """Write a file's branches (all by default) again and again until there are this many jets; give how many there are."""
     with open_source(path) as source:
-        arrays = source.arrays(source.branches, 0, source.num_entries)
+        written = {name: source.branches[name] for name in branches or source.branches}
+        arrays = source.arrays(written, 0, source.num_entries)
         collection = choose_collection(source)
         once = int(ak.count(arrays[collection.columns[0].branch]))
         times = max(1, round(jets / once))
         with uproot.recreate(output, compression=parse_compression(compression)) as file:
-            writer = TreeWriter(file, source.tree, source.branches.values())
+            writer = TreeWriter(file, source.tree, written.values())
             for _ in range(times):
                 writer.extend(arrays)
     return once * times

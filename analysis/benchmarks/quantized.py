@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pcodec import ChunkConfig, standalone
 
-from hepae.bounded.quantization import Quantized, dither, quantize
+from hepae.bounded.dither import dither
+from hepae.bounded.quantization import Quantized, quantize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -63,14 +63,15 @@ class Reader:
     def varint(self, most: int = 2**64 - 1) -> int:
         """Read an unsigned integer up to ``most``."""
         value = 0
-        for shift in range(0, 70, 7):
-            byte = self.raw(1)[0]
+        for shift, byte in zip(range(0, 70, 7), self._data[self._at : self._at + 10], strict=False):
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
+                self._at += shift // 7 + 1
                 if value > most:
                     raise CodecError(f"damaged payload: {value} where at most {most} makes sense")
                 return value
-        raise CodecError("damaged payload: an integer does not end")
+        ended = len(self._data) - self._at < 10
+        raise CodecError(f"damaged payload: {'it ends too early' if ended else 'an integer does not end'}")
 
     def float64(self) -> float:
         """Read a double."""

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hepae.bounded import prediction
 from hepae.bounded.bytestream import Reader, Writer
+from hepae.bounded.dither import dither
 from hepae.bounded.fourvectors import COORDINATES, Coordinates, find_coordinates
 from hepae.bounded.jet_order import Ranks
 from hepae.bounded.parents import PARENTS
-from hepae.bounded.quantization import Quantized, dither, quantize, repeated_rows, violations
+from hepae.bounded.quantization import Quantized, quantize, read_rows, repeated_rows, violations
 from hepae.bounded.streams import HEADER, read_stream, write_stream
 from hepae.bounds import EXACT, Bounds
 from hepae.errors import CodecError
@@ -85,7 +86,12 @@ class ClusterInput:
         """Number of events, or of jets where a row is a jet."""
         return self.jets if self.counts is None else len(self.counts)
 
-    @property
+    @cached_property
+    def ranks(self) -> Ranks:
+        """Order in which the jets are coded."""
+        return Ranks.of(self.jets, self.counts)
+
+    @cached_property
     def seed(self) -> int:
         """Random seed of the dither: a checksum of the columns, so that equal jets give equal bytes."""
         crc = 0
@@ -157,19 +163,48 @@ def encode_cluster(work: ClusterInput) -> CodedCluster:
         makes sure.
     """
     coordinates = _coordinates(work.columns, work.bounds)
-    cluster = _encode(work, coordinates)
-    restored = cluster.decode(cluster.columns, work.counts, work.prediction)
-    original, restored = _coded(work.columns, coordinates), _coded(restored, coordinates)
-    for name, values in original.items():
-        broken = violations(values, restored[name], *work.bounds.of(name))
+    cluster, quantized = _encode(work, coordinates)
+    _check(work, cluster, quantized, coordinates)
+    return cluster
+
+
+def _check(
+    work: ClusterInput,
+    cluster: CodedCluster,
+    quantized: Mapping[str, Quantized],
+    coordinates: Coordinates | None,
+) -> None:
+    """Decode a cluster and compare it with its originals.
+
+    A column with a grid was judged when it was quantized: it is enough that the same integers, and all that restores them,
+    come back. Columns that keep every bit, and those computed from others, are restored and judged.
+
+    Raises
+    ------
+    CodecError
+        If a column comes back otherwise than it has to.
+    """
+    decoder = _Decoder(cluster, work.ranks, work.prediction)
+    for name, column in quantized.items():
+        if not decoder.quantized(name).same_as(column):
+            raise CodecError(f"column {name!r} did not come back as it was coded; nothing was written")
+    if coordinates is None:
+        names = [name for name, column in quantized.items() if column.grid is None]
+        original, restored = work.columns, {name: decoder.values(name) for name in names}
+    else:
+        restored = {name: decoder.values(name) for name in cluster.columns}
+        original, restored = _coded(work.columns, coordinates), _coded(restored, coordinates)
+    for name, values in restored.items():
+        broken = violations(original[name], values, *work.bounds.of(name))
         if broken.any():
             raise CodecError(
                 f"{int(broken.sum())} values of column {name!r} would break their bound; nothing was written"
             )
-    return cluster
 
 
-def _encode(work: ClusterInput, coordinates: Coordinates | None) -> CodedCluster:
+def _encode(
+    work: ClusterInput, coordinates: Coordinates | None
+) -> tuple[CodedCluster, Mapping[str, Quantized]]:
     values, bounds, jets, seed = _coded(work.columns, coordinates), work.bounds, work.jets, work.seed
     names = [name for name in _FIRST if name in values] + [name for name in values if name not in _FIRST]
     quantized = {
@@ -197,10 +232,9 @@ def _encode(work: ClusterInput, coordinates: Coordinates | None) -> CodedCluster
             if name in quantized:
                 quantized[name].except_for(broken, values[name])
         derived = _derived(coordinates, work.columns, broken)
-    ranks = Ranks.of(jets, work.counts)
     columns = {
         name: prediction.Column(
-            ranks,
+            work.ranks,
             integers[name],
             column.exact_floats() if work.prediction is None else None,
             partial(_finite, column, seed, number),
@@ -219,7 +253,7 @@ def _encode(work: ClusterInput, coordinates: Coordinates | None) -> CodedCluster
         quantized[name].write(out)
         out.raw(stream.stream)
         coded[name] = CodedColumn(name, stream.parents, out.content())
-    return CodedCluster(work.events, jets, seed, coded | derived)
+    return CodedCluster(work.events, jets, seed, coded | derived), quantized
 
 
 def _derived(coordinates: Coordinates, columns: Columns, broken: NDArray[np.bool_]) -> dict[str, CodedColumn]:
@@ -259,6 +293,10 @@ class _Decoder:
                 shifts = dither(self._cluster.seed, number, self._cluster.jets)
                 self._values[name] = column.complete(shifts)
         return self._values[name]
+
+    def quantized(self, name: str) -> Quantized:
+        """A column's integers, and all that restores it."""
+        return self._integers(name)[0]
 
     def _open(self, name: str) -> tuple[Reader, int]:
         if name not in self._cluster.columns:
@@ -300,10 +338,10 @@ class _Decoder:
             name
         ):
             raise CodecError(f"damaged payload: {name!r} is computed from other columns")
-        rows = np.cumsum(read_stream(reader, self._cluster.jets, header)) - 1
-        if len(rows) and (np.any(np.diff(rows) <= 0) or rows[0] < 0 or rows[-1] >= self._cluster.jets):
-            raise CodecError("damaged payload: exceptions beyond the cluster")
+        rows = read_rows(reader, self._cluster.jets, header)
         exact = Quantized.read(reader, len(rows), header)
+        if exact.dtype.kind != "f":
+            raise CodecError(f"damaged payload: {name!r} is of type {exact.dtype}")
         exact.integers = read_stream(reader, len(rows), header)
         if len(exact.integers) != len(rows):
             raise CodecError("damaged payload: exceptions without their values")

@@ -58,7 +58,7 @@ class Tree:
             asked = bases[base] >= threshold
             if new > 1:
                 asked &= group == old
-            np.copyto(group, new, where=asked)
+            group += asked.view(np.uint8) * np.uint8(new - old)
         return group
 
     def write(self, out: Writer) -> None:
@@ -103,8 +103,9 @@ def grow(questions: Questions, residual: Integers, share: float, groups: int = G
     """
     counting = _Counting(questions, residual)
     members = [np.arange(len(residual))]
-    best = [counting.best(members[0])]
-    spent = counting.bits(members[0]) + counting.within
+    counts = [counting.counts(members[0])]
+    best = [counting.best(counts[0])]
+    spent = counting.bits(counts[0]) + counting.within
     chosen: list[tuple[int, int, int]] = []
     while len(members) < groups:
         old = max(range(len(best)), key=lambda group: best[group][0])
@@ -118,7 +119,11 @@ def grow(questions: Questions, residual: Integers, share: float, groups: int = G
         members[old] = members[old][~asked]
         best.append((0, 0, 0))
         if len(members) < groups:
-            best[old], best[-1] = counting.best(members[old]), counting.best(members[-1])
+            fewer = min(old, len(best) - 1, key=lambda group: len(members[group]))
+            part = counting.counts(members[fewer])
+            counts.append(part if fewer != old else counts[old] - part)
+            counts[old] = part if fewer == old else counts[old] - part
+            best[old], best[-1] = counting.best(counts[old]), counting.best(counts[-1])
         spent -= saved
     return Tree(tuple(chosen)), spent / _UNIT * share + _PRICE * len(members)
 
@@ -158,34 +163,34 @@ class _Counting:
 
     def __init__(self, questions: Questions, residual: Integers) -> None:
         self._questions = list(questions.asked)
-        self._bins, self._count, self.within = _binned(residual)
-        cells = [reached + i * _THRESHOLDS for i, (_, reached) in enumerate(questions.asked.values())]
-        self._cells = (
-            np.stack(cells) * self._count + self._bins if cells else np.zeros((0, len(residual)), np.int64)
-        )
+        bins, self._bins, self.within = _binned(residual)
+        steps = np.stack([np.zeros_like(bins), *(reached for _, reached in questions.asked.values())], axis=1)
+        steps += np.arange(steps.shape[1]) * _THRESHOLDS
+        self._cells = steps * self._bins + bins[:, np.newaxis]
 
-    def bits(self, members: Integers) -> int:
+    def counts(self, members: Integers) -> Integers:
+        """Members by base (the first one is the same for all), thresholds that they reach, and bin."""
+        shape = (self._cells.shape[1], _THRESHOLDS, self._bins)
+        cells = self._cells if len(members) == len(self._cells) else self._cells[members]
+        return np.bincount(cells.ravel(), minlength=int(np.prod(shape))).reshape(shape)
+
+    def bits(self, counts: Integers) -> int:
         """Entropy of the members' bins, in units, with what its estimate misses."""
-        counts = np.bincount(self._bins[members])
-        filled = int(np.count_nonzero(counts))
-        return int(_xlogx()[len(members)] - _xlogx()[counts].sum()) + _BIAS * max(filled - 1, 0)
+        bins = counts[0, 0]
+        return int(_xlogx()[bins.sum()] - _biased()[bins].sum()) - _BIAS
 
-    def best(self, members: Integers) -> tuple[int, int, int]:
+    def best(self, counts: Integers) -> tuple[int, int, int]:
         """Saved units, base and threshold of the question that saves most."""
-        if len(members) < 2 * _SMALLEST or not self._questions:
+        total = counts[0, 0]
+        size = int(total.sum())
+        if size < 2 * _SMALLEST or not self._questions:
             return 0, 0, 0
-        xlogx = _xlogx()
-        shape = (len(self._questions), _THRESHOLDS, self._count)
-        counts = np.bincount(self._cells[:, members].ravel(), minlength=int(np.prod(shape))).reshape(shape)
-        total = counts[0].sum(axis=0)
-        below = np.cumsum(counts, axis=1)[:, :-1]
-        above = total - below
+        below = np.cumsum(counts[1:], axis=1)[:, :-1]
         few = below.sum(axis=2)
-        many = len(members) - few
-        entropies = xlogx[few] - xlogx[below].sum(axis=2) + xlogx[many] - xlogx[above].sum(axis=2)
-        filled = np.count_nonzero(below, axis=2) + np.count_nonzero(above, axis=2) - 2
-        saved = self.bits(members) - entropies - _BIAS * filled
-        saved[(few < _SMALLEST) | (many < _SMALLEST)] = 0
+        xlogx, biased = _xlogx(), _biased()
+        saved = biased[below].sum(axis=2) + biased[total - below].sum(axis=2)
+        saved += self.bits(counts) + 2 * _BIAS - xlogx[few] - xlogx[size - few]
+        saved[(few < _SMALLEST) | (few > size - _SMALLEST)] = 0
         best, threshold = divmod(int(np.argmax(saved)), _THRESHOLDS - 1)
         return int(saved[best, threshold]), self._questions[best], threshold
 
@@ -207,6 +212,14 @@ def _xlogx() -> Integers:
     """n·log₂ n in units, for n up to the size of any sample."""
     numbers = np.arange(1 << 14, dtype=np.float64)
     return np.rint(numbers * _log2(np.maximum(numbers, 1.0))).astype(np.int64)
+
+
+@cache
+def _biased() -> Integers:
+    """What n residuals in a bin take off an entropy, in units: n·log₂ n, less the bias of a filled bin."""
+    biased = _xlogx() - _BIAS
+    biased[0] = 0
+    return biased
 
 
 def _log2(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from hepae.bounded.blocks import blocks
 from hepae.errors import CodecError
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ _LEAST = 2.0**-40
 """Relative bounds below this are no grid: positions would need more bits than a float64 has."""
 _LOG2 = PIECES.bit_length() - 1
 _MANTISSA = 52
-_BLOCK = 32_768
 
 
 class Grid(ABC):
@@ -186,8 +186,8 @@ class GrowingGrid(Grid):
 def _in_blocks(function: Callable[[Floats], Floats], values: Floats) -> Floats:
     """Evaluate a function piece by piece, so that what it needs on the way stays in the processor's cache."""
     result = np.empty(len(values))
-    for start in range(0, len(values), _BLOCK):
-        result[start : start + _BLOCK] = function(values[start : start + _BLOCK])
+    for rows in blocks(0, len(values)):
+        result[rows] = function(values[rows])
     return result
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from hepae.bounded.blocks import blocks
 from hepae.bounded.bytestream import Writer
 from hepae.bounded.contexts import GROUPS, Questions, Tree, grow
 from hepae.bounded.parents import PARENTS, candidates
@@ -43,6 +44,8 @@ _LEAST = 64
 """Columns of fewer jets are coded as they are."""
 _TRIED = 2
 """Groups that candidates are compared with; the best one gets all that pay."""
+_TRIAL = 2048
+"""Jets of the sample that candidates are compared with."""
 _PROBE = 1 << 14
 """Integers that tell what coding a column as it is would cost."""
 _LONGEST_TURN = 1 << 40
@@ -242,9 +245,14 @@ class _Model:
     @property
     def in_turn(self) -> bool:
         """Whether jets have to be decoded before those after them in their events."""
-        return self.anchor in (_PREVIOUS, _RECOIL) or not self.bases.isdisjoint(range(_OWN, _TOTALS))
+        return self.anchor == _PREVIOUS or self.repeats or self.balanced
 
-    @property
+    @cached_property
+    def repeats(self) -> bool:
+        """Whether this column of the jets before is asked for."""
+        return not self.bases.isdisjoint(range(_OWN, _BALANCE))
+
+    @cached_property
     def balanced(self) -> bool:
         """Whether the recoil is asked for."""
         return self.anchor == _RECOIL or not self.bases.isdisjoint(range(_BALANCE, _TOTALS))
@@ -290,8 +298,8 @@ class _Regimes:
 
     def choose(self, integers: Integers) -> list[_Model]:
         """Choose the model of each regime, all integers being known."""
-        for rank, rows in enumerate(self._ranks.slices):
-            self._take(rank, integers[rows])
+        for rank in range(len(self._ranks.slices) - 1):
+            self._take(rank, integers)
         return [self._choose(self._ranks.rows(ranks), integers) for ranks in self._ranks.regimes]
 
     def write(
@@ -301,9 +309,14 @@ class _Regimes:
         for model, ranks in zip(models, self._ranks.regimes, strict=True):
             rows = self._ranks.rows(ranks)
             model.among(parents).write(out)
-            prediction, bases = self._predict(model, rows)
-            rest = self._difference(model, integers[rows], prediction)
-            write_groups(out, rest, model.tree(bases), model.tree.groups)
+            rest = np.empty(rows.stop - rows.start, np.int64)
+            group = np.empty(rows.stop - rows.start, np.uint8)
+            for block in blocks(rows.start, rows.stop):
+                prediction, bases = self._predict(model, block)
+                here = slice(block.start - rows.start, block.stop - rows.start)
+                rest[here] = self._difference(model, integers[block], prediction)
+                group[here] = model.tree(bases)
+            write_groups(out, rest, group, model.tree.groups)
 
     def read(self, data: Reader, header: bytes) -> Integers:
         """Read what `write` wrote."""
@@ -313,23 +326,27 @@ class _Regimes:
             model = _Model.read(data, len(self._parents))
             groups = Groups(data, model.tree.groups, rows.stop - rows.start, header)
             for turn in [range(rank, rank + 1) for rank in ranks] if model.in_turn else [ranks]:
+                if model.in_turn and turn[0] > 0:
+                    self._take(turn[0] - 1, integers, model)
                 rows = self._ranks.rows(turn)
-                prediction, bases = self._predict(model, rows)
-                integers[rows] = self._sum(model, prediction, groups.take(model.tree(bases)))
-                if len(turn) == 1:
-                    self._take(turn[0], integers[rows])
+                for block in blocks(rows.start, rows.stop):
+                    prediction, bases = self._predict(model, block)
+                    integers[block] = self._sum(model, prediction, groups.take(model.tree(bases)))
         return integers
 
-    def _take(self, rank: int, integers: Integers) -> None:
-        """Take in the integers of a rank, for the jets of the next one."""
-        if rank + 1 == len(self._ranks.slices):
-            return
-        after, size = self._ranks.after(rank)
-        self._previous[after] = integers[:size]
-        self._latest[after] = self._scale.base(integers[:size])
-        self._first[after] = (self._first[self._ranks.slices[rank]] if rank else self._latest[after])[:size]
-        if self._recoil:
-            self._recoil.take(rank, integers)
+    def _take(self, rank: int, integers: Integers, model: _Model | None = None) -> None:
+        """Take in the integers of a rank, for the jets of the next one: all that a model asks for, or may ask for."""
+        here, (after, size) = self._ranks.slices[rank], self._ranks.after(rank)
+        known = integers[here][:size]
+        if model is None or model.anchor == _PREVIOUS:
+            self._previous[after] = known
+        if model is None or model.repeats:
+            latest = self._latest[after]
+            for block in blocks(0, size):
+                latest[block] = self._scale.base(known[block])
+            self._first[after] = self._first[here][:size] if rank else latest
+        if self._recoil and (model is None or model.balanced):
+            self._recoil.take(rank, known)
 
     def _predict(self, model: _Model, rows: slice) -> tuple[Integers, list[Base]]:
         """Predictions, and the bases that the tree asks about."""
@@ -365,20 +382,28 @@ class _Regimes:
         jets = rows.stop - rows.start
         some = slice(rows.start, rows.stop, -(-jets // SAMPLE))
         bases, sample = [base[some] for base in self._bases], integers[some]
-        questions = Questions(bases)
-
-        def grown(model: _Model, groups: int) -> tuple[float, _Model]:
-            prediction, asked = self._predict(model, some)
-            rest = self._difference(model, sample, prediction)
-            about = questions.with_base(_TOTALS, asked[_TOTALS]) if model.form.terms else questions
-            tree, bits = grow(about, rest, jets / len(sample), groups)
-            return bits + TERM_BITS * len(model.form.terms), replace(model, tree=tree)
-
         models = [_Model(anchor) for anchor in self._anchors(rows, some, sample)]
         if (form := Form.fit(bases, self._scale.base(sample), jets)).terms:
             models.append(_Model(form=form))
-        _, best = min((grown(model, _TRIED) for model in models), key=lambda found: found[0])
-        return grown(best, GROUPS)[1] if best.tree.questions else best
+        few = slice(some.start, some.stop, some.step * max(1, len(sample) // _TRIAL))
+        questions = Questions([base[few] for base in self._bases])
+        tried = [self._grown(model, questions, few, integers, _TRIED) for model in models]
+        _, best = min(tried, key=lambda found: found[0])
+        if not best.tree.questions:
+            return best
+        return self._grown(best, Questions(bases), some, integers, GROUPS)[1]
+
+    def _grown(
+        self, model: _Model, questions: Questions, some: slice, integers: Integers, groups: int
+    ) -> tuple[float, _Model]:
+        """Bits of all jets of a sample's regime by a model with so many groups, and the model."""
+        sample = integers[some]
+        share = (some.stop - some.start) / len(sample)
+        prediction, asked = self._predict(model, some)
+        rest = self._difference(model, sample, prediction)
+        about = questions.with_base(_TOTALS, asked[_TOTALS]) if model.form.terms else questions
+        tree, bits = grow(about, rest, share, groups)
+        return bits + TERM_BITS * len(model.form.terms), replace(model, tree=tree)
 
     def _anchors(self, rows: slice, some: slice, sample: Integers) -> list[int]:
         """Anchors to try; of the parents the nearest, where it is nearer than the column's own median."""

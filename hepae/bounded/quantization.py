@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hepae.bounded.blocks import blocks
+from hepae.bounded.dither import GOLDEN
 from hepae.bounded.grids import Grid, GrowingGrid, UniformGrid
 from hepae.bounded.streams import read_stream, write_stream
 from hepae.errors import CodecError
@@ -43,29 +45,7 @@ _UNSURE_SHARE = 1e-12
 """What is added to that of the position itself, where steps are tiny."""
 _PI = float(np.float32(np.pi))
 """The largest angle that files hold: π as a float32, a little above π."""
-_GOLDEN = 0x9E3779B97F4A7C15
-"""2⁶⁴ over the golden ratio, the odd number that hashes multiply by."""
-_TYPES = ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
-
-
-def dither(seed: int, column: int, jets: int) -> Floats:
-    """Shift of the grid for each jet in [−½, ½), by a hash of (seed, column, jet).
-
-    The finaliser of splitmix64 (Steele, Lea and Flood 2014) over the jet's number.
-    """
-    x = np.arange(1, jets + 1, dtype=np.uint64)
-    x *= np.uint64(_GOLDEN)
-    x += np.uint64((seed + _GOLDEN * (2 * column + 1)) % 2**64)
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    x >>= np.uint64(11)
-    shifts = x.view(np.int64).astype(np.float64)
-    shifts *= 2.0**-53
-    shifts -= 0.5
-    return shifts
+_TYPES = ("<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1")
 
 
 @dataclass
@@ -90,21 +70,41 @@ class Quantized:
         """Give the column of its integers and the dither, without the exceptions' own values."""
         if self.grid is None:
             return _from_ordered(integers << self.shift, self.dtype, self.shift)
+        restored = np.empty(len(integers), self.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for rows in blocks(0, len(integers)):
+                restored[rows] = self._restore(self.grid, integers[rows], shifts[rows])
+        return restored
+
+    def _restore(self, grid: Grid, integers: Integers, shifts: Floats) -> NDArray[Any]:
         ordinary = integers
         if len(self.places):
             below = np.searchsorted(self.places, integers)
             ordinary = integers - below
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = self.grid.inverse(ordinary + shifts)
-            if self.circle:
-                beyond = np.abs(values) > np.pi
+        values = grid.inverse(ordinary + shifts)
+        if self.circle:
+            beyond = np.abs(values) > np.pi
+            if beyond.any():
                 values[beyond] = np.copysign(2 * np.pi, values[beyond]) - values[beyond]
-            restored = values.astype(self.dtype)
+        restored = values.astype(self.dtype)
         if len(self.places):
             below[below == len(self.places)] = 0
             at = np.flatnonzero(self.places[below] == integers)
             restored[at] = self.repeated[below[at]]
         return restored
+
+    def same_as(self, other: Quantized) -> bool:
+        """Whether both give the same column: of exceptions the integers do not count."""
+        differing = np.flatnonzero(self.integers != other.integers)
+        return (
+            (self.dtype, self.grid, self.shift, self.circle)
+            == (other.dtype, other.grid, other.shift, other.circle)
+            and np.array_equal(self.places, other.places)
+            and np.array_equal(self.exceptions, other.exceptions)
+            and self.repeated.tobytes() == other.repeated.tobytes()
+            and self.stored.tobytes() == other.stored.tobytes()
+            and bool(np.isin(differing, self.exceptions).all())
+        )
 
     def complete(self, shifts: Floats) -> NDArray[Any]:
         """Give the whole column back, the exceptions with their own bits."""
@@ -177,21 +177,21 @@ class Quantized:
     def read(cls, data: Reader, jets: int, header: bytes) -> Quantized:
         """Read what `write` wrote; the integers come later, ``header`` is pcodec's."""
         text = data.text()
-        if text.lstrip("<>|=") not in _TYPES:
+        if text not in _TYPES:
             raise CodecError(f"damaged payload: a column of type {text!r}")
         dtype = np.dtype(text)
         flags = data.varint(511)
         kind, circle, shift = flags & 3, bool(flags & 4), flags >> 3
         grid = Grid.read(kind, data) if kind else None
+        if grid is not None and dtype.kind != "f":
+            raise CodecError(f"damaged payload: a grid in a column of {dtype}")
         little = dtype.newbyteorder("<")
         count = data.varint(MOST_REPEATED)
         repeated = np.frombuffer(data.raw(count * dtype.itemsize), little).astype(dtype)
         places = np.array([data.varint() for _ in range(count)], np.uint64).astype(np.int64)
-        exceptions = np.cumsum(read_stream(data, jets, header)) - 1
-        if len(exceptions) and (
-            np.any(np.diff(exceptions) <= 0) or exceptions[0] < 0 or exceptions[-1] >= jets
-        ):
-            raise CodecError("damaged payload: exceptions beyond the cluster")
+        if np.any(places[1:] <= places[:-1]):
+            raise CodecError("damaged payload: repeated values out of order")
+        exceptions = read_rows(data, jets, header)
         stored = np.zeros(0, dtype)
         if len(exceptions):
             shift_of_stored = data.varint(63)
@@ -201,6 +201,23 @@ class Quantized:
             stored = _from_ordered(ordered << shift_of_stored, dtype, 0)
         empty = np.zeros(0, np.int64)
         return cls(empty, dtype, grid, shift, circle, repeated, places, exceptions, stored)
+
+
+def read_rows(data: Reader, jets: int, header: bytes) -> Integers:
+    """Read numbers of some of a cluster's jets, rising, that were written as gaps.
+
+    Raises
+    ------
+    CodecError
+        If they are no such numbers.
+    """
+    gaps = read_stream(data, jets, header)
+    if np.any(gaps <= 0) or np.any(gaps > jets):  # no sum of so few of them wraps around
+        raise CodecError("damaged payload: exceptions beyond the cluster")
+    rows = np.cumsum(gaps) - 1
+    if len(rows) and rows[-1] >= jets:
+        raise CodecError("damaged payload: exceptions beyond the cluster")
+    return rows
 
 
 @np.errstate(over="ignore", invalid="ignore")  # NaNs of any bits, and sums of the largest values
@@ -229,61 +246,72 @@ def quantize(
     """
     dtype = values.dtype.newbyteorder("=")
     values = np.ascontiguousarray(values, dtype)
-    if dtype.str.lstrip("<>|=") not in _TYPES:
+    if dtype.newbyteorder("<").str not in _TYPES:
         raise CodecError(f"column {name!r} has type {dtype}, which is not coded")
     if dtype.kind != "f" or bound.exact or not len(values):
         return _exact(values)
     repeated, dropped = _repeated(values)
     same = [_bits(values) == pattern for pattern in _bits(repeated)]
-    special: Mask = np.logical_or.reduce([np.zeros(len(values), bool), *same])
-    doubles = values.astype(np.float64)
+    special: Mask = np.logical_or.reduce(same) if same else np.zeros(len(values), bool)
     circle = name == "phi"
-    if circle:
-        outside = ~special & ~(np.abs(doubles) <= _PI)
-        circle = int(np.count_nonzero(outside)) <= REPEATED_SHARE * len(values)
-        special = special | outside if circle else special
-    grid = _grid(bound, doubles if not special.any() else doubles[~special], dtype)
+    outside = ~special & ~(np.abs(values) <= _PI) if circle else np.zeros(0, bool)
+    if circle and np.count_nonzero(outside) > REPEATED_SHARE * len(values):
+        circle = False
+    special = special | outside if circle else special
+    grid = _grid(bound, (values if not special.any() else values[~special]).astype(np.float64), dtype)
     if grid is None:
         return _exact(values)
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        position = grid.forward(doubles)
-        position -= shifts
-        np.rint(position, out=position)
-        wild = ~(np.abs(position) < 2.0**51)
-        ordinary = ~(wild | special)
-        position[wild] = 0
-        integers = position.astype(np.int64)
-        natural = np.nan_to_num(grid.forward(repeated.astype(np.float64)), nan=0.0)
-    within = integers[ordinary] if not ordinary.all() else integers
-    low, high = (int(within.min()), int(within.max())) if len(within) else (0, 0)
-    if len(within) < len(integers):
-        np.clip(integers, low, high, out=integers)
-    places = np.zeros(0, np.int64)
-    if len(repeated):
-        # A repeated value gets an integer of its own between those around it, or next to the last one: no gap opens.
-        slots = np.rint(np.clip(natural, low, high + 1)).astype(np.int64)
-        order = np.argsort(slots, kind="stable")
-        slots, repeated, same = slots[order], repeated[order], [same[i] for i in order]
-        places = slots + np.arange(len(slots))
-        integers += np.searchsorted(slots, integers, side="right")
-        for place, rows in zip(places, same, strict=True):
-            integers[rows] = place
-    column = Quantized(integers, dtype, grid, circle=circle, repeated=repeated, places=places)
-
+    integers, ordinary = _nearest(grid, values, shifts, special)
+    column = _with_places(Quantized(integers, dtype, grid, circle=circle), ordinary, repeated, same)
     restored = column.restore(integers, shifts)
-    broken = _violated(doubles, restored, bound)
-    if edges:
-        broken |= _crossed(values, restored, edges)
+    broken = violations(values, restored, bound, edges)
     if circle:
         broken |= outside
     for rows in same:
-        broken[rows] = False
+        broken |= rows & (_bits(values) != _bits(restored))
     for pattern in _bits(dropped):
         broken |= _bits(values) == pattern
     column.exceptions = np.flatnonzero(broken)
     column.stored = values[column.exceptions]
     return column if len(column.exceptions) <= _MOST_EXCEPTIONS * len(values) else _exact(values)
+
+
+def _nearest(grid: Grid, values: NDArray[Any], shifts: Floats, special: Mask) -> tuple[Integers, Mask]:
+    """Integers that restore nearest to values, and which of them are ordinary: finite, and not special."""
+    integers, ordinary = np.empty(len(values), np.int64), ~special
+    for rows in blocks(0, len(values)):
+        position = grid.forward(values[rows].astype(np.float64))
+        position -= shifts[rows]
+        np.rint(position, out=position)
+        wild = ~(np.abs(position) < 2.0**51)
+        if wild.any():
+            position[wild] = 0
+            ordinary[rows] &= ~wild
+        integers[rows] = position
+    return integers, ordinary
+
+
+def _with_places(column: Quantized, ordinary: Mask, repeated: NDArray[Any], same: list[Mask]) -> Quantized:
+    """Give the repeated values integers of their own, between those around them or next to the last one: no gap opens.
+
+    All integers that are not ordinary are brought into the range of the others.
+    """
+    integers, grid = column.integers, column.grid
+    within = integers if ordinary.all() else integers[ordinary]
+    low, high = (int(within.min()), int(within.max())) if len(within) else (0, 0)
+    if len(within) < len(integers):
+        np.clip(integers, low, high, out=integers)
+    if grid is None or not len(repeated):
+        return column
+    natural = np.nan_to_num(grid.forward(repeated.astype(np.float64)), nan=0.0)
+    slots = np.rint(np.clip(natural, low, high + 1)).astype(np.int64)
+    order = np.argsort(slots, kind="stable")
+    slots, column.repeated = slots[order], repeated[order]
+    column.places = slots + np.arange(len(slots))
+    integers += np.searchsorted(slots, integers, side="right")
+    for place, number in zip(column.places, order, strict=True):
+        integers[same[number]] = place
+    return column
 
 
 @np.errstate(invalid="ignore")
@@ -297,8 +325,11 @@ def violations(
     same: Mask = _bits(original) == _bits(restored)
     if bound.exact or original.dtype.kind != "f" or same.all():
         return ~same
-    broken = _violated(original.astype(np.float64), restored, bound)
-    return (broken | _crossed(original, restored, edges)) & ~same
+    broken: Mask = np.empty(len(original), bool)
+    for rows in blocks(0, len(original)):
+        before, after = original[rows].astype(np.float64), restored[rows].astype(np.float64)
+        broken[rows] = _violated(before, after, bound) | _crossed(before, after, edges, original.dtype)
+    return broken & ~same
 
 
 def _grid(bound: Bound, values: Floats, dtype: np.dtype[Any]) -> Grid | None:
@@ -317,7 +348,7 @@ def _grid(bound: Bound, values: Floats, dtype: np.dtype[Any]) -> Grid | None:
     return UniformGrid.of(room) if room > bound.absolute / 2 else None
 
 
-def _violated(original: Floats, restored: NDArray[Any], bound: Bound) -> Mask:
+def _violated(original: Floats, restored: Floats, bound: Bound) -> Mask:
     with np.errstate(invalid="ignore", over="ignore"):
         error = restored - original
         np.abs(error, out=error)
@@ -325,13 +356,12 @@ def _violated(original: Floats, restored: NDArray[Any], bound: Bound) -> Mask:
     return outside
 
 
-def _crossed(original: NDArray[Any], restored: NDArray[Any], edges: tuple[float, ...]) -> Mask:
+def _crossed(original: Floats, restored: Floats, edges: tuple[float, ...], dtype: np.dtype[Any]) -> Mask:
     """Which values lie on another side of an edge (as float64 or rounded to the column's type) than their originals."""
     crossed: Mask = np.zeros(len(original), bool)
-    before, after = original.astype(np.float64), restored.astype(np.float64)
     for edge in edges:
-        for cut in {edge, float(original.dtype.type(edge))}:
-            crossed |= ((before > cut) != (after > cut)) | ((before < cut) != (after < cut))
+        for cut in {edge, float(dtype.type(edge))}:
+            crossed |= ((original > cut) != (restored > cut)) | ((original < cut) != (restored < cut))
     return crossed
 
 
@@ -349,7 +379,7 @@ def _repeated(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     bits = _bits(values)
     least = max(2, math.ceil(REPEATED_SHARE * len(values)))  # a value that is there once is no repeat
     # A value that is frequent makes its slot of a hash table so: only those slots need to be sorted.
-    slots = ((bits.astype(np.uint64) * np.uint64(_GOLDEN)) >> np.uint64(48)).view(np.int64)
+    slots = ((bits.astype(np.uint64) * np.uint64(GOLDEN)) >> np.uint64(48)).view(np.int64)
     crowded = np.bincount(slots, minlength=2**16) >= least
     found, counts = np.unique(bits[crowded[slots]] if crowded.any() else bits[:0], return_counts=True)
     always = _bits(np.array(ALWAYS_REPEATED, values.dtype))

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hepae.bounded.blocks import blocks
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -56,15 +58,20 @@ def direction(x: Floats, y: Floats) -> Integers:
     """
     width, height = np.abs(x), np.abs(y)
     longer = np.maximum(width, height)
-    slope = np.minimum(width, height) / np.where(longer > 0, longer, 1.0)
+    longer[longer == 0] = 1.0
+    slope = np.minimum(width, height) / longer
     square = slope * slope
-    angle = np.full(len(x), _ARCTAN[0])
-    for coefficient in _ARCTAN[1:]:
-        angle = angle * square + coefficient
-    steps = np.rint(angle * slope * (STEPS / 6.283185307179586)).astype(np.int64)
+    angle = square * _ARCTAN[0]
+    for coefficient in _ARCTAN[1:-1]:
+        angle += coefficient
+        angle *= square
+    angle += _ARCTAN[-1]
+    angle *= slope
+    angle *= STEPS / 6.283185307179586
+    steps = np.rint(angle).astype(np.int64)
     steps = np.where(height > width, STEPS // 4 - steps, steps)
     steps = np.where(x < 0, STEPS // 2 - steps, steps)
-    return np.where(y < 0, STEPS - steps, steps) % STEPS
+    return np.where(y < 0, STEPS - steps, steps) & (STEPS - 1)
 
 
 class Recoil:
@@ -98,25 +105,35 @@ class Recoil:
 
     def take(self, rank: int, phi: Integers) -> None:
         """Take in phi of the jets of a rank, for those of the next one."""
-        here = self._ranks.slices[rank]
-        after, size = self._ranks.after(rank)
+        before, (after, size) = self._ranks.slices[rank].start, self._ranks.after(rank)
+        for rows in blocks(0, size):
+            here = slice(before + rows.start, before + rows.stop)
+            there = slice(after.start + rows.start, after.start + rows.stop)
+            self._take(here, there, phi[rows])
+
+    def _take(self, here: slice, there: slice, phi: Integers) -> None:
+        """Take in phi of some jets, for the jets that follow them."""
         cosine, sine = tables()
-        steps = ((phi[:size] - self._low) % self._turn) * STEPS // self._turn
-        x = self._x[here][:size] + self._pt[here][:size] * cosine[steps]
-        y = self._y[here][:size] + self._pt[here][:size] * sine[steps]
-        self._x[after], self._y[after] = x, y
-        self.angle[after] = self._low + direction(-x, -y) * self._turn // STEPS
+        steps = self._within(phi - self._low) * STEPS // self._turn
+        x = self._x[here] + self._pt[here] * cosine[steps]
+        y = self._y[here] + self._pt[here] * sine[steps]
+        self._x[there], self._y[there] = x, y
+        self.angle[there] = self._low + direction(-x, -y) * self._turn // STEPS
         length = np.sqrt(x * x + y * y)
-        both = length + self._pt[after]
-        everything = both + self._rest[after]
-        self.share[after] = (length / np.maximum(both, 1e-30) * SHARES).astype(np.int32)
-        self.rest[after] = (self._rest[after] / np.maximum(everything, 1e-30) * SHARES).astype(np.int32)
+        both = length + self._pt[there]
+        everything = both + self._rest[there]
+        self.share[there] = (length / np.maximum(both, 1e-30) * SHARES).astype(np.int32)
+        self.rest[there] = (self._rest[there] / np.maximum(everything, 1e-30) * SHARES).astype(np.int32)
 
     def difference(self, phi: Integers, angle: Integers) -> Integers:
         """How far phi is from an angle, at most half a turn; the inverse is `turned`."""
         half = self._turn // 2
-        return (phi - angle + half) % self._turn - half
+        return self._within(phi - angle + half) - half
 
     def turned(self, angle: Integers, difference: Integers) -> Integers:
         """Give the phi that is so far from an angle."""
-        return self._low + (angle + difference - self._low) % self._turn
+        return self._low + self._within(angle + difference - self._low)
+
+    def _within(self, phi: Integers) -> Integers:
+        """Integers modulo a turn; numpy divides by one number faster than it takes a remainder."""
+        return phi - phi // self._turn * self._turn

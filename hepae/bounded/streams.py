@@ -1,10 +1,12 @@
 """Runs of integers, and of exact floats, ↔ pcodec's bytes, in its wrapped format: a stream costs few bytes beside its content.
 
-pcodec's format is stable and specified; ``HEADER`` says its version and is stored once a cluster.
+pcodec's format is stable and specified; ``HEADER`` says its version and is stored once a column. Of what it allows a run uses
+the part that another reader is written for in a day: all modes, and as deltas none or consecutive ones.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +25,15 @@ LEVEL = 9
 HEADER: bytes = wrapped.FileCompressor().write_header()
 _TYPES: tuple[type[np.number[Any]], ...] = (np.int16, np.int32, np.int64, np.float32, np.float64)
 _RANGES = tuple((-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (16, 32, 64))
+_CLASSIC, _INT_MULT, _FLOAT_MULT, _FLOAT_QUANT, _DICT = range(5)
+_NO_DELTA, _CONSECUTIVE = range(2)
+_AUTOMATIC = ModeSpec.auto(), DeltaSpec.auto()
+_OTHERS = (
+    (ModeSpec.auto(), DeltaSpec.no_op()),
+    (ModeSpec.try_dict(), DeltaSpec.no_op()),
+    (ModeSpec.auto(), DeltaSpec.try_consecutive(1)),
+)
+"""What is tried where pcodec would look back to any earlier number: a table of the numbers takes fewer bytes in the data tried."""
 
 
 def write_stream(out: Writer, values: NDArray[Any], *, ordered: bool = False) -> None:
@@ -41,16 +52,39 @@ def write_stream(out: Writer, values: NDArray[Any], *, ordered: bool = False) ->
     else:
         low, high = int(values.min()), int(values.max())
         kind = next(k for k, (least, most) in enumerate(_RANGES) if least <= low and high <= most)
-    config = ChunkConfig(
-        compression_level=LEVEL,
-        mode_spec=ModeSpec.auto() if ordered else ModeSpec.classic(),
-        delta_spec=DeltaSpec.auto() if ordered else DeltaSpec.no_op(),
-        paging_spec=PagingSpec.exact_page_sizes([len(values)]),
-    )
-    chunk = wrapped.FileCompressor().chunk_compressor(values.astype(_TYPES[kind]), config)
-    data = chunk.write_meta() + chunk.write_page(0)
+    typed = values.astype(_TYPES[kind])
+    data = _coded(typed, *(_AUTOMATIC if ordered else (ModeSpec.classic(), DeltaSpec.no_op())))
+    if not _read_by_all(data, 8 * typed.itemsize):
+        tried = [_coded(typed, mode, delta) for mode, delta in _OTHERS]
+        data = min((found for found in tried if _read_by_all(found, 8 * typed.itemsize)), key=len)
     out.varint(len(_TYPES) * len(data) + kind)
     out.raw(data)
+
+
+def _coded(values: NDArray[Any], mode: ModeSpec, delta: DeltaSpec) -> bytes:
+    """Code numbers as one chunk of one page."""
+    paging = PagingSpec.exact_page_sizes([len(values)])
+    config = ChunkConfig(compression_level=LEVEL, mode_spec=mode, delta_spec=delta, paging_spec=paging)
+    chunk = wrapped.FileCompressor().chunk_compressor(values, config)
+    data: bytes = chunk.write_meta() + chunk.write_page(0)
+    return data
+
+
+def _read_by_all(data: bytes, bits: int) -> bool:
+    """Whether a run of numbers of so many bits uses only what PAYLOAD.md allows of pcodec's format."""
+    start = int.from_bytes(data[:16], "little")
+    mode, at = start & 15, 4
+    if mode == _DICT:  # its length, zeros up to a whole byte, and its numbers
+        at = 32 + (start >> 4 & (2**25 - 1)) * bits
+    else:
+        at += {_INT_MULT: bits, _FLOAT_MULT: bits, _FLOAT_QUANT: 8}.get(mode, 0)
+    delta = int.from_bytes(data[at // 8 : at // 8 + 2], "little") >> at % 8
+    # the last bit of a consecutive delta says whether a mode's second number has it, too
+    return (
+        mode <= _DICT
+        and at + 4 <= 8 * len(data)
+        and (delta & 15 == _NO_DELTA or (delta & 15 == _CONSECUTIVE and not delta & 128))
+    )
 
 
 def read_stream(data: Reader, most: int, header: bytes) -> Integers:
@@ -81,15 +115,29 @@ def read_values(data: Reader, most: int, header: bytes) -> NDArray[Any]:
     size, kind = divmod(data.varint(), len(_TYPES))
     stream = data.raw(size)
     values = np.zeros(length, _TYPES[kind])
+    if (
+        len(header) != len(HEADER)
+        or header[:1] != HEADER[:1]
+        or not _read_by_all(stream, 8 * values.itemsize)
+    ):
+        raise CodecError("damaged payload: a stream that uses what its format does not allow")
     try:
-        file, _ = wrapped.FileDecompressor.new(header)
-        chunk, used = file.chunk_decompressor(stream, f"{values.dtype.kind}{8 * values.itemsize}")
-        progress, _ = chunk.read_page_into(stream[used:], length, values)
+        chunk, used = _decompressor(header).chunk_decompressor(
+            stream, f"{values.dtype.kind}{8 * values.itemsize}"
+        )
+        progress, read = chunk.read_page_into(stream[used:], length, values)
     except (RuntimeError, TypeError) as error:
         raise CodecError(f"damaged payload: {error}") from None
-    if progress.n_processed != length:
-        raise CodecError(f"damaged payload: a stream of {length} integers has {progress.n_processed}")
+    if progress.n_processed != length or used + read != size:
+        raise CodecError(f"damaged payload: a stream of {length} integers does not end with its bytes")
     return values
+
+
+@lru_cache(maxsize=16)
+def _decompressor(header: bytes) -> wrapped.FileDecompressor:
+    """Reader of streams behind this header; nearly all files have the same."""
+    decompressor: wrapped.FileDecompressor = wrapped.FileDecompressor.new(header)[0]
+    return decompressor
 
 
 class Groups:
@@ -122,9 +170,12 @@ class Groups:
         counts = np.bincount(group, minlength=len(self._ends))
         if np.any(self._next + counts > self._ends):
             raise CodecError("damaged payload: a group has fewer integers than jets")
-        shift = self._next - (np.cumsum(counts) - counts)
+        next_ones = [
+            self._all[start : start + count]
+            for start, count in zip(self._next.tolist(), counts.tolist(), strict=True)
+        ]
         taken = np.empty(len(group), np.int64)
-        taken[np.argsort(group, kind="stable")] = self._all[np.repeat(shift, counts) + np.arange(len(group))]
+        taken[np.argsort(group, kind="stable")] = np.concatenate(next_ones)
         self._next = self._next + counts
         return taken
 

@@ -60,7 +60,7 @@ class CompressedFile:
 
     def __init__(self, path: str | Path | Url):
         self.path = locate(path)
-        self._fingerprint = fingerprint_of(self.path)
+        self.fingerprint = fingerprint_of(self.path)
         if (kind := file_kind(self.path)) != "a ROOT file":
             raise InputError(f"{self.path} is {kind}, not a compressed file; hepae compress makes one")
         with reading(self.path):
@@ -493,7 +493,7 @@ class CompressedFile:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
         if kind is None or issubclass(kind, HepaeError):  # a file that was replaced looks damaged
-            require_unchanged(self.path, self._fingerprint)
+            require_unchanged(self.path, self.fingerprint)
 
     def _restore(
         self,

@@ -8,27 +8,29 @@ its key says to decode it instead.
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import functools
 import itertools
 import urllib.parse
+import weakref
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from weakref import WeakValueDictionary
 
 import awkward as ak
 import uproot
 from coffea.nanoevents.util import quote, unquote
 
-from hepae.errors import ConfigError, InputError
+from hepae.errors import ConfigError, HepaeError, InputError
 from hepae.files.compressed import CompressedFile
 from hepae.io.cloning import SKELETON
 from hepae.io.ntuples import HEADER_TREE
+from hepae.io.sources import fingerprint_of
 from hepae.processors.executors import decoding
 from hepae.processors.nanoevents import Opened, add_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from coffea.nanoevents.schemas import BaseSchema
 
@@ -236,7 +238,7 @@ class Chunk:
         Its events.
     """
 
-    _alive: ClassVar[WeakValueDictionary[str, Chunk]] = WeakValueDictionary()
+    _alive: ClassVar[weakref.WeakValueDictionary[str, Chunk]] = weakref.WeakValueDictionary()
 
     def __init__(self, path: str, uuid: str, start: int, stop: int):
         self.path, self.uuid, self.start, self.stop = path, uuid, start, stop
@@ -244,6 +246,7 @@ class Chunk:
         self.token = ":".join(urllib.parse.quote(str(part), safe="") for part in (path, uuid, start, stop))
         self.original = Original.of(path, uuid)
         self._decoded: dict[str, ak.Array] = {}
+        self._file: CompressedFile | None = None
         self._alive[self.token] = self
 
     @classmethod
@@ -291,15 +294,35 @@ class Chunk:
         assert self.original is not None
         if branch not in self._decoded:
             collection = self.original.coded[branch]
-            with CompressedFile(self.path) as file, decoding(file):
-                if str(file.file.file.uuid) != self.uuid:
-                    raise InputError(
-                        f"{self.path} was replaced after these events were opened: open them again"
-                    )
+            with self._opened() as file, decoding(file):
                 # A network gives all columns at once.
                 together = file.branches_of(collection) if file.header.codec == "latent" else [branch]
                 self._decoded |= file.arrays(collection, self.start, self.stop, branches=together)
         return self._decoded[branch]
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[CompressedFile]:
+        """Give the file of these events, which is opened once: its records take longer to read than a column.
+
+        Raises
+        ------
+        InputError
+            If another file has taken its place.
+        """
+        if self._file is None:
+            self._file = CompressedFile(self.path)
+            weakref.finalize(self, self._file.close)
+        self._require_same(self._file)
+        try:
+            yield self._file
+        except HepaeError:
+            self._require_same(self._file)  # a file that was replaced looks damaged
+            raise
+        self._require_same(self._file)
+
+    def _require_same(self, file: CompressedFile) -> None:
+        if str(file.file.file.uuid) != self.uuid or fingerprint_of(file.path) != file.fingerprint:
+            raise InputError(f"{self.path} was replaced after these events were opened: open them again")
 
 
 def _decode(stack: list[Any]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import hepae
+from hepae import kinematics
 from hepae.bounded import cluster as clusters
 from hepae.bounded.cluster import ClusterInput, clusters_of, encode_cluster
 from hepae.bounded.codec import BoundedCodec
@@ -124,17 +125,33 @@ def test_columns_are_decoded_with_their_ancestors_alone(jets):
     assert any(column.parents for column in cluster.columns.values())
 
 
-def test_a_codec_that_breaks_its_bound_writes_nothing(monkeypatch, jets):
-    whole = clusters.CodedCluster.decode
+def test_integers_that_do_not_come_back_write_nothing(monkeypatch, jets):
+    decode = clusters.prediction.decode
 
-    def wrong(*arguments, **options):
-        columns = whole(*arguments, **options)
-        columns["pt"] = columns["pt"] * 1.01
-        return columns
+    def wrong(*arguments):
+        integers = decode(*arguments)
+        integers[-1] += 1
+        return integers
 
-    monkeypatch.setattr(clusters.CodedCluster, "decode", wrong)
-    with pytest.raises(CodecError, match="'pt' would break their bound"):
+    monkeypatch.setattr(clusters.prediction, "decode", wrong)
+    with pytest.raises(
+        CodecError, match="column 'pt' did not come back as it was coded; nothing was written"
+    ):
         BoundedCodec().compress(jets[:50])
+
+
+@pytest.mark.parametrize("bounds", [{"pt": "exact"}, {"phi": 0.001}])
+def test_exact_and_derived_columns_are_judged_as_they_come_back(monkeypatch, jets, bounds):
+    values = clusters._Decoder.values
+
+    def wrong(decoder, name):
+        return values(decoder, name) * np.float32(1.01)
+
+    monkeypatch.setattr(clusters._Decoder, "values", wrong)
+    if "phi" in bounds:
+        jets = kinematics.momenta({name: kinematics.column(jets, name) for name in ("pt", "eta", "phi", "E")})
+    with pytest.raises(CodecError, match=r"values of column '(pt|mass)' would break their bound"):
+        BoundedCodec(bounds).compress(jets[:50])
 
 
 DECODE = """

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hepae.bounded.bytestream import Reader, Writer
-from hepae.bounded.quantization import Quantized, dither, quantize, violations
+from hepae.bounded.dither import dither
+from hepae.bounded.quantization import Quantized, quantize, violations
 from hepae.bounded.streams import HEADER
 from hepae.bounds import EXACT, Bound
 
@@ -166,14 +167,6 @@ def test_an_infinity_that_came_back_finite_breaks_every_bound():
     assert not same.any()
     lost = violations(original, np.array([1e300, -1e300, 0.0, np.inf]), Bound(0.01, 0.1))
     assert lost.all()
-
-
-def test_dither_is_what_it_was():
-    shifts = dither(2**63 + 5, 2, 4)
-    assert shifts.tolist() == dither(2**63 + 5, 2, 9)[:4].tolist()
-    assert np.abs(dither(7, 0, 100_000)).max() <= 0.5
-    assert abs(dither(7, 0, 100_000).mean()) < 0.005
-    assert abs(np.corrcoef(dither(7, 0, 50_000), dither(7, 1, 50_000))[0, 1]) < 0.02
 
 
 def test_missing_values_of_any_kind_are_repeated_values():

@@ -149,7 +149,7 @@ def test_commands_say_the_assumed_unit_in_one_note(flat, tmp_path, monkeypatch, 
             "--test",
             "jets.root",
             "-o",
-            "m",
+            "m.safetensors",
             "--epochs",
             1,
             "--force",
@@ -327,7 +327,7 @@ main(["train", *sys.argv[1:], "-o", "m.safetensors", "--epochs", "1", "--hidden"
         [sys.executable, "-c", script, *names], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "m").exists()
+    assert (tmp_path / "m.safetensors").exists()
 
 
 def test_one_table_is_in_memory_at_a_time(tmp_path):

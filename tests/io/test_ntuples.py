@@ -346,7 +346,7 @@ def test_objects_that_root_itself_wrote(tmp_path):
 
 
 def test_other_trees_are_taken_apart_once(data):
-    with open_source(data / "nanoaod_tt_v12.root") as source:
+    with open_source(data / "physlite_ttbar.root") as source:
         once = list(source.other_trees())
         assert len(once) > 1
         assert all(one is again for one, again in zip(once, source.other_trees(), strict=True))

@@ -14,6 +14,7 @@ from coffea.processor import IterativeExecutor, Runner
 
 import hepae
 from hepae import kinematics
+from hepae.files.compressed import CompressedFile
 from hepae.processors import CompressionProcessor, merge
 from hepae.validation.residuals import residuals
 
@@ -228,6 +229,30 @@ def test_a_file_that_was_replaced_is_not_mixed_up(compressed, latent, tmp_path):
         ak.sum(events.Jet.pt)
     again = hepae.restore(events_of(path, NanoAODSchema))
     assert same(again.Jet.pt, hepae.restore(events_of(latent, NanoAODSchema)).Jet.pt)
+
+
+def test_a_file_that_is_replaced_between_two_columns_is_not_mixed_up(compressed, tmp_path):
+    """The second file is compressed alike, with the same UUID: only its time of writing differs."""
+    path = tmp_path / "file.root"
+    path.write_bytes(compressed.read_bytes())
+    events = hepae.restore(events_of(path, NanoAODSchema))
+    assert ak.sum(events.Jet.pt) > 0
+    (tmp_path / "other.root").write_bytes(compressed.read_bytes())
+    (tmp_path / "other.root").replace(path)
+    with pytest.raises(hepae.InputError, match="was replaced after these events were opened"):
+        ak.sum(events.Jet.mass)
+
+
+def test_a_file_is_opened_once_for_all_columns(compressed, monkeypatch):
+    """Reading the records of a file with a thousand branches takes longer than decoding a column."""
+    events = hepae.restore(events_of(compressed, NanoAODSchema))
+    opened = []
+    monkeypatch.setattr(
+        "hepae.processors.restoring.CompressedFile", lambda path: opened.append(path) or CompressedFile(path)
+    )
+    for column in ("pt", "eta", "phi", "mass"):
+        ak.sum(events.Jet[column])
+    assert len(opened) == 1
 
 
 def test_chunks_are_the_file(compressed):
