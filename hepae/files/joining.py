@@ -58,6 +58,7 @@ def differences(first: Header, other: Header, *, strict: bool) -> list[str]:
             "branches": header.branches,
             "fields": dict(header.fields),
             "collections": collections,
+            "clones": {name: {*checksums} for name, checksums in header.cloned.items()},
         }
         if not strict:
             return common
@@ -136,6 +137,8 @@ class _Joined:
         if others:
             raise InputError(f"{path} was joined by hadd; join the files that it was made of")
         header = part.header
+        if header.cloned:
+            raise InputError(f"ROOT cloned branches of {path}: join such files with ROOT's hadd")
         if not self._headers:
             self._first, self._model = path, part.model
         self._headers.append(header)

@@ -54,10 +54,17 @@ def branch_paths(tree: Any) -> Iterator[tuple[str, Any]]:
     return inside(tree.branches, "")
 
 
+_HEADER = 6
+"""Bytes of what ROOT writes before an object: the number of bytes that follow, and the version of its class."""
+
+_COUNTED = 0x40000000
+"""The bit that marks a number of bytes."""
+
+
 class BasketChecksums:
     """CRC-32 of what the branches of a TTree hold, range by range, without knowing their types.
 
-    A checksum covers the bytes of each entry as ROOT writes them, and their number. It does not depend on the baskets that the entries
+    A checksum covers the bytes of each entry as ROOT writes them but for the version of its class, and their number. It does not depend on the baskets that the entries
     stand in, nor on how these are compressed, so that it is the same in every copy that ROOT makes basket by basket.
     """
 
@@ -121,4 +128,16 @@ def _entries(branch: Any, start: int, stop: int) -> Iterator[tuple[NDArray[np.ui
         else:
             ends = np.asarray(basket.byte_offsets, np.int64)[: entries + 1]
             ends = np.append(ends[:entries], len(content))
-        yield content, ends[begin - int(first) : end - int(first) + 1]
+        ends = ends[begin - int(first) : end - int(first) + 1]
+        yield (content if basket.byte_offsets is None else _without_versions(content, ends)), ends
+
+
+def _without_versions(content: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Zero the version of the class that an entry begins with, behind the number of its bytes: hadd may write another one."""
+    starts, lengths = ends[:-1], np.diff(ends)
+    starts, lengths = starts[lengths >= _HEADER], lengths[lengths >= _HEADER]
+    counts = content[starts[:, None] + np.arange(4)].astype(np.int64) @ (1 << np.array([24, 16, 8, 0]))
+    starts = starts[counts == (lengths - 4) | _COUNTED]
+    content = content.copy()
+    content[starts + 4] = content[starts + 5] = 0
+    return content
