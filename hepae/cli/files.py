@@ -88,6 +88,13 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Which jets or other objects, also several times or as a pattern ('*').  [default: Jet, AnalysisJets or the only one]",
 )
+@click.option(
+    "--all",
+    "all_numbers",
+    is_flag=True,
+    help="Code all collections, and the numbers of the event as well: MET, trigger bits, weights. Their collection is called as "
+    "the tree, --bound Events.MET_pt=0.1%; without a bound floats are exact.",
+)
 @unit_option
 @force_option
 @quiet_option
@@ -111,6 +118,8 @@ def compress(
     """
     from hepae.files.compress import compress_file
 
+    if model is not None and options["all_numbers"]:
+        raise click.UsageError("--all is for bounds, not for a model: leave -m or --all out")
     codec, coding, promise = _codec(model, bounds, edges, latent_bits)
     with terminal.progress(quiet, "compressing", "events") as update:
         summary = compress_file(inputs, output, codec, storage=storage, progress=update, **options)

@@ -92,6 +92,7 @@ def compress_file(
     tree: str | None = None,
     collection: str | Sequence[str] | None = None,
     unit: str | None = None,
+    all_numbers: bool = False,
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
     drop_unreadable: bool = False,
@@ -120,6 +121,9 @@ def compress_file(
     tree, collection, unit
         Which tree, which jets in it (one name, or several, or patterns such as ``*Jet``), and the unit of their pt, mass
         and E, where names and values do not tell.
+    all_numbers
+        Code the numbers of the event as well (MET, trigger bits, weights): a collection named by the tree, and one of each list
+        that is in no collection; and all collections, unless ``collection`` names some. Floats are exact without a bound.
     keep, drop
         Patterns of the other branches to keep (all by default) and to leave out; those of the file's other trees are
         called ``TREE/BRANCH``. Other objects of the file, such as histograms, are kept and left out by their names.
@@ -157,7 +161,9 @@ def compress_file(
         raise OutputError(f"{output} is an input as well; name another output")
     with atomic_output(output, force=force) as temporary:
         by_root = whole and can_be_cloned([*files.paths, temporary])
-        options = Options(collection, keep, drop, drop_unreadable, entry_start, entry_stop, by_root)
+        options = Options(
+            collection, keep, drop, drop_unreadable, entry_start, entry_stop, all_numbers, by_root
+        )
         with files:
             what = plan(files, codec, options)
             check_step = files.open(0).entries_per_step(step_size)

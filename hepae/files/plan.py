@@ -12,6 +12,7 @@ from hepae.errors import CodecError, ConfigError, InputError
 from hepae.files.clone import find_clone
 from hepae.files.other_trees import Unreadable, check_patterns, find_unreadable, wanted
 from hepae.io.cloning import INSTALL
+from hepae.io.event_numbers import event_collections
 from hepae.io.readers import choose_collections
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Options:
     drop_unreadable: bool
     entry_start: int
     entry_stop: int | None
+    all_numbers: bool = False
     by_root: bool = False
     """Whether ROOT may clone what is not coded."""
 
@@ -104,7 +106,9 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
     first = files.open(0)
     path, tree, source = first.path, first.tree, {"format": first.format, "layout": first.layout.name}
     branches, beside = first.branches, first.unreadable
-    chosen = choose_collections(first, options.collection)
+    chosen = choose_collections(first, options.collection or ("*" if options.all_numbers else None))
+    if options.all_numbers:
+        chosen += event_collections(branches, tree, first.layout.collections.values())
     columns = {c.name: _coded_columns(codec, c, str(path)) for c in chosen}
     clone = _clone(first, chosen, columns, options)
     stays = clone.stays if clone else frozenset()
