@@ -34,7 +34,7 @@ from rich.table import Table
 import hepae
 from hepae.errors import HepaeError
 from hepae.files.decoded import DECODED
-from hepae.files.header import is_compressed
+from hepae.files.parts import is_compressed
 from hepae.files.payload import PAYLOAD_TREE
 from hepae.io.checksums import Checksums
 from hepae.io.ntuples import HEADER_TREE, open_root

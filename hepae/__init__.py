@@ -30,11 +30,13 @@ _HOMES = {
     "iterate_jets": "hepae.io.readers",
     "load_codec": "hepae.latent.codec",
     "open": "hepae.files.compressed",
+    "rdataframe": "hepae.files.rdataframe",
     "read_jets": "hepae.io.readers",
     "residuals": "hepae.validation.residuals",
     "restore": "hepae.processors",
     "restored": "hepae.processors",
     "train": "hepae.training.train",
+    "verify": "hepae.files.verify",
 }
 
 __all__ = sorted(_HOMES)  # one place for a name and its home

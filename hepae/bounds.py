@@ -236,6 +236,8 @@ class Bounds:
     columns: Mapping[str, Bound] = field(default_factory=dict)
     edges: Mapping[str, Edges] = field(default_factory=dict)
     left_exact: tuple[str, ...] = field(default=(), compare=False)
+    lines: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Where each column's bound or edges were written, ``FILE, line N``, where they were read from a file."""
 
     def __post_init__(self) -> None:
         """Check what names alone can tell.
@@ -247,7 +249,9 @@ class Bounds:
         """
         for name, bound in self.columns.items():
             if _column(name) == "phi" and bound.relative:
-                raise ConfigError(f"{name} takes no relative bound, as a circle has no zero: not {bound}")
+                raise ConfigError(
+                    f"{name} takes no relative bound such as {bound}: give one in radians, as in {name}=0.001"
+                )
         units = [(name, asked.unit) for name, asked in self.columns.items()]
         units += [(name, asked.unit) for name, asked in self.edges.items()]
         for name, unit in units:
@@ -306,7 +310,7 @@ class Bounds:
                 lists = "; ".join(
                     f"in {name} there are {', '.join(each)}" for name, each in collections.items()
                 )
-                raise ConfigError(f"no column {key!r} {what}: {lists}")
+                raise ConfigError(f"{self._where(key)}no column {key!r} {what}: {lists}")
         return {name: self._of_collection(name, dtypes, patterns) for name, dtypes in collections.items()}
 
     def _of_collection(
@@ -325,11 +329,17 @@ class Bounds:
                 ):
                     asked = EXACT
                     left_exact.append(column)
-            bounds[column] = _checked(column, dtype, asked)
+            try:
+                bounds[column] = _checked(column, dtype, asked)
+            except ConfigError as error:
+                raise ConfigError(f"{self._where(own) or self._where(plain)}{error}") from None
             cuts = self.edges.get(own, self.edges.get(plain))
             if cuts:
                 edges[column] = cuts
         return Bounds(bounds, edges, tuple(left_exact))
+
+    def _where(self, key: str) -> str:
+        return f"{self.lines[key]}: " if key in self.lines else ""
 
     def _by_pattern(self, patterns: Iterable[str], names: Iterable[str]) -> Bound | None:
         """Bound of the longest pattern that matches one of a column's names."""

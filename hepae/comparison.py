@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 
-from hepae import kinematics, samples
+from hepae import kinematics
 from hepae.errors import InputError, OutputError
 from hepae.files.compressed import CompressedFile
-from hepae.files.header import is_compressed
+from hepae.files.parts import is_compressed
 from hepae.io.inputs import OneUnit
 from hepae.io.locations import Location, expand, locate
 from hepae.io.outputs import output_folder
@@ -114,7 +114,7 @@ def compare_files(
         What is written into the figures' corner.
     resolution
         Jet energy resolution that is drawn beside that of the restored pt; by default that of
-        `hepae.samples.resolution` (ATLAS, arXiv:1910.04482).
+        ATLAS (arXiv:1910.04482, ``hepae/resolution/ATLAS.toml``).
     report
         Write the page ``report.html`` as well, which needs nothing beside it.
     figures
@@ -143,6 +143,8 @@ def compare_files(
     original, paths, output = locate(original), expand(versions), Path(output)
     if (output / "metrics.json").exists() and not force:
         raise OutputError(f"{output / 'metrics.json'} exists already; name another folder or add --force")
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output} is a file; name a folder for the comparison")
     names = _version_names(paths)
     with ExitStack() as stack:
         source, files, first = _opened(stack, original, paths, tree, unit)
@@ -193,6 +195,10 @@ def _opened(
     stack: ExitStack, original: Location, paths: Sequence[Location], tree: str | None, unit: str | None
 ) -> tuple[Source, list[CompressedFile | Source], CompressedFile | None]:
     """Open the original and all versions in one unit; the last one is the first compressed version, where there is one."""
+    if is_compressed(original):
+        raise InputError(
+            f"{original} is a compressed file: name the original file first, then the compressed ones"
+        )
     compressed = {path: stack.enter_context(CompressedFile(path)) for path in paths if is_compressed(path)}
     first = next(iter(compressed.values()), None)
     for file in compressed.values():
@@ -339,11 +345,14 @@ def _require_same_momentum(before: StoredJets, file: VersionJets) -> None:
 
 
 def default_resolution() -> JetEnergyResolution:
-    """Jet energy resolution of `hepae.samples.resolution`, as a figure draws it."""
+    """Jet energy resolution of ATLAS (`hepae.resolution`), as a figure draws it."""
+    from hepae.resolution.parametrisation import Parametrisation
     from hepae.validation.profiles import JetEnergyResolution
 
+    atlas = Parametrisation.load("ATLAS")
+    terms = atlas.columns["pt"]
     return JetEnergyResolution(
-        "Jet energy resolution, arXiv:1910.04482", samples.NOISE, samples.STOCHASTIC, samples.CONSTANT
+        f"Jet energy resolution, {atlas.source}", terms.noise, terms.stochastic, terms.constant
     )
 
 

@@ -24,6 +24,7 @@ import vector
 
 from hepae.errors import ConfigError, OutputError
 from hepae.kinematics import momenta, wrap_phi
+from hepae.resolution.parametrisation import Parametrisation
 
 if TYPE_CHECKING:
     import os
@@ -51,12 +52,6 @@ JET_RADIUS = 0.4
 JET_PT_MIN = 20.0
 JET_ETA_MAX = 4.5
 """Radius, smallest pt in GeV and largest |eta| of the jets that are stored."""
-
-NOISE = 3.33
-STOCHASTIC = 0.71
-CONSTANT = 0.030
-"""Terms N (GeV), S (GeV^½) and C of the energy resolution of anti-kT R = 0.4 jets in the central ATLAS calorimeters:
-arXiv:1910.04482, which gives (23 ± 2) % at 20 GeV and (8.4 ± 0.6) % at 100 GeV. Taken for every |eta| here."""
 
 ANGLE = 0.01
 """Resolution of eta and of phi: a tenth of a tower of the ATLAS hadronic calorimeter (0.1 × 0.1, JINST 3 S08003)."""
@@ -91,13 +86,16 @@ def sample_path() -> Path:
 
 
 def resolution(pt: ArrayLike) -> FloatArray:
-    """Relative resolution √(N²/pt² + S²/pt + C²) of a jet's energy, for pt in GeV.
+    """Relative resolution √(N²/pt² + S²/pt + C²) of a jet's energy, for pt in GeV: that of ATLAS, taken for every |eta|.
+
+    The terms are those of ``hepae/resolution/ATLAS.toml``, of anti-kT R = 0.4 jets in the central calorimeters (arXiv:1910.04482).
 
     >>> resolution([20.0, 100.0]).round(3).tolist()
     [0.232, 0.084]
     """
     pt = np.asarray(pt, np.float64)
-    return np.sqrt((NOISE / pt) ** 2 + STOCHASTIC**2 / pt + CONSTANT**2)
+    relative: FloatArray = Parametrisation.load("ATLAS").columns["pt"](pt) / pt
+    return relative
 
 
 def generate(
@@ -153,7 +151,7 @@ def generate(
 def _complete(output: Path, *, force: bool) -> Iterator[Path]:
     """Give a temporary path beside the output, which takes the output's name when the block ends without error."""
     if output.exists() and not force:
-        raise OutputError(f"output {output} exists: choose another name, or --force to replace it")
+        raise OutputError(f"{output} exists already; name another output or add --force")
     try:
         # ROOT files hold their own name: a folder of its own lets the temporary file have the final one.
         with tempfile.TemporaryDirectory(prefix=".hepae-", dir=output.parent) as folder:

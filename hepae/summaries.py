@@ -49,7 +49,7 @@ def print_compression(output: str, coding: str, summary: CompressionSummary) -> 
 
 def print_description(path: str, content: Mapping[str, Any]) -> None:
     """Print what `hepae.files.description.describe` says of a file: facts, then a table for each collection."""
-    own = ("collections", "columns", "bounds", "edges", "bounds_by_events")
+    own = ("collections", "columns", "bounds", "edges", "bounds_by_events", "history")
     compressed, jets = (content["kind"] == kind for kind in ("compressed", "jets"))
     table = terminal.table(path, "", "")
     for key, value in content.items():
@@ -69,6 +69,28 @@ def print_description(path: str, content: Mapping[str, Any]) -> None:
             for kind, columns in kinds.items():
                 table.add_row(kind, ", ".join(columns))
             console.print(table)
+    if content.get("history"):
+        _print_history(content["history"], restored=jets)
+
+
+def _print_history(history: Mapping[str, Any], *, restored: bool) -> None:
+    """Print each compression of a file, and by how much its columns may differ from the original."""
+    what = "restored from a compressed file" if restored else "compressed"
+    table = terminal.table(f"history: {what}, generation {history['generation']}", "", "")
+    for number, step in enumerate(history["steps"], 1):
+        inputs = ", ".join(f"{one['name']} ({one['uuid'] or 'no UUID'})" for one in step["inputs"][:3])
+        rest = f" and {len(step['inputs']) - 3} more" if len(step["inputs"]) > 3 else ""
+        source = f"from {inputs}{rest}" if inputs else None
+        told = [step["date"], step["implementation"], step["command"], source]
+        table.add_row(f"generation {number}", "\n".join(text for text in told if text))
+    if restored and history["restored"]:
+        table.add_row("restored", "\n".join(text for text in history["restored"].values() if text))
+    columns = history["columns"]
+    shown = [f"{name}: {text}" for name, text in columns.items()][:MOST_BOUNDS]
+    if len(columns) > len(shown):
+        shown.append(f"and {len(columns) - len(shown)} more, which --json lists")
+    table.add_row("columns", "\n".join(shown) or "unchanged")
+    terminal.console().print(table)
 
 
 def _print_coded(content: Mapping[str, Any]) -> None:

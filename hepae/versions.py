@@ -12,6 +12,7 @@ from hepae import kinematics
 from hepae.errors import InputError
 from hepae.files.compressed import CompressedFile
 from hepae.files.description import bound_texts
+from hepae.files.history import History
 from hepae.io.layouts import event_identifiers
 from hepae.io.readers import Source, steps
 
@@ -127,7 +128,18 @@ class VersionJets:
     def facts(self) -> dict[str, str]:
         """What the page says about it, by subject."""
         if isinstance(self.jets, StoredJets):
-            return {"codec": "unknown: a restored file does not say how it was compressed, nor its bounds"}
+            history = History.of_source(self.jets.source)
+            if history is None:
+                return {"codec": "unknown: this file does not say how it was compressed, nor its bounds"}
+            changed = history.since(0).get(self.collection)
+            bounds = changed.bounds if changed else {}
+            return {
+                "codec": ", ".join(dict.fromkeys(step.algorithm for step in history.steps)),
+                "collection": self.collection,
+                "bounds": ", ".join(f"{name} {bound or 'none'}" for name, bound in bounds.items()) or "exact",
+                "generation": str(history.generation),
+                "written by": history.steps[-1].implementation,
+            }
         header = self.jets.header
         coded = header.collections[self.collection]
         edges = coded.bounds.edges if coded.bounds is not None else {}

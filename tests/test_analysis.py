@@ -27,7 +27,7 @@ pytestmark = [
 def scripts():
     """Modules of the scripts; their processors travel to the workers as they do from a script."""
     modules = {}
-    for name in ("jobs", "compress_dataset", "validate_dataset", "dijet_mass"):
+    for name in ("jobs", "compress_dataset", "validate_dataset", "verify_dataset", "dijet_mass"):
         spec = importlib.util.spec_from_file_location(name, ANALYSIS / f"{name}.py")
         modules[name] = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(modules[name])
@@ -67,6 +67,9 @@ def all_three(invoke, fileset, folder, *options):
     printed = invoke("validate_dataset", fileset, compressed, *options)
     numbers = [line for line in printed.splitlines() if "jets in" in line or "change" in line]
     assert len(numbers) == 6
+    printed = invoke("verify_dataset", fileset, compressed, "-o", folder / "certificates", *options)
+    assert printed.endswith("dijets: 20000 events: nothing is lost but what the bounds allow\n")
+    assert json.loads((folder / "certificates" / "dijets.json").read_text())["ok"]
     invoke("dijet_mass", fileset, "--version", f"bounded={compressed}", "-o", folder, *options)
     with uproot.open(folder / "dijets.root") as file:
         clusters = file["hepae_payload"].arrays(["jets", "crc"], library="np")

@@ -37,11 +37,13 @@ def test_the_public_names():
         "iterate_jets",
         "load_codec",
         "open",
+        "rdataframe",
         "read_jets",
         "residuals",
         "restore",
         "restored",
         "train",
+        "verify",
     ]
     assert {*hepae.__all__} < {*dir(hepae)}
     for name in hepae.__all__:
@@ -69,6 +71,8 @@ def test_the_commands():
         "export",
         "info",
         "compare",
+        "suggest",
+        "verify",
     ]
 
 

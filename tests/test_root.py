@@ -352,7 +352,11 @@ def test_objects_of_any_class_come_back_as_they_were(tmp_path, storage):
     assert len(expected) == 15
     assert "fSumw2" in expected["cutflow;2"][2]
     for copy in (small, back):
-        assert _objects(copy) == expected
+        objects = _objects(copy)
+        kind, _, text = objects.pop("hepae_history;1")  # what hepae adds, as ROOT shows it
+        assert kind == "TObjString"
+        assert "|value - original| <= 0.1% of |original|" in text
+        assert objects == expected
         with uproot.open(copy) as file:
             assert file["plots/Runs"]["run"].array().tolist() == [7]
 

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hepae import summaries, terminal
+from hepae.cli.group import command_line
 from hepae.cli.notes import note, print_replaced
 from hepae.cli.options import (
     PATH,
     Output,
+    asked_bounds,
+    bounds_file_option,
     compression_option,
     force_option,
     input_options,
@@ -23,6 +26,8 @@ from hepae.cli.options import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hepae.bounds import Bounds
 
 
 @click.command()
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
     "column that has no bound of its own and no default; to float64 columns only in a collection without float32 ones; and "
     "never to weights, cross sections and scale factors, which stay exact unless you give their full name.  [default: pt=0.1%, eta=0.001, phi=0.001, mass=1%+1MeV, any other float exact]",
 )
+@bounds_file_option
 @click.option(
     "--edges",
     multiple=True,
@@ -79,6 +85,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Leave out branches that uproot cannot read, where ROOT is not there to clone them, and objects that cannot be copied.",
 )
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Compress files that were restored from compressed ones; the sum of both bounds is recorded.",
+)
 @storage_option
 @compression_option
 @tree_option
@@ -103,6 +114,7 @@ def compress(
     output: str,
     model: Path | None,
     bounds: tuple[str, ...],
+    bounds_file: Path | None,
     edges: tuple[str, ...],
     latent_bits: int | None,
     storage: str | None,
@@ -120,9 +132,17 @@ def compress(
 
     if model is not None and options["all_numbers"]:
         raise click.UsageError("--all is for bounds, not for a model: leave -m or --all out")
-    codec, coding, promise = _codec(model, bounds, edges, latent_bits)
+    codec, coding, promise = _codec(model, asked_bounds(bounds, edges, bounds_file), latent_bits)
     with terminal.progress(quiet, "compressing", "events") as update:
-        summary = compress_file(inputs, output, codec, storage=storage, progress=update, **options)
+        summary = compress_file(
+            inputs,
+            output,
+            codec,
+            storage=storage,
+            command=command_line(),
+            progress=update,
+            **options,
+        )
     if not quiet:
         for text in summary.notes:
             note(text)
@@ -131,14 +151,9 @@ def compress(
     click.echo(f"{summary.events} events, {summary.jets} jets; {promise}")
 
 
-def _codec(
-    model: Path | None, bounds: tuple[str, ...], edges: tuple[str, ...], latent_bits: int | None
-) -> tuple[Any, str, str]:
+def _codec(model: Path | None, asked: Bounds, latent_bits: int | None) -> tuple[Any, str, str]:
     """Codec that the options ask for, what to call it, and what it promises."""
-    from hepae.bounds import Bounds
-
     promise = "every jet was restored and checked against its bounds"
-    asked = Bounds.parse(bounds, edges)
     if model is None:
         from hepae.bounded.codec import BoundedCodec
 
@@ -150,7 +165,7 @@ def _codec(
     latents = load_codec(model)
     if latent_bits is not None:
         latents = latents.with_latent_bits(latent_bits)
-    if bounds or edges:
+    if asked.columns or asked.edges:
         latents = latents.with_bounds(asked)
     bits = latents.integers.bits if latents.integers else None
     kind = f"{len(latents.latent_names)} latents in {f'{bits}-bit integers' if bits else 'float32'}"
@@ -186,7 +201,7 @@ def decompress(path: str, output: str, quiet: bool, **options: Any) -> None:
     from hepae.files.decompress import decompress_file
 
     with terminal.progress(quiet, "restoring", "events") as update:
-        summary = decompress_file(path, output, progress=update, **options)
+        summary = decompress_file(path, output, command=command_line(), progress=update, **options)
     if not quiet:
         for text in summary.notes:
             note(text)

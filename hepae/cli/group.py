@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import signal
 import threading
 import warnings
@@ -19,12 +20,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+_COMMAND = "hepae.command"
+
+
+def command_line() -> str:
+    """The command that runs, as it was typed into the shell."""
+    return str(click.get_current_context().meta[_COMMAND])
+
+
 class _WrongOption(click.ClickException):
     exit_code = 2
 
 
 class _Commands(click.Group):
     """Turns an error of hepae into one line on stderr (status 1, or 2 where the options were wrong), a warning into a note."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_COMMAND] = shlex.join(["hepae", *args])
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -87,6 +100,7 @@ def main() -> None:
       hepae train jets.root -o model.safetensors          train an autoencoder
       hepae compress jets.root -m model.safetensors -o small.root
       hepae compress jets.root -o bounded.root            no model: every jet within its bounds
+      hepae verify jets.root bounded.root                 proof, before you delete jets.root
       hepae compare jets.root small.root -o plots         residuals and figures
       hepae decompress small.root -o restored.root
 

@@ -13,6 +13,8 @@ from hepae.errors import UnitWarning
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hepae.bounds import Bounds
+
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -79,6 +81,24 @@ storage_option = click.option(
     type=click.Choice(["ttree", "rntuple"]),
     help="Storage of the trees; an RNTuple takes branches of any type.  [default: as in the input; tables become a TTree]",
 )
+
+
+bounds_file_option = click.option(
+    "--bounds",
+    "bounds_file",
+    type=PATH,
+    metavar="FILE.toml",
+    help="Bounds and edges from a file, as hepae suggest writes it; --bound and --edges override it.",
+)
+
+
+def asked_bounds(bounds: tuple[str, ...], edges: tuple[str, ...], file: Path | None) -> Bounds:
+    """Bounds of a file, where there is one, and of the options --bound and --edges."""
+    from hepae.bounds import Bounds
+    from hepae.bounds_files import overridden, read_bounds
+
+    asked = Bounds.parse(bounds, edges)
+    return asked if file is None else overridden(read_bounds(file), asked)
 
 
 tree_option = click.option(

@@ -217,7 +217,7 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
         try:
             shape["hidden"] = tuple(int(width) for width in shape["hidden"].split("-"))
         except ValueError:
-            raise ConfigError(f"--hidden is widths such as 512-256-128, not {shape['hidden']!r}") from None
+            raise ConfigError(f"--hidden takes widths such as 512-256-128, got {shape['hidden']!r}") from None
     if "columns" in given:
         given["columns"] = tuple(name.strip() for name in given["columns"].split(",") if name.strip())
     return replace(config, network=replace(network, **shape), **given)

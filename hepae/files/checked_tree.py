@@ -8,7 +8,7 @@ import awkward as ak
 
 from hepae.errors import InputError
 from hepae.io.checksums import RANGE, Checksums
-from hepae.io.sources import reading
+from hepae.io.guards import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ class CheckedTree:
             aligned = begin // RANGE * RANGE, min(-(-end // RANGE) * RANGE, checksums.entries)
             with reading(self._path):
                 arrays = self._tree.arrays(names, first + aligned[0], first + aligned[1])
-            checksums.check(arrays, aligned[0], first, self._tree)
+            checksums.check(arrays, *aligned, first, self._tree)
             inside = slice(begin - aligned[0], end - aligned[0])
             chunks.append({name: array[inside] for name, array in arrays.items()})
         if len(chunks) == 1:
@@ -83,21 +83,28 @@ class _PartChecksums:
         self.entries, self._expected, self._cloned, self._path = entries, expected, cloned, path
 
     def check(
-        self, arrays: Mapping[str, ak.Array], start: int, first: int, tree: WrittenTree | ClonedTree
+        self,
+        arrays: Mapping[str, ak.Array],
+        start: int,
+        stop: int,
+        first: int,
+        tree: WrittenTree | ClonedTree,
     ) -> None:
-        """Compare whole ranges, from entry ``start`` of the part on, with what was written."""
+        """Compare whole ranges, entries ``start`` to ``stop`` of the part, with what was written.
+
+        A damaged record of a tree can make an array shorter than was asked for: its ranges would all be right.
+        """
         cloned = {name for name in arrays if name not in self._expected and self._cloned}
         found = Checksums()
         found.update({name: array for name, array in arrays.items() if name not in cloned})
         by_name = [(name, sums, self._expected.get(name, ())) for name, sums in found.by_branch.items()]
         if cloned:
-            length = len(next(iter(arrays.values())))
-            stored = tree.checksums(cloned, first + start, first + start + length)  # type: ignore[union-attr]  # it is cloned
+            stored = tree.checksums(cloned, first + start, first + stop)  # type: ignore[union-attr]  # it is cloned
             by_name += [(name, sums, self._cloned.get(path, ())) for name, (path, sums) in stored.items()]
         for name, checksums, expected in by_name:
-            begin = start // RANGE
-            if checksums != list(expected)[begin : begin + len(checksums)]:
+            ranges = list(expected)[start // RANGE : -(-stop // RANGE)]
+            if len(arrays[name]) != stop - start or checksums != ranges:
                 raise InputError(
                     f"{self._path} is damaged: checksum mismatch in branch {name!r} of events {first + start} to "
-                    f"{first + start + len(arrays[name])}"
+                    f"{first + stop}"
                 )

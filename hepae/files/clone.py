@@ -22,8 +22,8 @@ from hepae.io.cloning import (
     root_is_there,
     write_trees,
 )
+from hepae.io.guards import reading
 from hepae.io.ntuples import TreeSource
-from hepae.io.sources import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ class Clone:
     ----------
     coded, dropped
         Paths of the branches of the events' tree that are coded, and of those that are left out.
-    origins
+    places
         Path, member and place in small arrays of each coded branch.
     others
         The other TTrees that are cloned, with the paths that are left out of each.
@@ -69,7 +69,7 @@ class Clone:
 
     coded: tuple[str, ...]
     dropped: tuple[str, ...]
-    origins: Mapping[str, tuple[str, str, int]]
+    places: Mapping[str, tuple[str, str, int]]
     others: Mapping[str, tuple[str, ...]]
     left_out: tuple[str, ...]
     only_root: tuple[str, ...]
@@ -107,16 +107,16 @@ def find_clone(
     paths: dict[str, set[str]] = {}
     for name in (*source.branches, *source.unreadable):
         paths.setdefault(source.origin(name).path, set()).add(name)
-    origins = {name: source.origin(name) for name in source.branches if name in coded}
+    places = {name: source.origin(name) for name in source.branches if name in coded}
     stays = {
         name
-        for name, origin in origins.items()
+        for name, origin in places.items()
         if not paths[origin.path] <= coded or not _can_be_filled(source.branch_of(name), origin.member)
     }
     if stays & {*momenta}:
         return None
     coded -= stays
-    origins = {name: origin for name, origin in origins.items() if name not in stays}
+    places = {name: origin for name, origin in places.items() if name not in stays}
     left_out = [
         name
         for name in (*source.branches, *source.unreadable)
@@ -136,11 +136,11 @@ def find_clone(
                 others[tree.tree] = tuple(tree.origin(name).path for name in out)
                 left_out += [f"{tree.tree}/{name}" for name in out]
                 only_root += [f"{tree.tree}/{name}" for name in tree.unreadable if name not in {*out}]
-    taken = tuple(dict.fromkeys(origin.path for origin in origins.values()))
+    taken = tuple(dict.fromkeys(origin.path for origin in places.values()))
     return Clone(
         taken,
         tuple(dropped),
-        {name: (origin.path, origin.member, origin.element or 0) for name, origin in origins.items()},
+        {name: (origin.path, origin.member, origin.element or 0) for name, origin in places.items()},
         others,
         tuple(left_out),
         tuple(only_root),

@@ -18,8 +18,10 @@ from hepae.errors import InputError, OutputError
 from hepae.files.clone import can_be_cloned, write_clone
 from hepae.files.collection_writer import Coder
 from hepae.files.compressed import CompressedFile
-from hepae.files.header import CodedCollection, Header, Part, Sizes, StoredTree, by_column, write_part
+from hepae.files.header import CodedCollection, Header, Sizes, StoredTree, by_column
+from hepae.files.history import History, Origin
 from hepae.files.other_trees import OtherTrees, stored_tree
+from hepae.files.parts import Part, write_part
 from hepae.files.payload import PayloadWriter
 from hepae.files.plan import Options, Plan, plan
 from hepae.io.checksums import Checksums
@@ -27,7 +29,7 @@ from hepae.io.cloning import Added, longest, root_compression
 from hepae.io.inputs import Inputs
 from hepae.io.layouts import Branch
 from hepae.io.locations import locate, same_file
-from hepae.io.objects import check_objects
+from hepae.io.objects import HISTORY, check_objects
 from hepae.io.outputs import atomic_output
 from hepae.io.sources import STEP_SIZE, steps
 from hepae.io.writers import COMPRESSION, check_tree, open_writer, parse_compression, storage_of
@@ -101,6 +103,8 @@ def compress_file(
     force: bool = False,
     entry_start: int = 0,
     entry_stop: int | None = None,
+    again: bool = False,
+    command: str | None = None,
     step_size: str | int = STEP_SIZE,
     progress: Report | None = None,
 ) -> CompressionSummary:
@@ -138,6 +142,10 @@ def compress_file(
         Replace an existing output.
     entry_start, entry_stop
         Entries to compress, of the inputs joined; all by default. Of the inputs' bytes their share is counted.
+    again
+        Compress files that were restored from compressed ones; the sum of both bounds is recorded. Otherwise that is an error.
+    command
+        The command that asked for it, for the file's history.
     step_size
         Memory a step may take, or its number of entries.
     progress
@@ -147,7 +155,7 @@ def compress_file(
     ------
     InputError
         If an input is missing or damaged, has no jets, differs from the first in its branches, or has branches or objects
-        that cannot be read.
+        that cannot be read, or was restored from a compressed file.
     CodecError
         If the jets lack a column of the model.
     ConfigError
@@ -162,14 +170,14 @@ def compress_file(
     with atomic_output(output, force=force) as temporary:
         by_root = whole and can_be_cloned([*files.paths, temporary])
         options = Options(
-            collection, keep, drop, drop_unreadable, entry_start, entry_stop, all_numbers, by_root
+            collection, keep, drop, drop_unreadable, entry_start, entry_stop, again, all_numbers, by_root
         )
         with files:
             what = plan(files, codec, options)
             check_step = files.open(0).entries_per_step(step_size)
             kind = _Compression if what.clone is None else _ClonedCompression
             writing = kind(what, codec, storage, step_size, options)
-            header = writing.write(files, temporary, parse_compression(compression), progress)
+            header = writing.write(files, temporary, parse_compression(compression), command, progress)
         for tree_written in writing.trees:
             check_tree(temporary, tree_written, check_step)
         check_objects(temporary, writing.others.objects)
@@ -241,13 +249,20 @@ class _Compression:
         self._passed = Checksums()
         """Of branches of coded collections that ROOT clones."""
 
-    def write(self, files: Inputs, output: Path, compression: Any, progress: Report | None) -> Header:
+    def write(
+        self,
+        files: Inputs,
+        output: Path,
+        compression: Any,
+        command: str | None,
+        progress: Report | None,
+    ) -> Header:
         """Write the compressed file; give its header."""
         with uproot.recreate(output, compression=compression) as file:
             self._begin(file)
             self.others = self._other_trees(file)
             self._read(files, progress)
-            return self._finish(file)
+            return self._finish(file, command)
 
     def _begin(self, file: Any) -> None:
         """Begin the events' tree and the payload."""
@@ -335,10 +350,11 @@ class _Compression:
     def _finish(
         self,
         file: Any,
+        command: str | None,
         cloned: Mapping[str, TreeChecksums] | None = None,
         cloned_trees: Mapping[str, StoredTree] | None = None,
     ) -> Header:
-        """Write the header and the model, and give the header."""
+        """Write the header, the model and the history, and give the header."""
         what, codec, payload = self._plan, self._codec, self._payload
         stored = codec.stored_model()
         header = Header(
@@ -362,7 +378,7 @@ class _Compression:
             checksums=self._events.checksums.by_branch | self._passed.by_branch,
             cloned=cloned or {},
             only_root=what.clone.only_root if what.clone else (),
-            origins=what.clone.origins if what.clone else {},
+            places=what.clone.places if what.clone else {},
             payload_rows=payload.rows if payload else 0,
             payload_checksum=payload.checksum if payload else 0,
             model_sha256=codec.model_sha256,
@@ -371,8 +387,10 @@ class _Compression:
                 sum(planned.file_bytes for planned in what.inputs),
                 sum(what.bytes_before.values()),
             ),
+            origin=Origin.now(command, what.files, what.histories, self.others.left_out),
         )
         write_part(file, Part(header, what.entries, stored))
+        file[HISTORY] = History.of_headers([header]).text()
         return header
 
     def _titles(self) -> dict[str, str]:
@@ -388,7 +406,14 @@ class _Compression:
 class _ClonedCompression(_Compression):
     """A compression in which ROOT clones what is not coded; parameters as those of `_Compression`."""
 
-    def write(self, files: Inputs, output: Path, compression: Any, progress: Report | None) -> Header:
+    def write(
+        self,
+        files: Inputs,
+        output: Path,
+        compression: Any,
+        command: str | None,
+        progress: Report | None,
+    ) -> Header:
         """Write the compressed file; give its header."""
         clone = self._plan.clone
         assert clone is not None
@@ -404,12 +429,12 @@ class _ClonedCompression(_Compression):
             self.others = self._other_trees(file, cloned)
             for number in range(len(files)):
                 self.others.copy(files.open(number))
-            return self._finish(file, cloned, self._cloned_trees(files))
+            return self._finish(file, command, cloned, self._cloned_trees(files))
 
     def _branches(self) -> list[Branch]:
         clone = self._plan.clone
         assert clone is not None
-        kept = {name: branch for name, branch in self._plan.branches.items() if name not in clone.origins}
+        kept = {name: branch for name, branch in self._plan.branches.items() if name not in clone.places}
         every = _with_new_branches(self._plan.branches, self._coders)
         new = [branch for branch in every if branch.name not in kept]
         return new or ([_ROWS] if clone.empty else [])

@@ -12,25 +12,20 @@ import numpy as np
 from hepae.bounds import loosest
 from hepae.column_names import ALIASES
 from hepae.errors import ConfigError, HepaeError, InputError
+from hepae.files.agreement import require_agreement
 from hepae.files.checked_tree import CheckedTree
 from hepae.files.clone import wrong_branches
 from hepae.files.clusters import Clusters
-from hepae.files.header import Header, Sizes, read_parts
-from hepae.files.joining import differences
+from hepae.files.header import Header, Sizes
+from hepae.files.history import History
+from hepae.files.parts import read_parts
 from hepae.files.payload import PayloadReader
 from hepae.files.stored_models import StoredModels
 from hepae.io.checksums import Checksums
+from hepae.io.guards import Memory, fingerprint_of, reading, require_unchanged
 from hepae.io.locations import Url, locate
 from hepae.io.rootfiles import file_kind, open_root
-from hepae.io.sources import (
-    STEP_SIZE,
-    Memory,
-    fingerprint_of,
-    memory_size,
-    reading,
-    require_unchanged,
-    steps,
-)
+from hepae.io.sources import STEP_SIZE, memory_size, steps
 from hepae.io.written import ClonedTree, WrittenTree
 
 if TYPE_CHECKING:
@@ -38,7 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hepae.bounds import Bound
-    from hepae.files.header import CodedCollection, Part, StoredTree
+    from hepae.files.header import CodedCollection, StoredTree
+    from hepae.files.parts import Part
     from hepae.io.layouts import Branch, Collection
     from hepae.io.objects import ObjectRecord
     from hepae.latent.codec import LatentCodec
@@ -66,8 +62,9 @@ class CompressedFile:
         with reading(self.path):
             self.file = open_root(self.path)
             self._parts = read_parts(self.file, str(self.path))
-            self._check_parts()
-            first = self._parts[0].header
+            headers = [part.header for part in self._parts]
+            require_agreement(self.path, headers)
+            first = headers[0]
             self.tree = first.tree
             self.num_entries = sum(part.entries for part in self._parts)
             self._tree = (
@@ -80,7 +77,6 @@ class CompressedFile:
                 for part in self._parts
             ]
             self._stored = CheckedTree(self._tree, checksums, self.path)
-            headers = [part.header for part in self._parts]
             self._payload = PayloadReader(self.file, self.path, headers) if first.bounded else None
         self._models = StoredModels(self._parts, self.path)
         self._clusters = (
@@ -105,15 +101,6 @@ class CompressedFile:
                 f"{self.path} is damaged: tree {self.tree!r} or the payload does not have the {self.num_entries} events "
                 "and their jets that the header covers"
             )
-
-    def _check_parts(self) -> None:
-        """Refuse a file that was joined of parts which do not go together."""
-        first, *others = self._parts
-        for part in others:
-            for what in differences(first.header, part.header, strict=False):
-                raise InputError(
-                    f"{self.path} was joined of files whose {what} differ; decompress them one by one"
-                )
 
     @cached_property
     def header(self) -> Header:
@@ -182,14 +169,14 @@ class CompressedFile:
         return tuple(dict.fromkeys(name for part in self._parts for name in part.header.only_root))
 
     @property
+    def history(self) -> History:
+        """What was compressed, when, from what, and within which bounds."""
+        return History.of_headers([part.header for part in self._parts])
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of the restored jets."""
-        return tuple(
-            f"{coded.outside} of {coded.jets} jets in {name} have latents outside the range that the model was trained on, "
-            "and can be restored badly: train on jets like these, or add --bound"
-            for name, coded in self.header.collections.items()
-            if coded.outside
-        )
+        return self.header.notes
 
     @property
     def storage(self) -> str:

@@ -15,8 +15,9 @@ from hepae.files.other_trees import restore_objects, restore_other_trees
 from hepae.io.checksums import Checksums
 from hepae.io.cloning import INSTALL, Filled
 from hepae.io.locations import locate, same_file
-from hepae.io.objects import check_objects
+from hepae.io.objects import HISTORY, check_objects
 from hepae.io.outputs import atomic_output
+from hepae.io.parquet import HISTORY_KEY
 from hepae.io.rootfiles import open_root
 from hepae.io.sources import STEP_SIZE, steps
 from hepae.io.writers import (
@@ -62,6 +63,7 @@ def decompress_file(
     drop_unreadable: bool = False,
     compression: str = COMPRESSION,
     force: bool = False,
+    command: str | None = None,
     step_size: str | int = STEP_SIZE,
     progress: Report | None = None,
 ) -> DecompressionSummary:
@@ -77,7 +79,7 @@ def decompress_file(
         What the trees are written as, ttree or rntuple; as in the compressed file by default.
     drop_unreadable
         Leave out branches that ROOT cloned and that cannot be written without it. Otherwise they are an error.
-    compression, force, step_size, progress
+    compression, force, command, step_size, progress
         As in `compress_file`.
 
     Raises
@@ -91,9 +93,9 @@ def decompress_file(
     if same_file(path, output):
         raise OutputError(f"{output} is the input as well; name another output")
     if output.suffix == ".parquet" and storage is not None:
-        raise ConfigError(f"--format is of ROOT files; {output.name} is Parquet")
+        raise ConfigError(f"--format applies to ROOT files only: leave it out for {output.name}")
     with atomic_output(output, force=force) as temporary, CompressedFile(path) as source:
-        restoring = _Restoring(source, temporary, compression, step_size, progress)
+        restoring = _Restoring(source, temporary, compression, command, step_size, progress)
         if output.suffix == ".parquet":
             notes = restoring.as_parquet(drop_unreadable=drop_unreadable)
         elif source.cloned and storage != "rntuple" and _root_opens(source.path, temporary):
@@ -115,8 +117,14 @@ class _Restoring:
     source: CompressedFile
     output: Path
     compression: str
+    command: str | None
     step_size: str | int
     progress: Report | None
+
+    @property
+    def history(self) -> str:
+        """What the restored file says of its making."""
+        return self.source.history.restoring(self.command).text()
 
     def as_parquet(self, *, drop_unreadable: bool) -> tuple[str, ...]:
         """Write the events as Parquet."""
@@ -126,7 +134,10 @@ class _Restoring:
         )
         notes = [f"a Parquet file holds the events only; left out: {', '.join(lost)}"] if lost else []
         notes += self._unreadable(drop_unreadable)
-        with ParquetWriter(self.output, source.original_branches, compression=self.compression) as writer:
+        metadata = {HISTORY_KEY: self.history}
+        with ParquetWriter(
+            self.output, source.original_branches, compression=self.compression, metadata=metadata
+        ) as writer:
             self._write_events(writer)
         self._check(writer)
         return tuple(notes)
@@ -143,6 +154,7 @@ class _Restoring:
             )
         with uproot.recreate(self.output, compression=parse_compression(self.compression)) as file:
             objects = restore_objects(source, file)
+            file[HISTORY] = self.history
             writer = open_writer(file, source.tree, branches, kind, title=source.header.title, compact=True)
             written = restore_other_trees(source, file, storage, self.step_size)
             self._write_events(writer)
@@ -155,8 +167,8 @@ class _Restoring:
         """Have ROOT clone what it cloned before, and fill what was coded where it stood."""
         source, side = self.source, self.output.with_name(f"{self.output.name}.side")
         source.check_cloned()
-        origins = source.header.origins
-        branches = {branch.name: branch for branch in source.original_branches if branch.name in origins}
+        places = source.header.places
+        branches = {branch.name: branch for branch in source.original_branches if branch.name in places}
         values = {name: f"v{number}" for number, name in enumerate(branches)}
         counters = {
             branch.counter: f"n{number}" for number, branch in enumerate(branches.values()) if branch.jagged
@@ -175,7 +187,7 @@ class _Restoring:
             writer.close()
         filled: dict[str, list[str]] = {}
         for name in branches:
-            filled.setdefault(origins[name][0], []).append(name)
+            filled.setdefault(places[name][0], []).append(name)
         restore_clone(
             Path(str(source.path)),
             self.output,
@@ -186,8 +198,8 @@ class _Restoring:
                 Filled(
                     path,
                     tuple(values[name] for name in names),
-                    tuple(origins[name][1] for name in names),
-                    tuple(origins[name][2] for name in names),
+                    tuple(places[name][1] for name in names),
+                    tuple(places[name][2] for name in names),
                 )
                 for path, names in filled.items()
             ],
@@ -196,6 +208,7 @@ class _Restoring:
         with uproot.update(self.output) as file:
             file.file.compression = parse_compression(self.compression)
             objects = restore_objects(source, file)
+            file[HISTORY] = self.history
             written = restore_other_trees(source, file, None, self.step_size, done=source.cloned)
         self._check(*written)
         check_objects(self.output, objects)

@@ -10,9 +10,11 @@ import awkward as ak
 
 from hepae import kinematics
 from hepae.bounds import Bounds
-from hepae.errors import InputError, UnitWarning
+from hepae.errors import ConfigError, InputError, UnitWarning
 from hepae.files.compressed import CompressedFile
-from hepae.files.header import FORMAT_VERSION, by_column, is_compressed
+from hepae.files.header import FORMAT_VERSION, by_column
+from hepae.files.history import History
+from hepae.files.parts import is_compressed
 from hepae.io.locations import Location, Url, locate
 from hepae.io.readers import Source, choose_collection, file_kind, open_source, steps
 from hepae.latent import model_file
@@ -45,12 +47,18 @@ def describe(
     ------
     InputError
         If the file is missing, damaged or none of these.
+    ConfigError
+        If an option does not apply to this kind of file.
     """
     path = locate(path)
     if file_kind(path) == "a model file":
+        if tree or collection or unit:
+            raise ConfigError(f"{path} is a model file: leave --tree, --collection and --unit out")
         return _model(path)
     if is_compressed(path):
-        return _compressed(path)
+        if tree or collection:
+            raise ConfigError(f"{path} is a compressed file: leave --tree and --collection out")
+        return _compressed(path, unit)
     with open_source(path, tree=tree, unit=unit) as source:
         content = _jets(source, collection)
         if source.unit_note is not None:
@@ -79,8 +87,9 @@ def _model(path: Location) -> dict[str, Any]:
     }
 
 
-def _compressed(path: Location) -> dict[str, Any]:
+def _compressed(path: Location, unit: str | None) -> dict[str, Any]:
     with CompressedFile(path) as file:
+        file.original_unit(unit)  # refuses another one
         header = file.header
         ranges = {name: file.bounds_by_events(collection=name) for name in file.collections}
         collections = {
@@ -100,6 +109,8 @@ def _compressed(path: Location) -> dict[str, Any]:
             "bytes": asdict(header.bytes),
             "model_sha256": header.model_sha256,
         }
+        if (history := file.history).generation > 1:
+            found["history"] = history.to_json()
         events = sorted({begin for own in ranges.values() for begin, _, _ in own})
         if len(events) > 1:  # joined by hadd of files with other bounds
             ends = [*events[1:], file.num_entries]
@@ -177,6 +188,7 @@ def _jets(source: Source, name: str | None) -> dict[str, Any]:
         if name is not None or not collections:
             raise
         chosen = None  # several could be meant: that is what this is to show
+    history = History.of_source(source)
     return {
         "kind": "jets",
         "format": source.format,
@@ -189,6 +201,7 @@ def _jets(source: Source, name: str | None) -> dict[str, Any]:
         "jets": None if chosen is None else collections[chosen]["jets"],
         "bytes": source.path.stat().st_size,
         "unreadable": len(source.unreadable),
+        **({} if history is None else {"history": history.to_json()}),
     }
 
 

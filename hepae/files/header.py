@@ -1,32 +1,22 @@
-"""The header of a compressed file: what was compressed, how it stands in the file, and the checksums of all of it.
-
-A compressed ROOT file has a tree ``hepae`` with one row: the header as JSON, the number of entries that it covers, the model
-where there is one, and a checksum of all three. Files joined by ROOT's hadd have a row for each part; rows hold counts and
-never positions, so they stay readable.
-"""
+"""The header of a compressed file: what was compressed, how it stands in the file, and the checksums of all of it."""
 
 from __future__ import annotations
 
-import json
-import zlib
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import awkward as ak
 import numpy as np
 
 from hepae.bounds import Bounds
-from hepae.errors import ConfigError, InputError
+from hepae.errors import ConfigError
+from hepae.files.history import UNKNOWN, Origin
 from hepae.files.json_record import MalformedError, Record
 from hepae.io.layouts import Branch, Collection, Column
 from hepae.io.objects import ObjectRecord
-from hepae.io.readers import HEADER_TREE, file_kind, open_root, reading
-from hepae.latent.model_file import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hepae.io.locations import Location
 
 FORMAT_VERSION = 1
 _MOST_DIMENSIONS = 8
@@ -195,9 +185,11 @@ class Header:
         cloned, ``checksums`` has only those of its branches that belong to coded collections.
     only_root
         Branches that ROOT cloned and uproot cannot read, ``TREE/BRANCH`` of the other trees.
-    origins
+    places
         Where ROOT fills each coded branch again: the path of the branch that held it, the member of its objects, and the
         place in small arrays.
+    origin
+        When and from what it was made.
     """
 
     hepae: str
@@ -220,11 +212,12 @@ class Header:
     model_sha256: str | None
     stored_model_sha256: str | None
     bytes: Sizes
+    origin: Origin = UNKNOWN
     title: str = ""
     titles: Mapping[str, str] = field(default_factory=dict)
     cloned: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
     only_root: tuple[str, ...] = ()
-    origins: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
+    places: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
 
     @property
     def jets(self) -> int:
@@ -235,6 +228,16 @@ class Header:
     def bounded(self) -> bool:
         """Whether bounds are promised."""
         return any(coded.bounds is not None for coded in self.collections.values())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the restored jets."""
+        return tuple(
+            f"{coded.outside} of {coded.jets} jets in {name} have latents outside the range that the model was trained on, "
+            "and can be restored badly: train on jets like these, or add --bound"
+            for name, coded in self.collections.items()
+            if coded.outside
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give the header as JSON; the inverse is `from_json`."""
@@ -250,6 +253,7 @@ class Header:
             "collections": {name: coded.to_json() for name, coded in self.collections.items()},
             "branches": [branch.to_config() for branch in self.branches],
             "other_trees": {name: tree.to_json() for name, tree in self.other_trees.items()},
+            "origin": self.origin.to_json(),
         }
 
     @classmethod
@@ -281,7 +285,7 @@ class Header:
             titles=record.text_mapping("titles") if "titles" in record.fields else {},
             cloned=_cloned(record.record("cloned")) if "cloned" in record.fields else {},
             only_root=record.texts("only_root") if "only_root" in record.fields else (),
-            origins=_origins(record.records("origins")) if "origins" in record.fields else {},
+            places=_places(record.records("places")) if "places" in record.fields else {},
             other_trees={
                 name: StoredTree.from_json(entry) for name, entry in record.records("other_trees").items()
             },
@@ -302,6 +306,7 @@ class Header:
                     for name in ("file_original", "original", "file_compressed", "compressed")
                 )
             ),
+            origin=Origin.from_json(record.fields.get("origin")),
         )
         header._check()
         return header
@@ -320,7 +325,7 @@ class Header:
                 raise MalformedError(f"collection {name!r} has latents without a model, or the reverse")
             if self.codec == "bounded" and coded.bounds is None:
                 raise MalformedError(f"collection {name!r} has neither latents nor bounds")
-            if self.cloned and not {*coded.branches} <= self.origins.keys():
+            if self.cloned and not {*coded.branches} <= self.places.keys():
                 raise MalformedError(f"collection {name!r} codes branches that do not say where they stood")
         if self.cloned and not {self.tree} <= self.cloned.keys() <= {self.tree, *self.other_trees}:
             raise MalformedError("what was cloned are not the trees that it has")
@@ -346,7 +351,8 @@ class Header:
             sum(header.bytes.original for header in headers),
         )
         events = sum(header.events for header in headers)
-        return replace(first, events=events, collections=collections, bytes=sizes)
+        origin = Origin.joined([header.origin for header in headers])
+        return replace(first, events=events, collections=collections, bytes=sizes, origin=origin)
 
 
 def by_column(collections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -364,7 +370,7 @@ def _cloned(record: Record) -> dict[str, dict[str, list[int]]]:
     return {name: record.count_lists(name) for name in record.fields}
 
 
-def _origins(records: Mapping[str, Record]) -> dict[str, tuple[str, str, int]]:
+def _places(records: Mapping[str, Record]) -> dict[str, tuple[str, str, int]]:
     found = {}
     for name, record in records.items():
         values = record.value
@@ -403,78 +409,3 @@ def _dtype(text: str) -> np.dtype[Any]:
     if dtype.kind not in "fiub" or dtype.itemsize > 8 or dtype.shape:
         raise MalformedError(f"{text!r} is not a type of numbers")
     return dtype
-
-
-@dataclass(frozen=True)
-class Part:
-    """One row of the tree ``hepae``: the header, the entries that it covers, and the model (empty where there is none)."""
-
-    header: Header
-    entries: int
-    model: bytes
-
-
-def write_part(file: Any, part: Part) -> None:
-    """Write the tree ``hepae`` into an open file of ``uproot.recreate``; the inverse is `read_parts`."""
-    types = {"entries": "int64", "crc": "uint32", "header": "var * uint8", "model": "var * uint8"}
-    file.mktree(HEADER_TREE, types).extend(_part_row(part.header.to_json(), part.entries, part.model))
-
-
-def _part_row(header: Any, entries: int, model: bytes) -> dict[str, ak.Array]:
-    text = json.dumps(header, sort_keys=True).encode()
-    crc = np.array([_checksum(entries, text, model)], np.uint32)
-    return {"entries": np.array([entries]), "crc": crc, "header": byte_row(text), "model": byte_row(model)}
-
-
-def read_parts(file: Any, where: str) -> list[Part]:
-    """Rows of the tree ``hepae`` of an open file.
-
-    Raises
-    ------
-    InputError
-        If the file is not a compressed one, or its header is damaged or newer than this program.
-    """
-    if HEADER_TREE not in file:
-        raise InputError(f"{where} is not a compressed file: it has no tree {HEADER_TREE!r}")
-    names = ("entries", "crc", "header", "model")
-    rows = file[HEADER_TREE].arrays(list(names), how=dict)
-    parts = []
-    for entries, crc, header, model in zip(*(rows[name] for name in names), strict=True):
-        text, stored = (ak.to_numpy(array).tobytes() for array in (header, model))
-        if _checksum(int(entries), text, stored) != crc:
-            raise InputError(f"{where} is damaged: checksum mismatch in its header")
-        try:
-            value = json.loads(text)
-            check_version(Record(value).fields, FORMAT_VERSION, where)
-            parsed = Header.from_json(value)
-        except (MalformedError, ValueError, RecursionError) as error:
-            raise InputError(f"{where} is damaged: its header is malformed ({error})") from None
-        if parsed.events != int(entries):
-            raise InputError(f"{where} is damaged: its header does not cover the entries it says")
-        parts.append(Part(parsed, int(entries), stored))
-    if not parts:
-        raise InputError(f"{where} is damaged: its tree {HEADER_TREE!r} is empty")
-    return parts
-
-
-def _checksum(entries: int, text: bytes, model: bytes) -> int:
-    return zlib.crc32(model, zlib.crc32(text, zlib.crc32((entries % 2**64).to_bytes(8, "little"))))
-
-
-def byte_row(data: bytes) -> ak.Array:
-    """Bytes as the only entry of a branch of ``var * uint8``."""
-    return ak.unflatten(np.frombuffer(data, np.uint8), [len(data)])
-
-
-def is_compressed(path: Location) -> bool:
-    """Whether a file is a compressed one; a file that is no ROOT file is none.
-
-    Raises
-    ------
-    InputError
-        If it is missing, or a damaged ROOT file.
-    """
-    if file_kind(path) != "a ROOT file":
-        return False
-    with reading(path), open_root(path) as root:
-        return HEADER_TREE in root

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 import uproot
 
 from hepae.errors import InputError
-from hepae.files.header import Header, Part, StoredTree, read_parts, write_part
+from hepae.files.agreement import differences
+from hepae.files.header import Header, StoredTree
+from hepae.files.history import History
 from hepae.files.other_trees import checked_objects, differ, wanted
+from hepae.files.parts import Part, read_parts, write_part
 from hepae.files.payload import PAYLOAD_TREE, PayloadReader, RowBuffer, payload_branches
 from hepae.io.checksums import Checksums
+from hepae.io.guards import reading
 from hepae.io.ntuples import tree_source
-from hepae.io.objects import ObjectRecord, copy_objects
+from hepae.io.objects import HISTORY, ObjectRecord, copy_objects
 from hepae.io.outputs import atomic_output
 from hepae.io.rootfiles import open_root
-from hepae.io.sources import STEP_SIZE, entries_in, reading, steps
+from hepae.io.sources import STEP_SIZE, entries_in, steps
 from hepae.io.writers import (
     COMPRESSION,
     TreeWriter,
@@ -32,46 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hepae.io.layouts import Branch
-
-
-def differences(first: Header, other: Header, *, strict: bool) -> list[str]:
-    """What two parts of one file do not agree on, though they have to; this is the one rule of joining.
-
-    Parameters
-    ----------
-    first, other
-        Headers of the parts.
-    strict
-        Whether bounds, edges and models have to agree as well: ROOT's hadd joins files in which they differ, and each part keeps
-        its own; a joined file with one header holds only one of each.
-    """
-
-    def facts(header: Header) -> dict[str, Any]:
-        collections = {
-            name: (coded.collection, coded.columns, coded.latents, coded.bounds is not None)
-            for name, coded in header.collections.items()
-        }
-        common = {
-            "codec": header.codec,
-            "tree": header.tree,
-            "storage": header.storage,
-            "branches": header.branches,
-            "fields": dict(header.fields),
-            "collections": collections,
-            "clones": {name: {*checksums} for name, checksums in header.cloned.items()},
-        }
-        if not strict:
-            return common
-        return common | {
-            "bounds": {name: coded.bounds for name, coded in header.collections.items()},
-            "model": header.model_sha256,
-            "stored model": header.stored_model_sha256,
-            "branches that were left out": header.left_out,
-            "input format": (header.format, header.layout),
-        }
-
-    one, two = facts(first), facts(other)
-    return [name for name in one if one[name] != two[name]]
 
 
 def join_files(
@@ -233,6 +197,7 @@ class _Joined:
                 others[name] = replace(tree, checksums=writer.checksums.by_branch, entries=writer.num_entries)
         total = replace(total, other_trees=others)
         write_part(self._file, Part(total, total.events, self._model))
+        self._file[HISTORY] = History.of_headers([total]).text()
 
 
 def _branches(path: Path, file: Any, name: str, fields: Mapping[str, str]) -> list[Branch]:

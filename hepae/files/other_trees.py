@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from hepae.errors import ConfigError, InputError
 from hepae.files.header import StoredTree
 from hepae.io.checksums import Checksums
+from hepae.io.guards import reading
 from hepae.io.objects import ObjectRecord, StoredObject, copy_objects, objects_of
 from hepae.io.readers import nearest
-from hepae.io.sources import entries_in, reading, steps
+from hepae.io.sources import entries_in, steps
 from hepae.io.writers import Writer, open_writer, storage_of
 from hepae.io.written import ClonedTree, WrittenTree
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from hepae.bounded.cluster import CodedCluster, CodedColumn
 from hepae.errors import CodecError, InputError
+from hepae.io.guards import reading
 from hepae.io.layouts import Branch
-from hepae.io.readers import reading
 from hepae.io.writers import TreeWriter
 from hepae.threads import THREAD_NAME, coding_threads
 

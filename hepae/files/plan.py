@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hepae.bounded.codec import resolve
+from hepae.bounds import EXACT
 from hepae.errors import CodecError, ConfigError, InputError
 from hepae.files.clone import find_clone
+from hepae.files.history import History, InputFile
 from hepae.files.other_trees import Unreadable, check_patterns, find_unreadable, wanted
 from hepae.io.cloning import INSTALL
 from hepae.io.event_numbers import event_collections
@@ -37,6 +39,8 @@ class Options:
     drop_unreadable: bool
     entry_start: int
     entry_stop: int | None
+    again: bool = False
+    """Whether files that were restored from compressed ones may be compressed again."""
     all_numbers: bool = False
     by_root: bool = False
     """Whether ROOT may clone what is not coded."""
@@ -76,6 +80,10 @@ class Plan:
     inputs: tuple[PlannedInput, ...]
     unit_note: str | None
     clone: Clone | None
+    files: tuple[InputFile, ...] = ()
+    """Names and UUIDs of the inputs that entries are taken of."""
+    histories: tuple[History, ...] = ()
+    """Of the inputs that were restored from compressed files."""
 
     @property
     def entries(self) -> int:
@@ -133,10 +141,15 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
         for name, branch in branches.items()
         if name in needed or wanted(name, options.keep, options.drop)
     }
-    found = []
+    found, named, histories = [], [], []
     for number in range(len(files)):
         opened = files.open(number)
         _check_alike(path, tree, branches, opened)
+        named.append(InputFile.of(opened))
+        if (history := History.of_source(opened)) is not None:
+            if not options.again:
+                _require_unchanged(opened, history, bounds, columns)
+            histories.append(history)
         size = opened.path.stat().st_size
         stored = {
             c.name: sum(opened.stored_bytes(c.column(name).branch) for name in columns[c.name])
@@ -144,6 +157,8 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
         }
         found.append((opened.num_entries, size, stored))
     unit = files.unit.unit
+    planned = _planned(found, options.entry_start, options.entry_stop)
+    taken = [one for one, each in zip(named, planned, strict=True) if each.begin < each.end]
     return Plan(
         path,
         tree,
@@ -157,9 +172,11 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
         if clone is None
         else clone.left_out,
         unreadable,
-        tuple(_planned(found, options.entry_start, options.entry_stop)),
+        tuple(planned),
         files.unit.note,
         clone,
+        tuple(taken or named),
+        tuple(histories),
     )
 
 
@@ -173,6 +190,38 @@ def _clone(
     momenta = {c.column(name).branch for c in chosen for name in c.momentum}
     counters = {c.counter for c in chosen}
     return find_clone(source, coded, momenta & coded, coded | counters, options.keep, options.drop)
+
+
+def _require_unchanged(
+    source: Source,
+    history: History,
+    bounds: Mapping[str, Bounds],
+    columns: Mapping[str, Sequence[str]],
+) -> None:
+    """Refuse to code columns a second time: the errors of both would add up, and the second bound would be no bound of the original.
+
+    Raises
+    ------
+    InputError
+        If a column that will be coded within a bound, or as latents, is off the original already.
+    """
+    for name, before in history.since(0).items():
+        if name not in columns:
+            continue
+        now = bounds[name].columns if name in bounds else dict.fromkeys(columns[name])
+        again = [
+            column
+            for column, bound in now.items()
+            if column in {*before.coded, *before.bounds} and bound != EXACT
+        ]
+        if again:
+            told = ", ".join(
+                f"{column} {before.bounds.get(column) or 'without a bound'}" for column in again[:4]
+            )
+            raise InputError(
+                f"{source.path} was restored from a compressed file ({told}{', …' if again[4:] else ''}), and compressing it again "
+                "adds up both errors: compress the original, or add --again to record the sum of both bounds"
+            )
 
 
 def _coded_columns(codec: Codec, collection: Collection, where: str) -> tuple[str, ...]:
@@ -206,7 +255,9 @@ def _check_alike(path: Location, tree: str, branches: Mapping[str, Branch], othe
     if other.tree != tree or other.branches != branches:
         differing = sorted({*branches.items()} ^ {*other.branches.items()}, key=lambda item: item[0])
         what = f"branch {differing[0][0]!r}" if differing else f"tree {other.tree!r}"
-        raise InputError(f"{path} and {other.path} cannot be joined: {what} is not the same in both")
+        raise InputError(
+            f"{path} and {other.path} cannot be joined: {what} is not the same in both; compress them one by one"
+        )
 
 
 def _planned(

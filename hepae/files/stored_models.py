@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import awkward as ak
 
 from hepae.errors import InputError
-from hepae.io.sources import reading
+from hepae.io.guards import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from hepae.files.header import CodedCollection, Part
+    from hepae.files.header import CodedCollection
+    from hepae.files.parts import Part
     from hepae.io.locations import Location
     from hepae.latent.codec import LatentCodec
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hepae.io.guards import reading
 from hepae.io.hdf5 import Hdf5Table
 from hepae.io.parquet import ParquetTable
-from hepae.io.sources import Source, reading
 from hepae.io.tables import MemoryTable
 from hepae.io.texts import decoded_text, is_csv, is_darkmachines, read_csv, read_darkmachines, reading_csv
 from hepae.io.unpickling import read_pickle
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hepae.io.sources import Source
 
 
 _TEXT_BYTES = 1 << 16

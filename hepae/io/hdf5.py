@@ -9,8 +9,9 @@ import awkward as ak
 import numpy as np
 
 from hepae.errors import InputError
+from hepae.io.guards import Memory
 from hepae.io.layouts import UNNAMED, find_layout
-from hepae.io.sources import Memory, entries_in, native_type
+from hepae.io.sources import entries_in, native_type
 from hepae.io.tables import Table
 
 if TYPE_CHECKING:

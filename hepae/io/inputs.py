@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from hepae import kinematics
 from hepae.errors import ConfigError, InputError, UnitWarning
 from hepae.io.formats import open_table
+from hepae.io.guards import fingerprint_of, reading, require_unchanged
 from hepae.io.locations import Url, expand, locate
 from hepae.io.ntuples import open_ntuple
 from hepae.io.rootfiles import file_kind
-from hepae.io.sources import Source, fingerprint_of, reading, require_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from hepae.io.locations import Fingerprint, Location
+    from hepae.io.sources import Source
 
 
 def open_source(path: str | Path | Url, *, tree: str | None = None, unit: str | None = None) -> Source:

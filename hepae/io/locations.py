@@ -193,7 +193,7 @@ def locate(name: str | Path | Url) -> Location:
         needed = "pip install 'hepae[xrootd]'" if protocol in ("root", "xroot", "roots") else str(error)
         raise InputError(f"{protocol}:// cannot be read here: {needed}, or copy {name}") from None
     except (ValueError, OSError) as error:
-        raise InputError(f"cannot open {name}: {error}") from None
+        raise InputError(f"cannot open {name}: {error}; copy it to this machine") from None
     return Path(inside) if isinstance(filesystem, LocalFileSystem) else Url(name, filesystem, inside)
 
 

@@ -15,10 +15,12 @@ import uproot
 
 from hepae.errors import InputError
 from hepae.io.baskets import Origin, branch_paths
+from hepae.io.guards import reading, reason
 from hepae.io.layouts import Branch, find_layout, vector_names
-from hepae.io.objects import TREES, StoredObject, is_tree, objects_of
+from hepae.io.objects import TREES, StoredObject, history_texts, is_tree, objects_of
+from hepae.io.packed_vectors import packed_vectors
 from hepae.io.rootfiles import open_root
-from hepae.io.sources import Field, Source, entries_in, plain_branches, reading, reason
+from hepae.io.sources import Field, Source, entries_in, plain_branches
 from hepae.io.tree_records import title_of
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 HEADER_TREE = "hepae"
 """Tree of a compressed file that tells it from others."""
-
 _COLLECTIONS = (3, 4)
 """What TBranchElement says of a TClonesArray and of a collection of C++: the lists of its members are of equal length."""
 
@@ -199,6 +200,16 @@ class NtupleSource(Source):
         with reading(self.path):
             return objects_of(self.file)
 
+    @property
+    def uuid(self) -> str | None:
+        """The file's own identifier."""
+        return str(self.file.file.uuid)
+
+    def histories(self) -> list[str]:
+        """Histories that hepae wrote into the file: one, or one of each part that hadd joined."""
+        with reading(self.path):
+            return history_texts(self.file)
+
     def close(self) -> None:
         """Close the file."""
         self.file.close()
@@ -258,7 +269,7 @@ class TreeSource(NtupleSource):
 
     def _interpretation(self, branch: Any) -> Any:
         """What uproot makes of a branch, or None; where that is not sure before reading, a little is read."""
-        for interpretation in (_packed_vectors(branch.typename), branch.interpretation):
+        for interpretation in (packed_vectors(branch.typename), branch.interpretation):
             # Whatever uproot has no reader for ends in nearly any error.
             with contextlib.suppress(Exception):
                 interpretation.awkward_form(branch.file)
@@ -292,36 +303,6 @@ class TreeSource(NtupleSource):
         """Bytes that a branch takes in the file, compressed; its share, where it is one member of an object."""
         stored, _ = self._fields[name]
         return int(stored.branch[0].compressed_bytes) // self._parts[id(stored)]
-
-
-def _packed_vectors(typename: str) -> Any:
-    """How ROOT writes whole LorentzVectors, one or a vector of them, into one branch: a header of 10 bytes before each.
-
-    uproot 5.7 takes their headers to be shorter, so that its values of single ones are wrong.
-    """
-    match = re.fullmatch(
-        r"(std::|)(vector<|)ROOT::Math::LorentzVector<ROOT::Math::(\w+)<(double|float|Double32_t)> ?> ?>?",
-        typename,
-    )
-    members = {
-        "PtEtaPhiE4D": ("fPt", "fEta", "fPhi", "fE"),
-        "PtEtaPhiM4D": ("fPt", "fEta", "fPhi", "fM"),
-        "PxPyPzE4D": ("fX", "fY", "fZ", "fT"),
-        "PxPyPzM4D": ("fX", "fY", "fZ", "fM"),
-    }
-    if match is None or match[3] not in members:
-        return None
-    number = np.dtype(">f8" if match[4] == "double" else ">f4")  # Double32_t is a float in a file
-    stored = np.dtype(
-        {
-            "names": [f"fCoordinates.{member}" for member in members[match[3]]],
-            "formats": [number] * 4,
-            "offsets": [10 + i * number.itemsize for i in range(4)],
-            "itemsize": 10 + 4 * number.itemsize,
-        }
-    )
-    vectors = uproot.AsDtype(stored)
-    return uproot.AsJagged(vectors, header_bytes=16) if match[2] else vectors
 
 
 def plain_name(name: str) -> str:

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import uproot
 
 from hepae.errors import OutputError
-from hepae.io.sources import reading
+from hepae.io.guards import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+HISTORY = "hepae_history"
+"""Text that hepae writes into compressed and restored files: what became of the original. It is no object of the original."""
 
 TREES = ("TTree", "TNtuple", "TNtupleD")
 
@@ -103,13 +106,20 @@ class StoredObject:
 
 
 def objects_of(file: Any) -> list[StoredObject]:
-    """All objects and folders of an open file but its trees; of several cycles of one name the oldest comes first."""
+    """All objects and folders of an open file but its trees and `HISTORY`; of several cycles of one name the oldest comes first."""
     found: dict[str, list[tuple[int, StoredObject]]] = {}
     for path, classname in file.classnames(recursive=True).items():
-        if not is_tree(classname):
-            name, _, cycle = path.rpartition(";")
+        name, _, cycle = path.rpartition(";")
+        if not is_tree(classname) and name != HISTORY:
             found.setdefault(name, []).append((int(cycle), StoredObject(name, file.key(path))))
     return [stored for cycles in found.values() for _, stored in sorted(cycles, key=lambda item: item[0])]
+
+
+def history_texts(file: Any) -> list[str]:
+    """Texts named `HISTORY` in an open file, the oldest cycle first."""
+    classes = file.classnames(recursive=False, cycle=True)
+    cycles = [key for key, kind in classes.items() if kind == "TObjString" and key.split(";")[0] == HISTORY]
+    return [str(file[key]) for key in sorted(cycles, key=lambda key: int(key.split(";")[1]))]
 
 
 def copy_objects(objects: Sequence[StoredObject], file: Any) -> None:

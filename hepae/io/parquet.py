@@ -13,7 +13,8 @@ import awkward as ak
 import numpy as np
 
 from hepae.errors import InputError
-from hepae.io.sources import Memory, entries_in, native_type
+from hepae.io.guards import Memory
+from hepae.io.sources import entries_in, native_type
 from hepae.io.tables import Table
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from hepae.io.locations import Location
 
+
+HISTORY_KEY = b"hepae_history"
+"""Key of the history in the metadata of a file that hepae restored."""
 
 _SIZES = """
 import collections, json, sys
@@ -99,6 +103,11 @@ class ParquetTable(Table):
         column = self._fields[name][0]
         stored = sum(n for path, n in self._sizes.items() if path == column or path.startswith(f"{column}."))
         return stored // sum(own == column for own, _ in self._fields.values())
+
+    def histories(self) -> list[str]:
+        """History that hepae wrote into the file's metadata."""
+        text = (self._file.schema_arrow.metadata or {}).get(HISTORY_KEY)
+        return [] if text is None else [text.decode("utf-8", "replace")]
 
     def close(self) -> None:
         """Close the file."""

@@ -15,10 +15,11 @@ import awkward as ak
 from hepae import kinematics
 from hepae.column_names import ALIASES
 from hepae.errors import ConfigError, InputError
+from hepae.io.guards import reading
 from hepae.io.inputs import Inputs, open_source
 from hepae.io.ntuples import HEADER_TREE
 from hepae.io.rootfiles import file_kind, open_root
-from hepae.io.sources import STEP_SIZE, Source, memory_size, reading, steps
+from hepae.io.sources import STEP_SIZE, Source, memory_size, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,7 +57,8 @@ def choose_collection(source: Source, name: str | None = None) -> Collection:
     where = f"tree {source.tree!r} of {source.path}"
     if not collections:
         raise InputError(
-            f"no jets in {where}: no branches named pt, eta, phi and mass or E with a common prefix"
+            f"no jets in {where}: hepae looks for branches pt, eta, phi and mass or E (or px, py, pz, E) with a common prefix"
+            f"{_there_are([*source.branches])}"
         )
     for candidate in (name,) if name else ("Jet", "AnalysisJets"):
         if candidate in collections:
@@ -110,6 +112,10 @@ def is_pattern(text: str) -> bool:
     return any(sign in text for sign in "*?[")
 
 
+def _there_are(names: list[str]) -> str:
+    return f"; there are {', '.join(names[:10])}{', …' if len(names) > 10 else ''}" if names else ""
+
+
 def nearest(pattern: str, names: Iterable[str]) -> str:
     """End of an error about a pattern that matches nothing: the names that are most like it.
 
@@ -121,7 +127,7 @@ def nearest(pattern: str, names: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in names}
     found = [by_lower[name] for name in difflib.get_close_matches(text.lower(), by_lower, cutoff=0.5)]
     if not found:
-        return f"; there are {', '.join(names[:10])}{', …' if len(names) > 10 else ''}" if names else ""
+        return _there_are(names)
     return (
         f"; the nearest names are {', '.join(found)}"
         if len(found) > 1

@@ -9,8 +9,8 @@ import uproot
 import uproot.containers
 
 from hepae.errors import InputError
+from hepae.io.guards import reading
 from hepae.io.locations import Url
-from hepae.io.sources import reading
 
 if TYPE_CHECKING:
     from hepae.io.locations import Location

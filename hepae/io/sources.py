@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -13,118 +11,20 @@ from typing import TYPE_CHECKING, Any, Self
 import awkward as ak
 import numpy as np
 
-from hepae.errors import ConfigError, HepaeError, InputError
+from hepae.errors import ConfigError, HepaeError
+from hepae.io.guards import require_unchanged
 from hepae.io.layouts import LONG_ARRAY, Branch, Collection, Layout, find_layout, unit_of
-from hepae.io.locations import Fingerprint, Url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
-    from hepae.io.locations import Location
+    from hepae.io.locations import Fingerprint, Location
     from hepae.io.objects import StoredObject
 
 STEP_SIZE = "100 MB"
 
 _SAMPLE_ENTRIES = 10_000
 _LENGTHS_ENTRIES = 1_000
-
-
-@contextlib.contextmanager
-def reading(path: Location) -> Iterator[None]:
-    """Turn whatever a damaged or missing file makes a library raise into one line."""
-    try:
-        yield
-    except (HepaeError, MemoryError):
-        raise
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
-    except PermissionError:
-        raise InputError(f"no permission to read {path}") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder; name a file in it") from None
-    # Libraries raise nearly anything on damaged files: struct, zlib, index, key, value and their own errors.
-    except Exception as error:
-        if isinstance(error, NameError) and _is_ours(error):
-            raise
-        if isinstance(error, OSError) and isinstance(path, Url):  # of a server or the network
-            raise InputError(f"cannot read {path}: {reason(error)}") from error
-        raise InputError(f"cannot read {path}: it is damaged or incomplete ({reason(error)})") from error
-
-
-def _is_ours(error: Exception) -> bool:
-    """Whether code of hepae raised this; a NameError there is a fault of ours, never of a file."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is None or str(trace.tb_frame.f_globals.get("__name__", "")).startswith("hepae")
-
-
-def reason(error: Exception) -> str:
-    """First line of what an error says, else its name."""
-    return ((str(error).strip().splitlines() or [""])[0] or type(error).__name__)[:120]
-
-
-def fingerprint_of(path: Location) -> Fingerprint:
-    """Take the fingerprint of a file that is about to be opened.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or cannot be read.
-    """
-    with reading(path):
-        return Fingerprint.of(path)
-
-
-def require_unchanged(path: Location, noted: Fingerprint, now: Fingerprint | None = None) -> None:
-    """Compare a file with the fingerprint that was noted when it was opened.
-
-    Raises
-    ------
-    InputError
-        If another file has taken its place, or it was written to.
-    """
-    if (now or fingerprint_of(path)) != noted:
-        raise InputError(
-            f"{path} was replaced or changed while it was read; start again when nothing writes to it any more"
-        )
-
-
-class Memory:
-    """Counts the bytes that a file's values take in memory, before they are taken.
-
-    A small file can claim any number of values: chunks that were never written, one list that is named many times, one
-    value and how often it is repeated. Values may take 100 MB and 200 times the bytes of their file;
-    ``HEPAE_MAX_EXPANSION`` sets another factor.
-
-    Parameters
-    ----------
-    path
-        The file.
-    """
-
-    def __init__(self, path: Location):
-        self.path, self.stored, self.taken = path, path.stat().st_size, 0
-        text = os.environ.get("HEPAE_MAX_EXPANSION", "200")
-        try:
-            self.limit = 100_000_000 + int(float(text) * self.stored)
-        except (ValueError, OverflowError):
-            raise ConfigError(f"HEPAE_MAX_EXPANSION must be a number, got {text!r}") from None
-
-    def take(self, count: int) -> None:
-        """Count so many bytes more.
-
-        Raises
-        ------
-        InputError
-            If they are more than a file of this size should need.
-        """
-        self.taken += int(count)
-        if self.taken > self.limit:
-            raise InputError(
-                f"cannot read {self.path}: it has {self.stored / 1e6:.2f} MB, but its values would take more than "
-                f"{self.limit / 1e6:.0f} MB of memory; if you trust the file, set HEPAE_MAX_EXPANSION=1000 or higher"
-            )
 
 
 class Source(ABC):
@@ -166,6 +66,15 @@ class Source(ABC):
 
     def objects(self) -> list[StoredObject]:
         """Objects of the file that are no trees, and folders."""
+        return []
+
+    @property
+    def uuid(self) -> str | None:
+        """The file's own identifier, where it has one."""
+        return None
+
+    def histories(self) -> list[str]:
+        """Histories that hepae wrote into the file, as text; none where hepae did not restore it."""
         return []
 
     def renamed(self, path: Location) -> None:

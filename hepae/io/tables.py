@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 
-from hepae.io.sources import Field, Source, entries_in, plain_branches, reading
+from hepae.io.guards import reading
+from hepae.io.sources import Field, Source, entries_in, plain_branches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

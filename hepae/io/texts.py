@@ -10,8 +10,8 @@ import awkward as ak
 import numpy as np
 
 from hepae.errors import InputError
+from hepae.io.guards import Memory, reason
 from hepae.io.parquet import without_missing
-from hepae.io.sources import Memory, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

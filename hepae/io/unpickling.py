@@ -16,7 +16,8 @@ import awkward as ak
 import numpy as np
 
 from hepae.errors import InputError
-from hepae.io.sources import Memory, native_type, reason
+from hepae.io.guards import Memory, reason
+from hepae.io.sources import native_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -314,9 +314,18 @@ class ParquetWriter(Writer):
         Its columns in order, of any type.
     compression
         As ``NAME:LEVEL``.
+    metadata
+        Texts by key that the file holds beside its columns.
     """
 
-    def __init__(self, path: Path, branches: Iterable[Branch], *, compression: str = COMPRESSION):
+    def __init__(
+        self,
+        path: Path,
+        branches: Iterable[Branch],
+        *,
+        compression: str = COMPRESSION,
+        metadata: Mapping[bytes, str] | None = None,
+    ):
         import pyarrow.parquet  # late: it takes a while to import
 
         super().__init__("jets", branches)
@@ -327,7 +336,7 @@ class ParquetWriter(Writer):
             raise ConfigError(f"no compression {compression!r} in Parquet: it has zstd, lz4 and zlib")
         self._forms = {branch.name: _form(branch) for branch in self.branches.values()}
         empty = {name: ak.Array(form.length_zero_array()) for name, form in self._forms.items()}
-        self._schema = self._table(empty).schema
+        self._schema = self._table(empty).schema.with_metadata(dict(metadata or {}))
         self._writer = pyarrow.parquet.ParquetWriter(
             path, self._schema, compression=codec, compression_level=int(level)
         )
@@ -342,7 +351,7 @@ class ParquetWriter(Writer):
         return pa.table(columns)
 
     def _write(self, arrays: Mapping[str, ak.Array]) -> None:
-        self._writer.write_table(self._table(arrays))
+        self._writer.write_table(self._table(arrays).replace_schema_metadata(self._schema.metadata))
 
     def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
         """What has been written, in steps of so many entries, by branch name."""

@@ -58,10 +58,11 @@ class WrittenTree:
 
     def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
         """Arrays by branch name, of these entries."""
-        return {
-            name: self._branches[name].array(entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
-            for name in names
-        }
+        entries = {"entry_start": entry_start, "entry_stop": entry_stop}
+        found = {name: self._branches[name].array(**entries, array_cache=None) for name in names}
+        if short := [name for name, array in found.items() if len(array) != entry_stop - entry_start]:
+            raise ValueError(f"branch {short[0]} is shorter than its tree")
+        return found
 
     @property
     def uncompressed_bytes(self) -> int:

@@ -58,9 +58,11 @@ class AutoencoderConfig:
         if self.activation not in ACTIVATIONS:
             raise ConfigError(f"no activation {self.activation!r}: it is one of {', '.join(ACTIVATIONS)}")
         if any(type(width) is not int or width < 1 for width in (*self.hidden, self.latent)):
-            raise ConfigError(f"widths are whole and positive, not {self.hidden} and latent {self.latent}")
+            raise ConfigError(
+                f"hidden and latent widths must be integers above 0, got {list(self.hidden)} and {self.latent}"
+            )
         if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout lies in [0, 1), not at {self.dropout}")
+            raise ConfigError(f"dropout must be at least 0 and below 1, got {self.dropout}")
 
     @classmethod
     def preset(cls, name: str) -> AutoencoderConfig:

@@ -37,7 +37,7 @@ class LatentIntegers:
             If it is not from 2 to 16.
         """
         if type(self.bits) is not int or not 2 <= self.bits <= 16:
-            raise ConfigError(f"latents have 2 to 16 bits as integers, not {self.bits}")
+            raise ConfigError(f"latents as integers have 2 to 16 bits, got {self.bits}")
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -11,6 +11,8 @@ import numpy as np
 import safetensors.numpy
 
 from hepae.errors import CodecError, InputError
+from hepae.io.guards import reading, reason
+from hepae.io.rootfiles import file_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +52,9 @@ def unpack_model(data: bytes, where: str) -> tuple[dict[str, Any], dict[str, NDA
         RecursionError,
         safetensors.SafetensorError,
     ) as error:
-        raise InputError(f"{where} is no hepae model, or damaged ({type(error).__name__})") from None
+        raise InputError(
+            f"{where} is no hepae model, or damaged ({reason(error)}); hepae train makes models"
+        ) from None
     if not isinstance(header, dict):
         raise InputError(f"{where} is no hepae model, or damaged (its header is not a JSON object)")
     check_version(header, FORMAT_VERSION, where)
@@ -63,12 +67,12 @@ def read_model(path: Location) -> bytes:
     Raises
     ------
     InputError
-        If there is none.
+        If there is none, or it is a file of another kind.
     """
-    try:
+    if (kind := file_kind(path)) not in ("a model file", "a file of unknown kind"):
+        raise InputError(f"{path} is {kind}, no hepae model; hepae train makes models")
+    with reading(path):
         return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read the model {path}: {error.strerror}") from None
 
 
 def check_version(header: dict[str, Any], known: int, where: str) -> None:

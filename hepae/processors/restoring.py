@@ -24,8 +24,8 @@ from coffea.nanoevents.util import quote, unquote
 from hepae.errors import ConfigError, HepaeError, InputError
 from hepae.files.compressed import CompressedFile
 from hepae.io.cloning import SKELETON
+from hepae.io.guards import fingerprint_of
 from hepae.io.ntuples import HEADER_TREE
-from hepae.io.sources import fingerprint_of
 from hepae.processors.executors import decoding
 from hepae.processors.nanoevents import Opened, add_transform
 
@@ -171,7 +171,7 @@ class Original:
             if not file.cloned:
                 return cls(branches, coded, fields)
             order = tuple(dict.fromkeys(file.file[SKELETON].keys()))
-            paths = {path: name for name, (path, member, _) in file.header.origins.items() if not member}
+            paths = {path: name for name, (path, member, _) in file.header.places.items() if not member}
             return cls(branches, coded, fields, order, paths)
 
     def only(self, wanted: Callable[[str], bool]) -> Self:

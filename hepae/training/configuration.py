@@ -95,21 +95,21 @@ class TrainingConfig:
             f"no schedule {self.schedule!r}: it is one of {', '.join(SCHEDULES)}": self.schedule in SCHEDULES,
             f"no precision {self.precision!r}: it is one of {', '.join(PRECISIONS)}": self.precision
             in PRECISIONS,
-            f"epochs and batch size are whole and positive, not {self.epochs} and {self.batch_size}": all(
+            f"epochs and batch size must be integers above 0, got {self.epochs} and {self.batch_size}": all(
                 type(number) is int and number > 0 for number in (self.epochs, self.batch_size)
             ),
             "batch norm needs batches of two jets": self.batch_size > 1 or not self.network.batch_norm,
-            f"the weight decay is not below zero, as {self.weight_decay} is": self.weight_decay >= 0,
-            f"the seed is whole and in [0, 2^32), not {self.seed}": type(self.seed) is int
+            f"weight_decay must be >= 0, got {self.weight_decay}": self.weight_decay >= 0,
+            f"the seed must be an integer from 0 to 4294967295, got {self.seed}": type(self.seed) is int
             and 0 <= self.seed < 2**32,
-            f"the learning rate is positive, not {self.learning_rate}": 0 < self.learning_rate < math.inf,
-            f"patience is at least one epoch, not {self.patience}": self.patience is None
+            f"the learning rate must be above 0, got {self.learning_rate}": 0 < self.learning_rate < math.inf,
+            f"patience must be at least one epoch, got {self.patience}": self.patience is None
             or self.patience > 0,
-            f"the validation fraction lies in (0, 1), not at {self.validation_fraction}": (
+            f"the validation fraction must be above 0 and below 1, got {self.validation_fraction}": (
                 0 < self.validation_fraction < 1
             ),
-            f"the fraction lies in (0, 1], not at {self.fraction}": 0 < self.fraction <= 1,
-            f"columns are names such as pt and eta, not {self.columns!r}": len(self.columns) > 0
+            f"the fraction must be above 0 and at most 1, got {self.fraction}": 0 < self.fraction <= 1,
+            f"columns must be names such as pt and eta, got {self.columns!r}": len(self.columns) > 0
             and not isinstance(self.columns, str)
             and all(isinstance(name, str) for name in self.columns),
         }

@@ -184,9 +184,10 @@ def _new_network(prepared: _Prepared, config: TrainingConfig) -> Autoencoder:
     torch.manual_seed(config.seed)
     try:
         network = Autoencoder(len(prepared.features.columns), config.network)
-    except RuntimeError as error:  # torch raises this where memory is too small
+    except RuntimeError:  # torch raises this where memory is too small
         raise ConfigError(
-            f"no network of widths {config.network.hidden} and latent {config.network.latent}: {error}"
+            f"a network with hidden widths {'-'.join(map(str, config.network.hidden))} does not fit into memory: "
+            "choose smaller ones with --hidden"
         ) from None
     if config.standardized_start:
         network.start_standardized(prepared.training.mean(dim=0), prepared.training.std(dim=0))

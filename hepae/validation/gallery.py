@@ -275,11 +275,14 @@ class Gallery:
     def _draw_matrices(self, version: Version, *, several: bool) -> None:
         suffix, whose = (f"_{version.name}", f", {version.name}") if several else ("", "")
         of, latents = version.counts.histograms, version.counts.latents
+        # These show one version each, so they have to say which.
+        label = f"{self.style.label} {literal(version.name)}".strip() if several else self.style.label
+        style = replace(self.style, label=label)
         if of.correlation:
             residuals = {name: of.residual[name] for name in PROFILED if name in of.residual}
-            figure = maps.correlations(residuals, of.correlation, style=self.style)
+            figure = maps.correlations(residuals, of.correlation, style=style)
             alt = f"Residuals of {', '.join(residuals)} against each other, as a matrix, with their correlation coefficients."
-            title = f"Residuals against each other{whose}"
+            title = f"Residuals of {_of_how_many(residuals, of.residual)} against each other{whose}"
             self._add(f"correlations{suffix}", figure, "All columns", title, alt)
         if of.largest:
             panels = canvas.panels(len(of.largest))
@@ -288,14 +291,14 @@ class Gallery:
                     histogram,
                     unit=residual_unit(name),
                     bound=constant_bound(name, version.bounds.get(name)),
-                    style=self.style,
+                    style=style,
                     axes=panel,
                 )
             alt = f"Maps of the largest residual of {', '.join(of.largest)} over eta and phi."
-            title = f"Largest residuals over eta and phi{whose}"
+            title = f"Largest residuals of {_of_how_many(of.largest, of.residual)} over eta and phi{whose}"
             self._add(f"largest{suffix}", figure, "All columns", title, alt)
         if latents is not None:
-            figure = maps.latents(latents.single, latents.pairs, style=self.style)
+            figure = maps.latents(latents.single, latents.pairs, style=style)
             alt = "Each latent, and each pair of latents coloured by the mean logarithm of the jets' pt."
             self._add(f"latents{suffix}", figure, "Latents and bytes", f"Latents{whose}", alt)
 
@@ -315,6 +318,12 @@ class Gallery:
         alt = "; ".join(f"{name}: {sum(parts.values()):.2f} bytes a jet" for name, parts in per_jet.items())
         figure = plotting.stored_bytes(per_jet, style=self.style)
         self._add("bytes", figure, "Latents and bytes", "Bytes of the coded columns", alt)
+
+
+def _of_how_many(shown: Mapping[str, object], every: Mapping[str, object]) -> str:
+    """Names of the columns that a figure shows, and of how many they are."""
+    names = ", ".join(shown)
+    return names if len(shown) == len(every) else f"{names} (of {len(every)} columns)"
 
 
 def residual_alt(version: Version, name: str) -> str:

@@ -34,6 +34,7 @@ from hepae.validation.canvas import (
     largest_finite,
     make_headroom,
     number_text,
+    root_figure,
     scale_entries,
     scale_values,
     two_panels,
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
     Curve = Callable[[FloatArray], ArrayLike]
 
+
+MOST_PARTS = 8
+"""Parts of a bar of bytes whose names have room in it."""
 
 RATIO_STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Distances from 1 of the ticks of a ratio."""
@@ -213,8 +217,9 @@ def cut_flow(
             main.stairs(after, edges, baseline=None, color=color, linestyle=line, linewidth=1.6, label=name)
             with np.errstate(divide="ignore", invalid="ignore"):
                 lost, gained = (1e3 * np.nan_to_num((part - both) / before) for part in (before, after))
-            below.stairs(gained, edges, fill=len(versions) == 1, alpha=0.5, color=color)
-            below.stairs(-lost, edges, fill=len(versions) == 1, alpha=0.5, color=color)
+            look = {"fill": True, "alpha": 0.5} if len(versions) == 1 else {"linestyle": line}
+            below.stairs(gained, edges, color=color, label=name, **look)
+            below.stairs(-lost, edges, color=color, **look)
             changes += [lost, gained]
             if len(versions) == 1:
                 for i, (out, come) in enumerate(zip(before - both, after - both, strict=True)):
@@ -237,6 +242,8 @@ def cut_flow(
         main.set_xlim(edges[0], edges[-1])
         main.tick_params(labelbottom=False)
         below.set_xlim(edges[0], edges[-1])
+        if len(versions) > 1:  # of one version the numbers stand above its bars
+            below.legend(loc="upper left", ncols=len(versions), fontsize="xx-small")
         for panel in (main, below):
             panel.tick_params(axis="x", which="minor", bottom=False, top=False)
         below.set_xticks(range(len(cuts)), cuts, fontsize="small")
@@ -248,7 +255,7 @@ def cut_flow(
 def stored_bytes(
     files: Mapping[str, Mapping[str, float]], *, style: Style = Style(), axes: Axes | None = None
 ) -> Figure:
-    """Draw what the coded columns of each file take, a bar a file.
+    """Draw what the coded columns of each file take: a bar a file or, of more than :data:`MOST_PARTS` parts, a row a part.
 
     Parameters
     ----------
@@ -259,13 +266,16 @@ def stored_bytes(
     axes
         Axes to draw on; by default those of a new figure.
     """
+    parts = list(dict.fromkeys(part for sizes in files.values() for part in sizes))
+    if len(parts) > MOST_PARTS:
+        return _bytes_by_part(files, parts, style, axes)
     with atlas_style():
         panel = Figure(figsize=(8, 2.6 + 0.7 * len(files))).add_subplot() if axes is None else axes
         shades = (BLUE, "#92dadd", "#b9ac70", GREY)
         longest = max((sum(parts.values()) for parts in files.values()), default=0) or 1
-        for row, parts in enumerate(files.values()):
+        for row, sizes in enumerate(files.values()):
             left = 0.0
-            for (name, size), color in zip(parts.items(), cycle(shades)):
+            for (name, size), color in zip(sizes.items(), cycle(shades)):
                 panel.barh(row, size, left=left, height=0.6, color=color, edgecolor="white")
                 if size > 0.06 * longest:
                     panel.text(
@@ -283,6 +293,36 @@ def stored_bytes(
         panel.set_ylim(len(files) - 0.4, -0.6 - 1.2)
         panel.set_xlim(0, 1.12 * longest)
         panel.set_xlabel("Bytes a jet")
+        write_corner(panel, style)
+        return aligned_figure(panel)
+
+
+def _bytes_by_part(
+    files: Mapping[str, Mapping[str, float]], parts: Sequence[str], style: Style, axes: Axes | None
+) -> Figure:
+    """Draw a row for each part with a bar for each file: names in one bar would overprint each other."""
+    with atlas_style():
+        height = 1.6 + len(parts) * (0.12 + 0.16 * len(files))
+        panel = axes or Figure(figsize=(8, height)).add_subplot()
+        if axes is None:  # room for the longest name
+            root_figure(panel).subplots_adjust(left=min(0.5, 0.04 + 0.0115 * max(map(len, parts))))
+        shades = (GREY, BLUE, "#b9ac70", "#92dadd", "#bd1f01")
+        thick = 0.8 / len(files)
+        longest = max(size for sizes in files.values() for size in sizes.values()) or 1.0
+        for number, ((name, sizes), color) in enumerate(zip(files.items(), cycle(shades))):
+            rows = [row for row, part in enumerate(parts) if part in sizes]
+            widths = [sizes[parts[row]] for row in rows]
+            places = [row + (number - (len(files) - 1) / 2) * thick for row in rows]
+            label = f"{name}: {sum(sizes.values()):.2f} B"
+            panel.barh(places, widths, height=0.9 * thick, color=color, label=label)
+            for place, width in zip(places, widths, strict=True):
+                panel.text(width + 0.01 * longest, place, f"{width:.2f}", va="center", fontsize="xx-small")
+        panel.set_yticks(range(len(parts)), parts, fontsize="small")
+        panel.tick_params(axis="y", which="both", left=False, right=False)
+        panel.set_ylim(len(parts) - 0.4, -2.2 - 0.5 * len(files))  # room for the corner and the legend
+        panel.set_xlim(0, 1.15 * longest)
+        panel.set_xlabel("Bytes a jet")
+        panel.legend(loc="upper right", fontsize="small")
         write_corner(panel, style)
         return aligned_figure(panel)
 

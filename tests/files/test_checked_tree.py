@@ -91,3 +91,19 @@ def test_what_is_read_does_not_depend_on_the_range(latents):
         whole = stored["Events"]["Jet_btag"].array()
         for start, stop in ((0, 0), (0, 1), (499, 501), (700, 1999), (2000, 2000)):
             assert ak.all(file.jets(start, stop, columns=["btag"]).btag == whole[start:stop])
+
+
+@pytest.mark.parametrize("length", [0, 500])
+def test_arrays_that_are_shorter_than_asked_for_are_refused(latents, monkeypatch, length):
+    """One byte of an RNTuple's records can make uproot give fewer entries, whose ranges are all right."""
+    small, _, _ = latents
+    with hepae.open(small) as file:
+        read = type(file._tree).arrays
+        monkeypatch.setattr(
+            type(file._tree),
+            "arrays",
+            lambda *asked: {name: array[:length] for name, array in read(*asked).items()},
+        )
+        for columns in (["btag"], ["pt"]):
+            with pytest.raises(InputError, match=r"checksum mismatch in branch .* of events 0 to 2000"):
+                file.jets(columns=columns)

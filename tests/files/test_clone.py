@@ -156,7 +156,7 @@ def test_everything_stands_where_it_stood(original, small, tmp_path):
     hepae.decompress_file(small, back)
     assert json.loads(_root(LIST, original)) == json.loads(_root(LIST, back))
     with hepae.open(small) as file:
-        coded = {path for path, _, _ in file.header.origins.values()}
+        coded = {path for path, _, _ in file.header.places.values()}
         bounds = {name: file.bounds(name) for name in file.collections}
         branches = {
             collection.column("pt").branch: name
@@ -180,7 +180,7 @@ def test_what_was_coded_is_not_in_the_compressed_tree(original, small):
     with uproot.open(original) as one, uproot.open(small) as other, hepae.open(small) as file:
         before = [path for path, _ in branch_paths(one["Events"])]
         after = {path for path, _ in branch_paths(other["Events"])}
-        assert {*before} - after == {path for path, _, _ in file.header.origins.values()}
+        assert {*before} - after == {path for path, _, _ in file.header.places.values()}
         assert after - {*before} == {name for name in file.header.checksums if name not in before}
         assert [path for path, _ in branch_paths(other[SKELETON])] == before
         assert other[SKELETON].num_entries == 0

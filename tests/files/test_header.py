@@ -10,18 +10,10 @@ import uproot
 import hepae
 from hepae.bounds import Bounds
 from hepae.errors import InputError
-from hepae.files import header as header_module
-from hepae.files.header import (
-    CodedCollection,
-    Header,
-    Part,
-    Sizes,
-    StoredTree,
-    is_compressed,
-    read_parts,
-    write_part,
-)
-from hepae.files.joining import differences
+from hepae.files import parts as parts_module
+from hepae.files.agreement import differences
+from hepae.files.header import CodedCollection, Header, Sizes, StoredTree
+from hepae.files.parts import Part, is_compressed, read_parts, write_part
 from hepae.io.layouts import Branch, Collection, Column
 from hepae.io.objects import ObjectRecord
 from hepae.io.readers import HEADER_TREE
@@ -64,7 +56,7 @@ def _write(path, *rows):
         types = {"entries": "int64", "crc": "uint32", "header": "var * uint8", "model": "var * uint8"}
         tree = file.mktree(HEADER_TREE, types)
         for row in rows:
-            tree.extend(header_module._part_row(*row))
+            tree.extend(parts_module._part_row(*row))
     return path
 
 
@@ -94,12 +86,12 @@ def test_later_formats_are_refused_with_the_version(tmp_path):
 
 @pytest.mark.parametrize("what", ["entries", "model", "header"])
 def test_a_row_that_changed_is_refused(tmp_path, what):
-    row = header_module._part_row(HEADER.to_json(), 5, b"model")
+    row = parts_module._part_row(HEADER.to_json(), 5, b"model")
     changed = {"entries": row["entries"] + 2**40, "model": row["model"] + 1, "header": row["header"] ^ 1}
     with uproot.recreate(tmp_path / "x.root") as file:
         types = {"entries": "int64", "crc": "uint32", "header": "var * uint8", "model": "var * uint8"}
         value = np.asarray(changed[what]) if what == "entries" else changed[what]
-        value = value if what == "entries" else header_module.ak.values_astype(value, np.uint8)
+        value = value if what == "entries" else parts_module.ak.values_astype(value, np.uint8)
         file.mktree(HEADER_TREE, types).extend({**row, what: value})
     with pytest.raises(InputError, match="damaged: checksum mismatch in its header"):
         _read(tmp_path / "x.root")
@@ -141,7 +133,7 @@ def test_any_value_of_another_shape_is_refused_or_makes_no_difference(tmp_path, 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b"", b"\xff", b"[]", b"null", b'"x"'])
 def test_text_that_is_no_header_is_refused(tmp_path, monkeypatch, text):
-    monkeypatch.setattr(header_module.json, "dumps", lambda *_, **__: text.decode("latin1"))
+    monkeypatch.setattr(parts_module.json, "dumps", lambda *_, **__: text.decode("latin1"))
     path = _write(tmp_path / "x.root", ({}, 5, b""))
     with pytest.raises(InputError, match=r"damaged: its header is malformed"):
         _read(path)

@@ -29,10 +29,12 @@ import uproot
 import hepae
 from hepae.bounded.cluster import ClusterInput, encode_cluster
 from hepae.bounds import Bounds
-from hepae.files.header import HEADER_TREE, CodedCollection, Header, Part, byte_row, write_part
+from hepae.files.header import CodedCollection, Header
+from hepae.files.parts import Part, byte_row, write_part
 from hepae.files.payload import RowBuffer, payload_branches
 from hepae.io.checksums import Checksums
 from hepae.io.layouts import Branch, Collection, Column
+from hepae.io.readers import HEADER_TREE
 from hepae.io.writers import TreeWriter
 
 FILES = max(3, int(os.environ.get("HEPAE_FUZZ", "12")) // 3)

@@ -2,7 +2,7 @@
 ///
 ///     fuzz CLUSTERS HEADERS COUNT SEED
 ///
-/// CLUSTERS is a file of clusters.py, HEADERS one of JSON texts, COUNT how many mutations there are. Half of the damaged rows
+/// CLUSTERS is a file of analysis/benchmarks/cpp.py, HEADERS one of JSON texts, COUNT how many mutations there are. Half of the damaged rows
 /// get the checksum of their damage, so that the decoder is attacked and not only the checksum. Compiled with
 /// -fsanitize=address,undefined by test_fuzz.py, which runs 20 000 mutations; more:
 ///
@@ -79,7 +79,7 @@ struct Row {
   void seal() { crc = hepae::row_checksum(names, events, jets, seed, blob.data(), blob.size()); }
 };
 
-Row row_of(const tests::Cluster& cluster, const tests::Column& column) {
+Row row_of(const benchmarks::Cluster& cluster, const benchmarks::Column& column) {
   Row row{{}, column.blob, cluster.events, cluster.jets, cluster.seed, 0};
   std::string names = std::string("Jet") + '\0' + column.name;
   for (const std::string& parent : column.parents) names += '\0' + parent;
@@ -93,7 +93,7 @@ Bytes bytes_of(const hepae::Values& values) {
 }
 
 /// Values of the column of a row that takes the place of another one, and of a column that may be predicted from it.
-Bytes read(const tests::Cluster& given, std::size_t changed, const Row& row, std::size_t asked) {
+Bytes read(const benchmarks::Cluster& given, std::size_t changed, const Row& row, std::size_t asked) {
   const hepae::Row found = hepae::read_row(row.names, row.events, row.jets, row.seed, row.crc);
   hepae::check_row(found, row.names, row.blob.data(), row.blob.size());
   hepae::Cluster cluster = given.flat ? hepae::Cluster(found.jets, found.seed)
@@ -112,9 +112,9 @@ Bytes read(const tests::Cluster& given, std::size_t changed, const Row& row, std
 
 int main(int count, char** arguments) {
   if (count != 5) return 2;
-  const std::vector<tests::Cluster> clusters = tests::read_clusters(arguments[1]);
+  const std::vector<benchmarks::Cluster> clusters = benchmarks::read_clusters(arguments[1]);
   std::vector<std::string> headers;
-  tests::File file(arguments[2]);
+  benchmarks::File file(arguments[2]);
   for (std::int64_t left = file.number(); left > 0; --left) headers.push_back(file.text());
   Mutations random(std::strtoull(arguments[4], nullptr, 10));
   long errors = 0, same = 0, others = 0, read_headers = 0;
@@ -131,7 +131,7 @@ int main(int count, char** arguments) {
       }
       continue;
     }
-    const tests::Cluster& given = clusters[random.below(clusters.size())];
+    const benchmarks::Cluster& given = clusters[random.below(clusters.size())];
     const std::size_t changed = random.below(given.columns.size());
     const Row before = row_of(given, given.columns[changed]);
     Row row = before;

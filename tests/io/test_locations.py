@@ -109,7 +109,7 @@ def xrootd():
     command = ["xrootd", "-c", str(config), "-l", str(own / "log"), *_as_nobody()]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline and server.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), 1):
                 break

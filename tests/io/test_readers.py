@@ -8,7 +8,8 @@ import uproot
 
 import hepae
 from hepae.errors import ConfigError, InputError
-from hepae.io.readers import open_source, reading
+from hepae.io.guards import reading
+from hepae.io.readers import open_source
 
 pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
 """The unit of most files here is told by their values, which test_inputs.py is about."""

@@ -286,10 +286,10 @@ def test_a_model_with_a_hostile_header_is_refused_in_one_line(codec, tmp_path, h
     path = tmp_path / "m.safetensors"
     path.write_bytes(_edited(codec.to_bytes(), header))
     for read in (hepae.load_codec, describe):
-        started = time.monotonic()
+        started = time.process_time()
         with pytest.raises(hepae.HepaeError) as caught:
             read(path)
-        assert time.monotonic() - started < 2
+        assert time.process_time() - started < 2
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 500
 

@@ -18,7 +18,7 @@ from coffea.processor import Runner
 
 import hepae
 from hepae.comparison import compare_files
-from hepae.files.joining import differences
+from hepae.files.agreement import differences
 from hepae.processors import CompressionProcessor, ValidationProcessor, executor, files_of, merge
 from hepae.processors.executors import decoding
 from hepae.validation.canvas import Style

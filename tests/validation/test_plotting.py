@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -135,3 +137,19 @@ def test_bars_are_as_long_as_the_bytes(texts):
     assert "7.50" in texts(figure)
     assert "1.25" in texts(figure)
     assert axes.get_xlabel() == "Bytes a jet"
+
+
+def test_bytes_of_many_columns_have_a_row_each():
+    before = {f"column{i}": 4.0 + i / 10 for i in range(18)}
+    figure = stored_bytes({"Original": before, "Restored": {name: size / 4 for name, size in before.items()}})
+    (panel,) = figure.axes
+    assert [label.get_text() for label in panel.get_yticklabels()] == list(before)
+    assert len(panel.patches) == 36
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == [
+        "Original: 87.30 B",
+        "Restored: 21.83 B",
+    ]
+    figure.canvas.draw()
+    labels = [label.get_window_extent() for label in panel.get_yticklabels()]
+    assert min(label.x0 for label in labels) > 0
+    assert not any(one.overlaps(other) for one, other in pairwise(labels))

@@ -14,6 +14,7 @@ struct Error : std::runtime_error {
 
 /// The text in quotes, as errors name things.
 inline std::string quoted(const std::string& text) { return "'" + text + "'"; }
+inline std::string quoted(std::string& text) { return "'" + text + "'"; }  // else std::quoted of <iomanip> is nearer
 
 }  // namespace hepae
 

@@ -1,4 +1,4 @@
-/// Clusters in the simple binary form in which the tests hand them over (clusters.py): 64-bit numbers and texts with a length.
+/// Clusters in the simple binary form in which cpp.py hands them over: 64-bit numbers and texts with a length.
 #include <cstdint>
 #include <cstring>
 #include <fstream>
@@ -9,7 +9,7 @@
 
 #include "hepae.hpp"
 
-namespace tests {
+namespace benchmarks {
 
 struct Column {
   std::string name;
@@ -87,4 +87,4 @@ inline std::vector<Cluster> read_clusters(const char* path) {
   return clusters;
 }
 
-}  // namespace tests
+}  // namespace benchmarks

@@ -1,0 +1,148 @@
+"""The command that verifies a compressed or restored file before its original is deleted."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hepae import terminal
+from hepae.cli.notes import note
+from hepae.cli.options import asked_bounds, bounds_file_option, quiet_option, tree_option, unit_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hepae.files.certificate import Certificate
+
+MOST_LINES = 50
+"""Lines of what broke that are printed; ``--json`` has all of them."""
+
+
+@click.command()
+@click.argument("original")
+@click.argument("version", metavar="COMPRESSED_OR_RESTORED")
+@click.option(
+    "--bound",
+    "bounds",
+    multiple=True,
+    metavar="COLUMN=BOUND",
+    help="Largest error that you accept, in place of the one that the file promises: needed for latents, which promise none.",
+)
+@bounds_file_option
+@click.option(
+    "--edges",
+    multiple=True,
+    metavar="COLUMN=X,Y,...",
+    help="Cuts that have to select the same jets, in place of those that the file promises.",
+)
+@click.option(
+    "--accept-left-out",
+    is_flag=True,
+    help="Accept that what was left out on request (--keep, --drop, --drop-unreadable of compress) is lost.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON.")
+@tree_option
+@click.option(
+    "--collection",
+    multiple=True,
+    metavar="NAME",
+    help="What --bound is for, where the file does not know its bounds.  [default: as for compress]",
+)
+@unit_option
+@quiet_option
+def verify(
+    original: str,
+    version: str,
+    bounds: tuple[str, ...],
+    bounds_file: Path | None,
+    edges: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Verify that a file holds all of ORIGINAL, but for what its bounds allow.
+
+    Run it before you delete ORIGINAL (a pattern in quotes where several files were joined). Compared are every event, branch,
+    tree and object, bit for bit, and every coded value with its bound and edges, in extended precision. The exit status is 0 if
+    nothing is lost but what the bounds allow, and 1 if anything is: then one line says what.
+    """
+    from hepae.files.verify import verify as verify_files
+
+    asked = asked_bounds(bounds, edges, bounds_file)
+    with terminal.progress(quiet, "verifying", "events") as update:
+        certificate = verify_files(original, version, bounds=asked, progress=update, **options)
+    if not quiet:
+        for text in certificate.notes:
+            note(text)
+    if as_json:
+        click.echo(json.dumps(certificate.to_json(), indent=2, ensure_ascii=False))
+    else:
+        _print(original, version, certificate)
+    if not certificate.ok:
+        raise click.ClickException(f"{version}: {certificate.verdict}")
+    if not as_json:
+        click.echo(f"{version}: {certificate.verdict}")
+
+
+def _print(original: str, version: str, certificate: Certificate) -> None:
+    """Print what was found: a row a column, what derives from the jets, and what broke."""
+    found = certificate.findings
+    several = len(found.columns) > 1
+    table = terminal.table(
+        f"{version} beside {original}",
+        *(
+            "column",
+            "bound",
+            "values",
+            "changed",
+            "beyond",
+            "crossed",
+            "largest error",
+            "error ÷ bound",
+            "bin shift ÷ its error",
+        ),
+    )
+    for collection, columns in found.columns.items():
+        for name, column in columns.items():
+            if not column.changed and len(columns) > 4:
+                continue
+            row = column.to_json()
+            shifts = row["bin_shifts"]
+            table.add_row(
+                f"{collection}.{name}" if several else name,
+                row["bound"] or "none",
+                *(str(row[key]) for key in ("values", "changed")),
+                "–" if row["beyond"] is None else str(row["beyond"] + row["other_side"]),
+                str(row["crossed"]),
+                _number(row["largest_error"]),
+                _number(row["largest_error_over_bound"]),
+                "–" if shifts is None else _number(shifts["largest_over_error"]),
+            )
+    if table.rows:
+        terminal.console().print(table)
+    for collection, changes in found.quantities.items():
+        told = [
+            f"{name} {changes.largest[name]:.3g}{'' if 'ΔR' in name else ' GeV'} ({changes.largest_relative[name]:.2g} of it)"
+            for name in changes.largest
+        ]
+        click.echo(
+            f"{collection}: largest changes: {', '.join(told)}; {changes.other_pair} of {changes.events} events have another "
+            "leading pair"
+        )
+    jets = ", ".join(f"{count} {name}" for name, count in found.jets.items())
+    click.echo(
+        f"{found.events} events{', ' if jets else ''}{jets}; bit for bit: {len(found.branches)} branches, "
+        f"{certificate.objects} objects, {certificate.trees} other trees"
+    )
+    for name in certificate.left_out:
+        click.echo(f"left out on request: {name}")
+    for line in certificate.broken[:MOST_LINES]:
+        click.echo(f"broken: {line}")
+    if len(certificate.broken) > MOST_LINES:
+        click.echo(f"and {len(certificate.broken) - MOST_LINES} more, which --json lists")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.6g}"

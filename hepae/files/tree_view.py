@@ -1,0 +1,114 @@
+"""Trees of an original and of its compressed or restored version, seen alike: branches, and their arrays as the original had them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hepae.files.compressed import CompressedFile
+from hepae.io.guards import reading
+from hepae.io.objects import objects_of
+from hepae.io.sources import entries_in
+from hepae.io.written import WrittenTree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    import awkward as ak
+
+    from hepae.io.layouts import Branch
+    from hepae.io.objects import ObjectRecord
+    from hepae.io.sources import Source
+
+
+@dataclass(frozen=True)
+class TreeView:
+    """One tree or table of a file.
+
+    Parameters
+    ----------
+    name
+        Of the tree.
+    branches
+        By name; those of a compressed file as the original had them.
+    unreadable
+        Names of the branches that uproot cannot read.
+    num_entries
+        Of the tree.
+    read
+        Arrays by branch name, of these names and entries.
+    entries_per_step
+        How many entries take this much memory.
+    """
+
+    name: str
+    branches: Mapping[str, Branch]
+    unreadable: Sequence[str]
+    num_entries: int
+    read: Callable[[list[str], int, int], dict[str, ak.Array]]
+    entries_per_step: Callable[[str | int], int]
+
+    @classmethod
+    def of_source(cls, source: Source) -> TreeView:
+        """Look at a tree or table that is not compressed."""
+        return cls(
+            source.tree,
+            source.branches,
+            source.unreadable,
+            source.num_entries,
+            source.arrays,
+            source.entries_per_step,
+        )
+
+    @classmethod
+    def of_compressed(cls, file: CompressedFile) -> TreeView:
+        """Look at the events of a compressed file, the coded columns restored."""
+        branches = {branch.name: branch for branch in file.original_branches}
+        return cls(file.tree, branches, (), file.num_entries, file.original_arrays, file.entries_per_step)
+
+    def names_of(self, names: Iterable[str]) -> dict[str, str]:
+        """Names here of an original's branches: an RNTuple has ``:`` where a TTree has a dot or a slash."""
+        found = {}
+        for name in names:
+            for own in (name, re.sub(r"[./\\\s]", ":", name)):
+                if own in self.branches:
+                    found[name] = own
+                    break
+        return found
+
+    def arrays(self, names: Mapping[str, str], start: int, stop: int) -> dict[str, ak.Array]:
+        """Arrays by the original's names; ``names`` as `names_of` gives them."""
+        own = self.read(list(dict.fromkeys(names.values())), start, stop)
+        return {name: own[mine] for name, mine in names.items()}
+
+    @property
+    def counters(self) -> set[str]:
+        """Names of the branches that count lists."""
+        return {branch.counter for branch in self.branches.values() if branch.jagged and branch.counter}
+
+
+def other_trees(file: CompressedFile | Source) -> Iterator[TreeView]:
+    """Every tree of a file beside that of the events, but for those that hepae adds to a compressed one."""
+    if not isinstance(file, CompressedFile):
+        for source in file.other_trees():
+            yield TreeView.of_source(source)
+        return
+    for name, parts in file.other_trees.items():
+        with reading(file.path):
+            tree = WrittenTree(file.file, name, parts[0].fields)
+        branches = {branch.name: branch for branch in parts[0].branches}
+        entries, size = tree.num_entries, tree.uncompressed_bytes
+
+        def entries_per_step(step_size: str | int, size: int = size, entries: int = entries) -> int:
+            return entries_in(step_size, size, entries)
+
+        yield TreeView(name, branches, (), entries, tree.arrays, entries_per_step)
+
+
+def objects(file: CompressedFile | Source) -> set[ObjectRecord]:
+    """Records of all objects of a file that are no trees, folders too."""
+    if not isinstance(file, CompressedFile):
+        return {stored.record for stored in file.objects()}
+    with reading(file.path):
+        return {stored.record for stored in objects_of(file.file)}

@@ -1,0 +1,1 @@
+"""Resolutions of what detectors measure, and the bounds that follow from them."""

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import json
+import re
+
+import awkward as ak
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import hepae
+from hepae.bounds_files import read_bounds
+from hepae.cli import main
+from hepae.errors import ConfigError
+from hepae.kinematics import flat_column
+from hepae.resolution.parametrisation import ColumnResolution, Parametrisation
+from hepae.resolution.suggest import suggest
+from hepae.resolution.widening import bound_over_sigma, widening_of
+from hepae.samples import resolution
+
+
+def run(*arguments, status=0):
+    result = CliRunner().invoke(main, [*map(str, arguments)])
+    assert result.exit_code == status, result.output
+    return result
+
+
+def measured(original, bounds, parametrisation, tmp_path, **options):
+    """Widening of each column with a resolution, and bytes a jet, of a file that was compressed."""
+    summary = hepae.compress_file(original, tmp_path / "small.root", hepae.BoundedCodec(bounds), **options)
+    before = hepae.read_jets(original, **options)
+    with hepae.open(tmp_path / "small.root") as file:
+        after = file.jets()
+    found = {}
+    for name, sigma in parametrisation.columns.items():
+        one, other = (np.asarray(flat_column(jets, name), np.float64) for jets in (before, after))
+        found[name] = widening_of(other - one, sigma(one))
+    return found, summary.coded_after / summary.jets, (before, after)
+
+
+def test_the_bundled_jets_are_widened_by_less_than_was_asked_with_fewer_bytes(sample, tmp_path):
+    found = suggest(sample, widen=0.001, resolution="ATLAS")
+    widened, size, _ = measured(
+        sample, found.bounds, Parametrisation.load("ATLAS"), tmp_path, collection="Jet"
+    )
+    assert set(widened) == {"pt", "eta", "phi", "mass"}
+    assert all(0 < value <= 0.001 for value in widened.values()), widened
+    default = hepae.compress_file(sample, tmp_path / "default.root", hepae.BoundedCodec())
+    assert size < default.coded_after / default.jets
+
+
+def test_a_budget_is_met_and_shared_out_alike(sample, tmp_path):
+    found = suggest(sample, bytes_per_jet=4, resolution="ATLAS")
+    columns = found.collections["Jet"]
+    assert found.bytes_per_jet("Jet")[1] == pytest.approx(4, rel=0.01)
+    widened = [each.widening for each in columns.values()]
+    assert max(widened) < 1.05 * min(widened)
+    summary = hepae.compress_file(sample, tmp_path / "small.root", hepae.BoundedCodec(found.bounds))
+    assert summary.coded_after / summary.jets == pytest.approx(4, rel=0.02)
+    with pytest.raises(ConfigError, match=r"--bytes 0\.001 cannot be met: .* need \d"):
+        suggest(sample, bytes_per_jet=0.001)
+
+
+def test_eighteen_columns(data, tmp_path):
+    path = data / "pythia_jets_18columns.root"
+    found = suggest(path, widen=0.001)
+    columns = found.collections["Jet"]
+    assert {name for name, each in columns.items() if each.bound.exact} == {"nConstituents", "nCharged"}
+    assert all(each.widening <= 0.001 for each in columns.values() if each.widening is not None)
+    assert "relative" not in columns["chHEF"].reason
+    assert columns["chHEF"].bound.relative == 0  # a fraction has an absolute bound
+    widened, size, (before, after) = measured(path, found.bounds, Parametrisation.load("CMS"), tmp_path)
+    assert all(value <= 0.001 for value in widened.values()), widened
+    default = hepae.compress_file(path, tmp_path / "default.root", hepae.BoundedCodec())
+    assert size < 0.6 * default.coded_after / default.jets
+    for name in ("chHEF", "ptD", "girth"):
+        one, other = (ak.to_numpy(ak.flatten(jets[name])) for jets in (before, after))
+        low, high = np.quantile(one, (0.005, 0.995))
+        counts = [np.histogram(values, 50, (low, high))[0] for values in (one, other)]
+        seen = counts[0] >= 100
+        assert np.sqrt(np.mean((np.diff(counts, axis=0)[0][seen] ** 2) / counts[0][seen])) < 0.1
+
+
+def test_columns_that_were_truncated_stay_exact_and_their_bits_are_named(data):
+    columns = suggest(data / "nanoaod_tt_v12.root").collections["Jet"]
+    for name, bits in {"pt": 10, "eta": 12, "phi": 12, "mass": 10, "chHEF": 6, "btagDeepFlavB": 10}.items():
+        assert columns[name].bound.exact, name
+        assert columns[name].reason == f"exact: already truncated to {bits} bits of mantissa"
+    assert columns["area"].reason.startswith("exact: only 54 different values")
+    for name in ("jetId", "nMuons", "genJetIdx"):
+        assert columns[name].reason == "exact: integers"
+
+
+@pytest.fixture
+def hits(make_tree):
+    """Muons with an error beside a column, and columns that must stay exact."""
+    random = np.random.default_rng(3)
+    counts = random.integers(0, 4, 4000)
+    jets = int(counts.sum())
+    dxy = random.normal(0, 0.01, jets).astype(np.float32)
+    columns = {
+        "pt": random.exponential(40, jets) + 5,
+        "eta": random.normal(0, 1, jets),
+        "phi": random.uniform(-3, 3, jets),
+        "mass": np.full(jets, 0.10566),
+        "dxy": dxy,
+        "dxyErr": np.full(jets, 0.002) * random.uniform(0.9, 1.1, jets),
+        "weight": random.uniform(0.9, 1.1, jets),
+        "index": random.integers(-1, 400, jets).astype(np.float64),
+    }
+    arrays = {
+        f"Muon_{name}": ak.unflatten(values.astype(np.float32), counts) for name, values in columns.items()
+    }
+    arrays = {
+        "run": np.ones(4000, np.int32),
+        "luminosityBlock": np.ones(4000, np.int32),
+        "event": np.arange(4000),
+    } | arrays
+    return make_tree(arrays, counters={name: "nMuon" for name in arrays if name.startswith("Muon")})
+
+
+def test_a_resolution_that_stands_in_the_file_is_used(hits):
+    columns = suggest(hits, collection="Muon", widen=0.01).collections["Muon"]
+    assert columns["dxy"].reason == "resolution in dxyErr widened by at most 1 %"
+    assert columns["dxy"].bound.absolute == pytest.approx(0.9 * 0.002 * bound_over_sigma(0.01), rel=0.1)
+    assert 0 < columns["dxy"].widening < 0.01
+    assert columns["weight"].reason == "exact: a weight or scale factor"
+    assert columns["index"].reason == "exact: whole numbers"
+    assert columns["mass"].reason == "exact: only 1 different values"
+    assert columns["pt"].bound.relative > 0  # the resolution of jets is not that of muons
+    assert "statistical error" in columns["pt"].reason or "width" in columns["pt"].reason
+
+
+def test_the_file_is_read_again_and_overridden(sample, tmp_path):
+    path, small = tmp_path / "bounds.toml", tmp_path / "small.root"
+    printed = run("suggest", sample, "-o", path, "--quiet").stdout
+    assert "resolution of CMS (arXiv:1607.03663)" in printed.replace("\n", " ") or "CMS" in printed
+    bounds = read_bounds(path)
+    assert set(bounds.columns) == {"Jet.pt", "Jet.eta", "Jet.phi", "Jet.mass"}
+    path.write_text(path.read_text() + '\n[edges.Jet]\npt = "20,30"\n')
+    run("compress", sample, "-o", small, "--bounds", path, "--bound", "Jet.eta=0.01", "--quiet")
+    content = json.loads(run("info", small, "--json").stdout)
+    assert content["bounds"]["eta"] == "0.01"
+    assert content["bounds"]["pt"] == str(bounds.columns["Jet.pt"])
+    assert content["edges"] == {"pt": [20, 30]}
+    assert run("verify", sample, small, "--quiet").exit_code == 0
+    assert "exists already" in run("suggest", sample, "-o", path, status=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('[bounds.Jet]\npt = "0.1%"\neta = "wide"\n', r"bounds\.toml, line 3: .*a bound is written"),
+        ('[bounds.Jet]\npt = "0.1%"\n\nphi = "1%"\n', r"line 4: Jet\.phi takes no relative bound"),
+        ('[bounds]\n"Jet.pt" = true\n', r"line 2: Jet\.pt holds no columns"),
+        ("[bounds.Jet]\npt = -1\n", r"line 2: "),
+        ('[bound.Jet]\npt = "1%"\n', r"line 1: 'bound' is not known here"),
+        ('[bounds.Jet]\npt = "1%\n', r"bounds\.toml: .*line 2"),
+        ('[bounds.Jet]\npt = "1%"\npt = "2%"\n', r"bounds\.toml: .*line 3"),
+        ('[bounds.Jet]\nptt = "1%"\n', r"line 2: no column 'Jet\.ptt' to bound"),
+        ('[edges.Jet]\npt = "20;30"\n', r"line 2: .*edges are written"),
+    ],
+)
+def test_mistakes_in_a_file_have_their_line_and_reason(sample, tmp_path, text, error):
+    path = tmp_path / "bounds.toml"
+    path.write_text(text)
+    result = run("compress", sample, "-o", tmp_path / "x.root", "--bounds", path, "--quiet", status=2)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert re.search(error, line), line
+    assert not (tmp_path / "x.root").exists()
+
+
+def test_a_resolution_of_ones_own(sample, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\n[pt]\nrelative = 0.2\n')
+    columns = suggest(sample, resolution=path, widen=0.001).collections["Jet"]
+    assert columns["pt"].bound.relative == pytest.approx(0.2 * bound_over_sigma(0.001), rel=0.1)
+    assert columns["pt"].reason.startswith("resolution of mine")
+    for text, error in [
+        ("[pt]\nspread = 1\n", r"\[pt\] has 'spread'"),
+        ("[pt]\nnoise = -1\n", "is a number, 0 or more"),
+        ('name = "x"\n', "has no column"),
+        ("[pt\n", "line 1"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=error):
+            suggest(sample, resolution=path)
+    with pytest.raises(ConfigError, match="no resolution 'LHCb'"):
+        suggest(sample, resolution="LHCb")
+
+
+@pytest.mark.parametrize(
+    "options", [("--widen", "0%"), ("--widen", "x"), ("--bytes", "-1"), ("--bytes", "4", "--widen", "1%")]
+)
+def test_numbers_that_make_no_sense(sample, tmp_path, options):
+    run("suggest", sample, "-o", tmp_path / "b.toml", *options, status=2)
+    assert not (tmp_path / "b.toml").exists()
+
+
+def test_the_parametrisations_give_what_was_published():
+    atlas, cms = (Parametrisation.load(name).columns["pt"] for name in ("ATLAS", "CMS"))
+    assert atlas([20.0, 100.0]) / [20, 100] == pytest.approx([0.23, 0.084], abs=0.003)
+    assert atlas([20.0, 100.0]) / [20, 100] == pytest.approx(resolution([20.0, 100.0]))
+    assert cms([30.0, 100.0, 1000.0]) / [30, 100, 1000] == pytest.approx([0.175, 0.10, 0.05], abs=0.002)
+
+
+def test_a_bound_widens_by_what_was_asked():
+    errors = np.random.default_rng(0).uniform(-1, 1, 1_000_000) * bound_over_sigma(0.01)
+    assert widening_of(errors, np.ones_like(errors)) == pytest.approx(0.01, rel=0.01)
+    assert ColumnResolution(relative=0.1, absolute=1)([0.0]) == 1
