@@ -15,6 +15,10 @@ from hepae.io.layouts import Branch
 from hepae.io.writers import TreeWriter
 from hepae.samples import sample_path
 
+os.environ.setdefault(
+    "HEPAE_ROOT", "off"
+)  # where ROOT is installed or not, the tests do the same; some ask for it
+
 
 @pytest.fixture(scope="session")
 def data() -> Path:
@@ -63,6 +67,19 @@ def codec(sample):
     """A small codec of pt, eta, phi, mass, trained for one epoch on the bundled sample."""
     network = hepae.AutoencoderConfig(hidden=(16, 8))
     return hepae.train(hepae.read_jets(sample), hepae.TrainingConfig(epochs=1, network=network)).codec
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Figures by the path that they would have: they are drawn, but no files are written."""
+    drawn = {}
+
+    def keep(figure, path):
+        drawn[path] = figure
+        return [path.with_name(f"{path.name}.png")]
+
+    monkeypatch.setattr("hepae.validation.canvas.save", keep)
+    return drawn
 
 
 @pytest.fixture

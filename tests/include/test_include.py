@@ -5,20 +5,9 @@ from __future__ import annotations
 import configparser
 from pathlib import Path
 
-from click.testing import CliRunner
-
 import hepae
-from hepae.cli import main
 
 REPOSITORY = Path(__file__).parent.parent.parent
-
-
-def test_the_folder_that_is_printed_has_the_headers():
-    result = CliRunner().invoke(main, ["include"])
-    assert result.exit_code == 0
-    folder = Path(result.output.strip())
-    assert folder.is_absolute()
-    assert (folder / "hepae.hpp").is_file()
 
 
 def test_all_headers_are_installed():
