@@ -240,7 +240,7 @@ def listed(branches):
         yield [branch.GetName(), branch.GetTitle(), branch.ClassName(), branch.GetClassName(), kind, branch.GetEntries(),
                branch.GetCompressionSettings(), branch.GetSplitLevel(), [*listed(branch.GetListOfBranches())]]
 file = ROOT.TFile.Open(sys.argv[1])
-keys = {key.GetName(): [key.GetClassName(), key.GetTitle()] for key in file.GetListOfKeys()}
+keys = {key.GetName(): [key.GetClassName(), key.GetTitle()] for key in file.GetListOfKeys() if key.GetName() != "hepae_history"}
 trees = {name: file.Get(name) for name, (kind, _) in keys.items() if kind == "TTree"}
 print(json.dumps([keys, {name: [tree.GetTitle(), [*listed(tree.GetListOfBranches())]] for name, tree in trees.items()}]))
 """

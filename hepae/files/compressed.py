@@ -149,6 +149,19 @@ class CompressedFile:
                 found.setdefault(name, []).append((entries, listed))
         return found
 
+    def other_tree(self, name: str) -> WrittenTree | ClonedTree:
+        """Give one of the file's other trees, to be read branch by branch.
+
+        Raises
+        ------
+        InputError
+            If it is not there.
+        """
+        with reading(self.path):  # a tree that is missing is damage
+            if name in self.cloned:
+                return ClonedTree(self.path, self.file, name)
+            return WrittenTree(self.file, name, self.other_trees[name][0].fields)
+
     def check_cloned(self) -> None:
         """Check all that ROOT cloned.
 

@@ -14,7 +14,6 @@ from hepae.io.objects import ObjectRecord, StoredObject, copy_objects, objects_o
 from hepae.io.readers import nearest
 from hepae.io.sources import entries_in, steps
 from hepae.io.writers import Writer, open_writer, storage_of
-from hepae.io.written import ClonedTree, WrittenTree
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -242,12 +241,7 @@ def restore_other_trees(
     for name, parts in source.other_trees.items():
         if name in done:
             continue
-        with reading(source.path):  # a tree that is missing is damage
-            tree = (
-                ClonedTree(source.path, source.file, name)
-                if name in source.cloned
-                else WrittenTree(source.file, name, parts[0].fields)
-            )
+        tree = source.other_tree(name)
         titles = tree.titles
         branches = [replace(branch, title=titles.get(branch.name, "")) for branch in parts[0].branches]
         writer = open_writer(file, name, branches, storage or tree.storage, title=tree.title, compact=True)

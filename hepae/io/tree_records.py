@@ -55,6 +55,7 @@ class TreeRecord:
         self._compact = compact
         try:
             self._file, self._tree = file.file, tree._cascading
+            before = [(branch["fTitle"], branch["dtype"]) for branch in self._tree._branch_data]
             for branch in self._tree._branch_data:
                 name = branch["fName"]
                 if branch["kind"] == "counter":
@@ -64,10 +65,11 @@ class TreeRecord:
             if compact:
                 self._replace(b"", 0)
                 self._tree.write_anew = self._tree.write_updates = lambda sink: None  # noqa: ARG005
-            else:
-                before = self._tree._key.seek_location
+            elif before != [(branch["fTitle"], branch["dtype"]) for branch in self._tree._branch_data]:
+                self._replace(b"", 0)  # the record goes where the first one was
+                start = self._tree._key.seek_location
                 self._tree.write_anew(self._file.sink)
-                self._file._move_tree(before, self._tree._key.seek_location)
+                self._file._move_tree(start, self._tree._key.seek_location)
         except AttributeError as error:
             raise OutputError(
                 f"this hepae was made for uproot {MADE_FOR} and finds uproot {uproot.__version__} ({error}); "
