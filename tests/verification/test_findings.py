@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hepae.bounds import Bound, Edges
-from hepae.files.findings import ColumnFindings, ColumnKey, Findings, Jets
+from hepae.verification.findings import ColumnFindings, ColumnKey, Findings, Jets
 
 COUNTS = np.array([2, 0, 3])
 PT = np.array([10.0, 20.0, 30.0, 40.0, 50.0])

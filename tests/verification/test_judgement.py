@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hepae.bounds import Bound, Edges
-from hepae.files.judgement import extended_momentum, judge, same_bits
 from hepae.kinematics import momenta
+from hepae.verification.judgement import extended_momentum, judge, same_bits
 
 PT = np.array([10.0, 20.0, 30.0, 40.0])
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hepae.files.shifts import BINS, BinAxis, BinShifts
+from hepae.verification.bin_shifts import BINS, BinAxis, BinShifts
 
 
 @pytest.mark.parametrize(("name", "log"), [("pt", True), ("eta", False)])

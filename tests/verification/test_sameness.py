@@ -4,7 +4,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from hepae.files.sameness import first_difference, value_type
+from hepae.verification.sameness import first_difference, value_type
 
 LISTS = ak.Array([[1.0, 2.0], [], [3.0], [4.0, 5.0]])
 

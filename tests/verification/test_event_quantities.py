@@ -4,8 +4,8 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from hepae.files.event_quantities import QUANTITIES, EventQuantities, QuantityChanges
 from hepae.kinematics import momenta
+from hepae.verification.event_quantities import QUANTITIES, EventQuantities, QuantityChanges
 
 
 def jets(pt=None):
