@@ -15,6 +15,10 @@ from hepae.io.layouts import Branch
 from hepae.io.writers import TreeWriter
 from hepae.samples import sample_path
 
+os.environ.setdefault(
+    "HEPAE_ROOT", "off"
+)  # where ROOT is installed or not, the tests do the same; some ask for it
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by the fixtures that they use."""

@@ -180,6 +180,17 @@ def test_speed_prints_ratios_of_every_pair(script, small_file):
     assert re.search(r"one column of 4 in .*: [\d.]+ × the time and 0\.[\d]+ × the bytes of all", output)
 
 
+@pytest.mark.root
+def test_rdataframe_prints_ratios_of_every_way(script, small_file, monkeypatch):
+    benchmark = script("benchmark_rdataframe")
+    if not script("benchmarks.cpp").has_compiler():
+        pytest.skip("no C++ compiler: the C++ reader cannot be timed")
+    monkeypatch.setattr(benchmark, "THREADS", (2,))
+    output = run(benchmark.main, small_file, "--jets", 1, "--turns", 1)
+    for name in ("C++", "Python", "SZ3", "dijet mass with RDataFrame"):
+        assert name in output
+
+
 def test_hostile_values_keep_bounds_repeats_and_edges(script):
     output = run(script("hostile_values").main, "--values", 200_000, "--jets", 2000)
     # in memory and in files of both units; with few hostile values, more and many

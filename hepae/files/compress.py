@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -14,28 +15,32 @@ import uproot
 
 from hepae.bounds import Bounds
 from hepae.errors import InputError, OutputError
+from hepae.files.clone import can_be_cloned, write_clone
 from hepae.files.collection_writer import Coder
 from hepae.files.compressed import CompressedFile
-from hepae.files.header import CodedCollection, Header, Sizes, by_column
+from hepae.files.header import CodedCollection, Header, Sizes, StoredTree, by_column
 from hepae.files.history import Origin
 from hepae.files.other_trees import OtherTrees, stored_tree
 from hepae.files.parts import Part, write_part
 from hepae.files.payload import PayloadWriter
 from hepae.files.plan import Options, Plan, plan
 from hepae.files.provenance import history_of
+from hepae.io.checksums import Checksums
+from hepae.io.cloning import Added, longest, root_compression
 from hepae.io.inputs import Inputs
 from hepae.io.layouts import Branch
 from hepae.io.locations import locate, same_file
 from hepae.io.objects import HISTORY, check_objects
 from hepae.io.outputs import atomic_output
 from hepae.io.sources import STEP_SIZE, steps
-from hepae.io.writers import COMPRESSION, check_tree, open_writer, parse_compression
+from hepae.io.writers import COMPRESSION, check_tree, open_writer, parse_compression, storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from hepae.codec import Codec
+    from hepae.files.clone import TreeChecksums
     from hepae.io.locations import Url
     from hepae.io.sources import Source
     from hepae.io.writers import Writer
@@ -90,10 +95,11 @@ def compress_file(
     tree: str | None = None,
     collection: str | Sequence[str] | None = None,
     unit: str | None = None,
+    all_numbers: bool = False,
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
     drop_unreadable: bool = False,
-    storage: str = "ttree",
+    storage: str | None = None,
     compression: str = COMPRESSION,
     force: bool = False,
     entry_start: int = 0,
@@ -120,13 +126,17 @@ def compress_file(
     tree, collection, unit
         Which tree, which jets in it (one name, or several, or patterns such as ``*Jet``), and the unit of their pt, mass
         and E, where names and values do not tell.
+    all_numbers
+        Code the numbers of the event as well (MET, trigger bits, weights): a collection named by the tree, and one of each list
+        that is in no collection; and all collections, unless ``collection`` names some. Floats are exact without a bound.
     keep, drop
         Patterns of the other branches to keep (all by default) and to leave out; those of the file's other trees are
         called ``TREE/BRANCH``. Other objects of the file, such as histograms, are kept and left out by their names.
     drop_unreadable
         Leave out branches that uproot cannot read and objects that cannot be copied. Otherwise they are an error.
     storage
-        What the events are written as: ttree, or rntuple, which takes branches of any type.
+        What the trees are written as: ttree, or rntuple, which takes branches of any type. By default an RNTuple is written
+        as an RNTuple, anything else as a TTree.
     compression
         Of the branches, as ``NAME:LEVEL``.
     force
@@ -154,18 +164,21 @@ def compress_file(
     OutputError
         If the output exists or cannot be written.
     """
-    options = Options(collection, keep, drop, drop_unreadable, entry_start, entry_stop, again)
     files, output = Inputs(inputs, tree=tree, unit=unit), locate(output)
+    whole = (entry_start, entry_stop) == (0, None) and storage != "rntuple"
     if any(same_file(path, output) for path in files.paths):
         raise OutputError(f"{output} is an input as well; name another output")
     with atomic_output(output, force=force) as temporary:
+        by_root = whole and can_be_cloned([*files.paths, temporary])
+        options = Options(
+            collection, keep, drop, drop_unreadable, entry_start, entry_stop, again, all_numbers, by_root
+        )
         with files:
             what = plan(files, codec, options)
             check_step = files.open(0).entries_per_step(step_size)
-            with uproot.recreate(temporary, compression=parse_compression(compression)) as file:
-                writing = _Compression(file, what, codec, storage, step_size, options)
-                writing.read(files, progress)
-                header = writing.finish(command)
+            kind = _Compression if what.clone is None else _ClonedCompression
+            writing = kind(what, codec, storage, step_size, options)
+            header = writing.write(files, temporary, parse_compression(compression), command, progress)
         for tree_written in writing.trees:
             check_tree(temporary, tree_written, check_step)
         check_objects(temporary, writing.others.objects)
@@ -212,25 +225,49 @@ class _Compression:
 
     Parameters
     ----------
-    file
-        The open file of ``uproot.recreate``.
     what
         The plan.
     codec, storage, step_size, options
         As the parameters of `compress_file`.
     """
 
+    _events: Writer
+    others: OtherTrees
+
     def __init__(
         self,
-        file: Any,
         what: Plan,
         codec: Codec,
-        storage: str,
+        storage: str | None,
         step_size: str | int,
         options: Options,
     ):
-        self._file, self._plan, self._storage, self._step_size = file, what, storage, step_size
-        self._codec = codec
+        self._plan, self._codec, self._step_size, self._options = what, codec, step_size, options
+        self._storage = storage or storage_of(what.source["format"])
+        self._asked_storage = storage
+        self._payload: PayloadWriter | None = None
+        self._coders: list[Coder] = []
+        self._passed = Checksums()
+        """Of branches of coded collections that ROOT clones."""
+
+    def write(
+        self,
+        files: Inputs,
+        output: Path,
+        compression: Any,
+        command: str | None,
+        progress: Report | None,
+    ) -> Header:
+        """Write the compressed file; give its header."""
+        with uproot.recreate(output, compression=compression) as file:
+            self._begin(file)
+            self.others = self._other_trees(file)
+            self._read(files, progress)
+            return self._finish(file, command)
+
+    def _begin(self, file: Any) -> None:
+        """Begin the events' tree and the payload."""
+        what, codec = self._plan, self._codec
         self._payload = PayloadWriter(file) if what.bounds else None
         self._coders = [
             Coder(
@@ -242,10 +279,31 @@ class _Compression:
             )
             for collection in what.collections
         ]
-        branches = _with_new_branches(what.branches, self._coders)
         counters = {collection.counter for collection in what.collections}
-        self._events = open_writer(file, what.tree, branches, storage, counters=counters)
-        self.others = OtherTrees(file, storage, step_size, keep=options.keep, drop=options.drop)
+        self._events = open_writer(
+            file,
+            what.tree,
+            self._branches(),
+            self._storage,
+            counters=counters,
+            title=what.title,
+            compact=True,
+        )
+
+    def _branches(self) -> list[Branch]:
+        """Branches of the events' tree that are written here."""
+        return _with_new_branches(self._plan.branches, self._coders)
+
+    def _other_trees(self, file: Any, cloned: Container[str] = ()) -> OtherTrees:
+        options = self._options
+        return OtherTrees(
+            file,
+            self._asked_storage,
+            self._step_size,
+            keep=options.keep,
+            drop=options.drop,
+            cloned=cloned,
+        )
 
     @property
     def trees(self) -> list[Writer]:
@@ -253,13 +311,13 @@ class _Compression:
         payload = [self._payload.tree] if self._payload else []
         return [self._events, *self.others.writers.values(), *payload]
 
-    def read(self, files: Inputs, progress: Report | None) -> None:
+    def _read(self, files: Inputs, progress: Report | None) -> None:
         """Code the entries of all inputs, and copy their other trees."""
         with self._payload or nullcontext():
             done = 0
             for number, planned in enumerate(self._plan.inputs):
                 if planned.gives_trees:
-                    self.others.copy(files.open(number))
+                    self._copy_others(files.open(number))
                 if planned.begin == planned.end:
                     continue
                 source = files.open(number)
@@ -269,10 +327,18 @@ class _Compression:
                     done += stop - start
                     if progress is not None:
                         progress(done, self._plan.entries)
+            self._close_trees()
             for coder in self._coders:
                 coder.finish()
             if self._payload is not None:
                 self._payload.finish()
+
+    def _copy_others(self, source: Source) -> None:
+        self.others.copy(source)
+
+    def _close_trees(self) -> None:
+        for writer in (self._events, *self.others.writers.values()):
+            writer.close()
 
     def _encode(self, source: Source, start: int, stop: int) -> None:
         arrays = source.arrays(self._plan.branches, start, stop)
@@ -282,7 +348,13 @@ class _Compression:
             arrays[_ROWS.name] = ak.Array(np.zeros(stop - start, np.uint8))
         self._events.extend(arrays)
 
-    def finish(self, command: str | None) -> Header:
+    def _finish(
+        self,
+        file: Any,
+        command: str | None,
+        cloned: Mapping[str, TreeChecksums] | None = None,
+        cloned_trees: Mapping[str, StoredTree] | None = None,
+    ) -> Header:
         """Write the header, the model and the history, and give the header."""
         what, codec, payload = self._plan, self._codec, self._payload
         stored = codec.stored_model()
@@ -297,11 +369,17 @@ class _Compression:
             collections={coder.collection.name: coder.coded_collection() for coder in self._coders},
             branches=tuple(what.branches.values()),
             fields=self._events.fields,
-            other_trees={name: stored_tree(tree) for name, tree in self.others.writers.items()},
+            title=what.title,
+            titles=self._titles(),
+            other_trees={name: stored_tree(tree) for name, tree in self.others.writers.items()}
+            | dict(cloned_trees or {}),
             objects=tuple(one.record for one in self.others.objects),
             left_out=what.left_out,
             unreadable=what.unreadable.names,
-            checksums=self._events.checksums.by_branch,
+            checksums=self._events.checksums.by_branch | self._passed.by_branch,
+            cloned=cloned or {},
+            only_root=what.clone.only_root if what.clone else (),
+            places=what.clone.places if what.clone else {},
             payload_rows=payload.rows if payload else 0,
             payload_checksum=payload.checksum if payload else 0,
             model_sha256=codec.model_sha256,
@@ -312,9 +390,107 @@ class _Compression:
             ),
             origin=Origin.of(what.files, what.histories, self.others.left_out),
         )
-        write_part(self._file, Part(header, what.entries, stored))
-        self._file[HISTORY] = history_of([header]).made_now(command).text()
+        write_part(file, Part(header, what.entries, stored))
+        file[HISTORY] = history_of([header]).made_now(command).text()
         return header
+
+    def _titles(self) -> dict[str, str]:
+        """Titles of the original's branches that are not in the tree: of the coded ones, and of all where an RNTuple has none."""
+        coded = {branch for coder in self._coders for branch in coder.coded_branches}
+        return {
+            branch.name: branch.title
+            for branch in self._plan.branches.values()
+            if branch.title and (branch.name in coded or self._storage == "rntuple")
+        }
+
+
+class _ClonedCompression(_Compression):
+    """A compression in which ROOT clones what is not coded; parameters as those of `_Compression`."""
+
+    def write(
+        self,
+        files: Inputs,
+        output: Path,
+        compression: Any,
+        command: str | None,
+        progress: Report | None,
+    ) -> Header:
+        """Write the compressed file; give its header."""
+        clone = self._plan.clone
+        assert clone is not None
+        side = output.with_name(f"{output.name}.side")
+        with uproot.recreate(side, compression=compression) as file:
+            self._begin(file)
+            self._read(files, progress)
+        added = self._added(side, root_compression(compression))
+        cloned = write_clone(clone, self._plan.tree, files, output, side, added)
+        side.unlink()
+        with uproot.update(output) as file:
+            file.file.compression = compression
+            self.others = self._other_trees(file, cloned)
+            for number in range(len(files)):
+                self.others.copy(files.open(number))
+            return self._finish(file, command, cloned, self._cloned_trees(files))
+
+    def _branches(self) -> list[Branch]:
+        clone = self._plan.clone
+        assert clone is not None
+        kept = {name: branch for name, branch in self._plan.branches.items() if name not in clone.places}
+        every = _with_new_branches(self._plan.branches, self._coders)
+        new = [branch for branch in every if branch.name not in kept]
+        return new or ([_ROWS] if clone.empty else [])
+
+    def _copy_others(self, source: Source) -> None:
+        """They are cloned and copied when the events are coded."""
+
+    def _close_trees(self) -> None:
+        self._events.close()
+
+    def _encode(self, source: Source, start: int, stop: int) -> None:
+        kept = self._plan.branches
+        coded = {branch for coder in self._coders for branch in coder.coded_branches}
+        own = {column.branch for coder in self._coders for column in coder.collection.columns}
+        own |= {coder.collection.counter for coder in self._coders if coder.collection.counter}
+        arrays = source.arrays([name for name in kept if name in coded | own], start, stop)
+        self._passed.update({name: array for name, array in arrays.items() if name not in coded})
+        for coder in self._coders:
+            arrays.update(coder.encode(arrays))
+        if _ROWS.name in self._events.branches:
+            arrays[_ROWS.name] = ak.Array(np.zeros(stop - start, np.uint8))
+        self._events.extend(arrays)
+
+    def _added(self, side: Path, compression: int) -> list[Added]:
+        """New branches as ROOT adds them; counters that the file has not come first."""
+        branches = [*self._events.branches.values()]
+        added = [
+            Branch(name, np.dtype(np.int32)) for name in self._events.added if name not in self._plan.branches
+        ]
+        with uproot.open(side) as file:
+            return [
+                Added.of(
+                    branch,
+                    values=branch.name,
+                    most=longest(file[self._plan.tree][branch.counter].array(library="np"))
+                    if branch.jagged
+                    else 0,
+                    compression=compression,
+                )
+                for branch in (*added, *branches)
+            ]
+
+    def _cloned_trees(self, files: Inputs) -> dict[str, StoredTree]:
+        """The other trees that ROOT cloned, with those of their branches that uproot reads."""
+        clone = self._plan.clone
+        assert clone is not None
+        entries: Counter[str] = Counter()
+        branches: dict[str, tuple[Branch, ...]] = {}
+        for number in range(len(files)):
+            for tree in files.open(number).other_trees(lambda name: name in clone.others):
+                entries[tree.tree] += tree.num_entries
+                out = {*self._plan.left_out}
+                kept = [b for name, b in tree.branches.items() if f"{tree.tree}/{name}" not in out]
+                branches.setdefault(tree.tree, tuple(kept))
+        return {name: StoredTree(entries[name], branches[name], {}, {}) for name in branches}
 
 
 def _notes(what: Plan, left_out_of_others: Sequence[str]) -> Iterator[str]:

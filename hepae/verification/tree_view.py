@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from hepae.files.compressed import CompressedFile
 from hepae.io.guards import reading
-from hepae.io.ntuples import WrittenTree
 from hepae.io.objects import objects_of
 from hepae.io.sources import entries_in
+from hepae.io.written import WrittenTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

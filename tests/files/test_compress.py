@@ -7,6 +7,8 @@ import uproot
 
 import hepae
 from hepae.errors import ConfigError, InputError, OutputError
+from hepae.io.layouts import Branch
+from hepae.io.writers import open_writer
 
 pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
 """The unit of most files here is told by their values, which test_inputs.py is about."""
@@ -198,10 +200,93 @@ def test_lists_of_strings_are_named_and_can_be_dropped(codec, tmp_path):
     columns = {name: np.ones(2) for name in ("pt", "eta", "phi", "m")}
     with uproot.recreate(path) as file:
         file.mkrntuple("Events", {**columns, "label": ak.Array([["a"], ["b", "c"]])})
-    with pytest.raises(OutputError, match="--drop 'label'"):
-        hepae.compress_file(path, tmp_path / "small.root", codec)
+    with pytest.raises(OutputError, match=r"hepae\[root\].*--format rntuple.*--drop 'label'"):
+        hepae.compress_file(path, tmp_path / "small.root", codec, storage="ttree")
     assert not (tmp_path / "small.root").exists()
-    hepae.compress_file(path, tmp_path / "small.root", codec, drop=["label"])
+    hepae.compress_file(path, tmp_path / "small.root", codec, storage="ttree", drop=["label"])
+
+
+def test_an_rntuple_stays_an_rntuple(codec, tmp_path):
+    path, small, back = (tmp_path / f"{name}.root" for name in ("original", "small", "back"))
+    columns = {name: np.ones(2) for name in ("pt", "eta", "phi", "m")}
+    with uproot.recreate(path) as file:
+        file.mkrntuple("Events", {**columns, "label": ak.Array([["a"], ["b", "c"]])})
+        file.mktree("Runs", {"run": "int32"}).extend({"run": np.array([7], np.int32)})
+    hepae.compress_file(path, small, codec, tree="Events")
+    hepae.decompress_file(small, back)
+    for copy in (small, back):
+        with uproot.open(copy) as file:
+            assert file.classnames(cycle=False)["Events"] == "ROOT::RNTuple"
+            assert file.classnames(cycle=False)["Runs"] == "TTree"
+            assert file["Events"]["label"].array().tolist() == [["a"], ["b", "c"]]
+
+
+def test_titles_and_the_type_of_counters_come_back(tmp_path):
+    path, small, back = (tmp_path / f"{name}.root" for name in ("original", "small", "back"))
+    lists = ak.values_astype(ak.Array([[1.5], [], [2.5, 3.5]]), np.float32)
+    branches = [
+        Branch("nJet", np.dtype("u4"), title="number of jets"),
+        Branch("MET_pt", np.dtype("f4"), title="MET"),
+    ]
+    branches += [
+        Branch(f"Jet_{name}", np.dtype("f4"), True, "nJet", title=f"{name} of jets")
+        for name in ("pt", "eta", "phi", "mass")
+    ]
+    values = {b.name: lists if b.jagged else np.array([1, 0, 2], b.dtype) for b in branches}
+    with uproot.recreate(path) as file:
+        writer = open_writer(file, "Events", branches, title="what happened")
+        writer.extend(values)
+        writer.close()
+    hepae.compress_file(path, small, hepae.BoundedCodec())
+    hepae.decompress_file(small, back)
+    with uproot.open(back) as file:
+        tree = file["Events"]
+        assert tree.title == "what happened"
+        assert {b.name: b.title for b in tree.branches} == {b.name: b.title for b in branches}
+        assert tree["nJet"].typename == "uint32_t"
+        assert tree["nJet"].array().tolist() == [1, 0, 2]
+
+
+def test_numbers_of_the_event_are_coded_where_asked(tmp_path):
+    path, small, back = (tmp_path / f"{name}.root" for name in ("original", "small", "back"))
+    rng = np.random.default_rng(3)
+    counts = rng.integers(0, 4, 500)
+    lists = {
+        f"Jet_{name}": ak.unflatten(rng.uniform(1, 2, counts.sum()).astype(np.float32), counts)
+        for name in ("pt", "eta", "phi", "mass")
+    }
+    weights = ak.unflatten(rng.uniform(0, 1, 1500).astype(np.float32), [3] * 500)
+    plain = {
+        "run": np.full(500, 7, np.uint32),
+        "luminosityBlock": np.ones(500, np.uint32),
+        "event": rng.integers(0, 2**60, 500),
+        "MET_pt": rng.exponential(40, 500).astype(np.float32),
+        "MET_phi": rng.uniform(-3, 3, 500).astype(np.float32),
+        "HLT_IsoMu24": rng.integers(0, 2, 500).astype(bool),
+        "nPV": rng.integers(0, 60, 500).astype(np.int32),
+    }
+    with uproot.recreate(path) as file:
+        types = {name: values.dtype for name, values in plain.items()}
+        types |= dict.fromkeys([*lists, "LHEWeight"], "var * float32")
+        tree = file.mktree(
+            "Events", types, counter_name=lambda name: "nJet" if name.startswith("Jet") else f"n{name}"
+        )
+        tree.extend({**plain, **lists, "LHEWeight": weights})
+    summary = hepae.compress_file(path, small, hepae.BoundedCodec({"MET_pt": "0.1%"}), all_numbers=True)
+    assert summary.by_collection.keys() == {"Jet", "Events", "LHEWeight"}
+    with uproot.open(small) as file:
+        assert {*file["Events"].keys()} == {"run", "luminosityBlock", "event", "nJet", "nLHEWeight"}
+    hepae.decompress_file(small, back)
+    with uproot.open(path) as one, uproot.open(back) as other:
+        assert one["Events"].keys() == other["Events"].keys()
+        for name in (*plain, "LHEWeight"):
+            before, after = one["Events"][name].array(), other["Events"][name].array()
+            assert before.type == after.type
+            if name == "MET_pt":
+                assert ak.all(abs(after - before) <= 1e-3 * before)
+                assert ak.any(after != before)
+            else:
+                assert ak.all(before == after)
 
 
 def test_output_is_never_the_input_nor_overwritten(sample, compressed, codec):

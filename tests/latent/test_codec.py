@@ -153,7 +153,7 @@ def test_damaged_models_are_refused(codec, tmp_path):
     header = json.loads(whole[8 : 8 + length])
     for content in (b"", b"abc", whole[:100], whole[: len(whole) // 2], whole[:-1]):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="no hepae model, or damaged"):
+        with pytest.raises(InputError, match="no hepae model"):
             hepae.load_codec(path)
     inner = json.loads(header["__metadata__"]["hepae"])
     for change, what in (
@@ -166,7 +166,7 @@ def test_damaged_models_are_refused(codec, tmp_path):
         path.write_bytes(struct.pack("<Q", len(text)) + text + whole[8 + length :])
         with pytest.raises(hepae.HepaeError, match=what):
             hepae.load_codec(path)
-    with pytest.raises(InputError, match="cannot read the model"):
+    with pytest.raises(InputError, match="no such file"):
         hepae.load_codec(tmp_path / "none")
 
 

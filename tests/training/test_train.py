@@ -47,7 +47,7 @@ def test_too_few_jets_are_said(small, jets):
 
 
 def test_a_network_that_no_memory_holds_is_said(small, jets):
-    with pytest.raises(ConfigError, match="no network of widths"):
+    with pytest.raises(ConfigError, match="does not fit into memory: choose smaller ones with --hidden"):
         train(jets, replace(small, network=replace(small.network, latent=10**15)))
 
 

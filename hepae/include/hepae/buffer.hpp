@@ -8,6 +8,13 @@
 #include <utility>
 #include <vector>
 
+#if defined(__GNUC__)
+/// A loop over a block that stays a function of its own: inlined, what is known of its arguments is lost, and it is slower.
+#define HEPAE_LOOP __attribute__((noinline))
+#else
+#define HEPAE_LOOP
+#endif
+
 namespace hepae {
 namespace detail {
 

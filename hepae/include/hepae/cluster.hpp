@@ -231,7 +231,7 @@ class Cluster::Decoder {
     detail::Buffer<double> found = doubles(entry.values);
     for (std::size_t i = 0; i < entry.before.size(); ++i) found[entry.quantized.exceptions[i]] = entry.before[i];
     for (std::size_t i = 0; i < found.size(); ++i) {
-      found[i] = detail::chosen(detail::size_of(found[i]) < 1e300, found[i], 0.0);
+      found[i] = detail::size_of(found[i]) < 1e300 ? found[i] : 0.0;
     }
     if (ranks_.flat()) return found;
     detail::Buffer<double> ordered(*pool_, found.size());

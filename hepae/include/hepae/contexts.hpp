@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "hepae/buffer.hpp"
@@ -38,18 +39,33 @@ struct Tree {
   }
 
   /// Groups of a block.
-  void operator()(const std::int32_t* const* bases, std::int32_t* __restrict out) const {
+  HEPAE_LOOP void operator()(const std::int32_t* const* bases, std::int32_t* __restrict out) const {
     for (std::size_t i = 0; i < block; ++i) out[i] = 0;
     std::int32_t next = 0;
     for (const Question& question : questions) {
       ++next;
       const std::int32_t* __restrict const base = bases[question.base];
-      const std::int32_t group = question.group, threshold = question.threshold;
-      for (std::size_t i = 0; i < block; ++i) {
-        const std::int32_t asked = -static_cast<std::int32_t>(base[i] >= threshold);
-        const std::int32_t inside = -static_cast<std::int32_t>(out[i] == group);
-        out[i] ^= (out[i] ^ next) & asked & inside;
+      const std::int32_t group = question.group, threshold = question.threshold, step = next - group;
+#if defined(__GNUC__)
+      // g++ -O3 would make a loop of branches of the other one
+#if defined(__AVX2__)
+      using Lanes = std::int32_t __attribute__((vector_size(32)));
+#else
+      using Lanes = std::int32_t __attribute__((vector_size(16)));
+#endif
+      constexpr std::size_t lanes = sizeof(Lanes) / sizeof(std::int32_t);
+      for (std::size_t i = 0; i < block; i += lanes) {
+        Lanes known, groups;
+        std::memcpy(&known, base + i, sizeof known);
+        std::memcpy(&groups, out + i, sizeof groups);
+        groups += step & (known >= threshold) & (groups == group);
+        std::memcpy(out + i, &groups, sizeof groups);
       }
+#else
+      for (std::size_t i = 0; i < block; ++i) {
+        out[i] += base[i] >= threshold && out[i] == group ? step : 0;
+      }
+#endif
     }
   }
 };

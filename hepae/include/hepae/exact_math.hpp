@@ -12,6 +12,12 @@
 #include <cstring>
 #include <limits>
 
+#include "hepae/buffer.hpp"
+
+#if defined(__SSE2__) && !defined(__CLING__)
+#include <emmintrin.h>
+#endif
+
 #if defined(__FAST_MATH__)
 #error "hepae: -ffast-math changes the bits of restored jets; leave it out (-O3 -march=native is fine)"
 #endif
@@ -64,9 +70,10 @@ inline double with_sign(double size, double sign) {
 }
 inline double size_of(double value) { return double_of_bits(bits_of_double(value) & ~sign_bit); }
 
-/// One of two numbers: a choice that compilers make vector instructions of.
-inline double chosen(bool first, double a, double b) {
-  const std::uint64_t mask = 0 - static_cast<std::uint64_t>(first);
+/// a where a number has the sign bit, else b: a choice of which compilers make vector instructions even without those for
+/// comparisons. The difference of two equal numbers is +0, so x - y chooses a where x < y.
+inline double chosen_if_negative(double number, double a, double b) {
+  const std::uint64_t mask = 0 - (bits_of_double(number) >> 63);
   return double_of_bits((bits_of_double(a) & mask) | (bits_of_double(b) & ~mask));
 }
 
@@ -78,7 +85,7 @@ inline double nearest_of_small(double x) { return (x + whole_size) - whole_size;
 /// The whole number not above one below 2^51.
 inline double floor_of_small(double x) {
   const double nearby = nearest_of_small(x);
-  return nearby - chosen(nearby > x, 1.0, 0.0);
+  return nearby - chosen_if_negative(x - nearby, 1.0, 0.0);
 }
 
 /// The integer of a whole number below 2^51.
@@ -88,13 +95,23 @@ inline std::int64_t integer_of_small(double whole) {
 
 /// The nearest whole number, of two the even one, with the sign of x: for |x| < 2^51, larger ones stay as they are.
 inline double nearest(double x) {
-  return chosen(size_of(x) < 0x1p51, with_sign(nearest_of_small(x), x), x);
+  return size_of(x) < 0x1p51 ? with_sign(nearest_of_small(x), x) : x;
 }
 
 /// An integer of what has been rounded or is cut off; -2^63 of what is no number or too large, as on x86-64.
 inline std::int64_t to_int64(double x) {
   return x >= -9223372036854775808.0 && x < 9223372036854775808.0 ? static_cast<std::int64_t>(x)
                                                                   : std::numeric_limits<std::int64_t>::min();
+}
+
+/// Square roots of a block of numbers that are not negative, in place. IEEE rounds them alike everywhere; std::sqrt is slower
+/// because it has to say of a negative number that it is one.
+inline void square_roots(double* numbers) {
+#if defined(__SSE2__) && !defined(__CLING__)
+  for (std::size_t i = 0; i < block; i += 2) _mm_storeu_pd(numbers + i, _mm_sqrt_pd(_mm_loadu_pd(numbers + i)));
+#else
+  for (std::size_t i = 0; i < block; ++i) numbers[i] = std::sqrt(numbers[i]);
+#endif
 }
 
 /// 1/n! for exp, the alternating ones of even and odd n for cos and sin.

@@ -72,9 +72,9 @@ struct Grid {
     }
     double along[block];
     for (std::size_t i = 0; i < block; ++i) along[i] = (size_of(positions[i]) + origin) / width;
-    std::uint64_t large = 0;
-    for (std::size_t i = 0; i < block; ++i) large |= static_cast<std::uint64_t>(!(size_of(along[i]) < 0x1p50));
-    if (large == 0) {
+    std::uint64_t small = sign_bit;  // what is no number has larger bits than any number
+    for (std::size_t i = 0; i < block; ++i) small &= bits_of_double(size_of(along[i])) - bits_of_double(0x1p50);
+    if (small != 0) {
       pieces_of(along, positions);
     } else {
       for (std::size_t i = 0; i < block; ++i) positions[i] = piece_of(along[i], positions[i]);
@@ -83,7 +83,7 @@ struct Grid {
 
  private:
   /// The values of a block whose positions are below 2^50.
-  void pieces_of(const double* __restrict along, double* __restrict positions) const {
+  HEPAE_LOOP void pieces_of(const double* __restrict along, double* __restrict positions) const {
     const Products times;
     const Pieces::Piece* const table = pieces();
     std::uint64_t numbers[block];

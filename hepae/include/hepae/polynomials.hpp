@@ -73,7 +73,7 @@ struct Scale {
   }
 
   /// A block of a form's totals to the nearest integers.
-  void integers(const std::int64_t* totals, std::int64_t* out) const {
+  HEPAE_LOOP void integers(const std::int64_t* totals, std::int64_t* out) const {
     const int shift = fraction + exponent;
     if (shift > 0) {
       const std::int64_t half = std::int64_t{1} << (shift - 1);
@@ -86,6 +86,11 @@ struct Scale {
     }
   }
 };
+
+/// Product of two bases as a base. Behind the last jet of a block stand any numbers: none of them overflows.
+inline std::int32_t product(std::int32_t first, std::int32_t second) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(first) * static_cast<std::uint32_t>(second)) >> base_width;
+}
 
 /// Sum of coefficient * base * base; where the second base is 0, of coefficient * base.
 struct Form {
@@ -108,16 +113,16 @@ struct Form {
   }
 
   /// Evaluate a block, with 20 binary places.
-  void totals(const std::int32_t* const* bases, std::int64_t* __restrict out) const {
+  HEPAE_LOOP void totals(const std::int32_t* const* bases, std::int64_t* __restrict out) const {
     for (std::size_t i = 0; i < block; ++i) out[i] = 0;
     for (const Term& term : terms) {
       const std::int32_t* __restrict const first = bases[term.first];
       const std::int32_t* __restrict const second = bases[term.second];
       const std::int64_t coefficient = term.coefficient;
       if (term.second == 0) {
-        for (std::size_t i = 0; i < block; ++i) out[i] += first[i] * coefficient;
+        for (std::size_t i = 0; i < block; ++i) out[i] = wrapped_sum(out[i], first[i] * coefficient);
       } else {
-        for (std::size_t i = 0; i < block; ++i) out[i] += ((first[i] * second[i]) >> base_width) * coefficient;
+        for (std::size_t i = 0; i < block; ++i) out[i] = wrapped_sum(out[i], product(first[i], second[i]) * coefficient);
       }
     }
   }

@@ -155,7 +155,6 @@ class Modelled {
  public:
   Modelled(Pool& pool, const Ranks& ranks, const Scale& scale, const std::vector<Parent>& parents, Recoil* recoil)
       : pool_(pool), ranks_(ranks), scale_(scale), parents_(parents), recoil_(recoil), out_(pool, ranks.jets()) {
-    out_.fill(0);
     std::fill(ones_, ones_ + block, std::int32_t{1} << base_width);
   }
 
@@ -201,7 +200,6 @@ class Modelled {
   void prepare(const Model& model) {
     if (!own_ && (model.asks(Model::latest) || model.asks(Model::first))) {
       own_ = Buffer<std::int32_t>(pool_, ranks_.jets());
-      own_.fill(0);
     }
     sources_.assign(Model::parents + parents_.size(), nullptr);
     if (model.asks(Model::before)) sources_[Model::before] = ranks_.before();

@@ -201,7 +201,7 @@ struct Quantized {
 
  private:
   /// Integers less the number of places below them; whether one of them is a place.
-  bool without_places(const std::int64_t* integers, std::int64_t* ordinary) const {
+  HEPAE_LOOP bool without_places(const std::int64_t* integers, std::int64_t* ordinary) const {
     std::int64_t below[block] = {}, hits[block] = {};
     for (std::size_t place = 0; place < repeated; ++place) {
       const std::int64_t at = places[place];
@@ -219,11 +219,11 @@ struct Quantized {
   }
 
   /// Mirror angles beyond pi there.
-  static void mirror(double* __restrict angles) {
+  HEPAE_LOOP static void mirror(double* __restrict angles) {
     constexpr double pi = 3.141592653589793, turn = 2 * pi;
     for (std::size_t i = 0; i < block; ++i) {
       const double angle = angles[i];
-      angles[i] = size_of(angle) > pi ? with_sign(turn, angle) - angle : angle;
+      angles[i] = chosen_if_negative(pi - size_of(angle), with_sign(turn, angle) - angle, angle);
     }
   }
 

@@ -53,12 +53,13 @@ inline const Directions::Unit* directions() {
 }
 
 /// Directions of a block of (x, y) in steps from the x axis, 0 to 4095; that of (0, 0) is 0.
-inline void direction(const double* __restrict x, const double* __restrict y, double* __restrict out) {
+HEPAE_LOOP inline void direction(const double* __restrict x, const double* __restrict y, double* __restrict out) {
   const Products times;
   for (std::size_t i = 0; i < block; ++i) {
     const double width = size_of(x[i]), height = size_of(y[i]);
-    const double longer = chosen(width > height, width, height), shorter = chosen(width > height, height, width);
-    const double slope = shorter / chosen(longer > 0, longer, 1.0);
+    const double longer = chosen_if_negative(height - width, width, height);
+    const double shorter = chosen_if_negative(height - width, height, width);
+    const double slope = shorter / chosen_if_negative(0.0 - longer, longer, 1.0);
     const double square = slope * slope;
     double angle = 0.0208351;
     angle = times(angle, square) + -0.0851330;
@@ -66,10 +67,10 @@ inline void direction(const double* __restrict x, const double* __restrict y, do
     angle = times(angle, square) + -0.3302995;
     angle = times(angle, square) + 0.9998660;
     double steps = nearest_of_small(times(angle * slope, turn_steps / 6.283185307179586));
-    steps = chosen(height > width, turn_steps / 4 - steps, steps);
-    steps = chosen(x[i] < 0, turn_steps / 2 - steps, steps);
-    steps = chosen(y[i] < 0, turn_steps - steps, steps);
-    out[i] = chosen(steps < turn_steps, steps, 0.0);
+    steps = chosen_if_negative(width - height, turn_steps / 4 - steps, steps);
+    steps = chosen_if_negative(x[i] + 0.0, turn_steps / 2 - steps, steps);  // -0 is not below 0
+    steps = chosen_if_negative(y[i] + 0.0, turn_steps - steps, steps);
+    out[i] = chosen_if_negative(steps - turn_steps, steps, 0.0);
   }
 }
 
@@ -80,25 +81,21 @@ class Recoil {
   Recoil(Pool& pool, const Ranks& ranks, Buffer<double> pt, std::int64_t low, std::int64_t turn)
       : ranks_(ranks), low_(low), turn_(turn), pt_(std::move(pt)) {
     const std::size_t jets = ranks.jets();
-    for (std::size_t i = 0; i < jets; ++i) pt_[i] = chosen((pt_[i] > 0) & (pt_[i] < 1e30), pt_[i], 0.0);
+    for (std::size_t i = 0; i < jets; ++i) pt_[i] = pt_[i] > 0 && pt_[i] < 1e30 ? pt_[i] : 0.0;
     for (Buffer<double>* sums : {&x_, &y_, &later_}) *sums = Buffer<double>(pool, jets);
     angle_ = Buffer<std::int64_t>(pool, jets);
-    for (Buffer<std::int32_t>* bases : {&share_, &rest_}) {
-      *bases = Buffer<std::int32_t>(pool, jets);
-      bases->fill(0);
-    }
-    const Places first = ranks.ranks()[0];
-    for (std::size_t i = 0; i < first.size(); ++i) {
+    for (Buffer<std::int32_t>* bases : {&share_, &rest_}) *bases = Buffer<std::int32_t>(pool, jets);
+    const std::vector<Places>& places = ranks.ranks();
+    for (std::size_t i = 0; i < places[0].size(); ++i) {
       x_[i] = y_[i] = 0.0;
       angle_[i] = 0;
+      share_[i] = rest_[i] = 0;
     }
-    later_.fill(0.0);
-    const std::vector<Places>& places = ranks.ranks();
-    for (std::size_t rank = places.size() - 1; rank-- > 0;) {
-      const Places here = places[rank], after = places[rank + 1];
-      for (std::size_t i = 0; i < after.size(); ++i) {
-        later_[here.begin + i] = later_[after.begin + i] + pt_[after.begin + i];
-      }
+    for (std::size_t rank = places.size(); rank-- > 0;) {
+      const Places here = places[rank], after = rank + 1 < places.size() ? places[rank + 1] : Places();
+      double* const later = later_.data() + here.begin;
+      for (std::size_t i = 0; i < after.size(); ++i) later[i] = later_[after.begin + i] + pt_[after.begin + i];
+      std::fill(later + after.size(), later + here.size(), 0.0);
     }
   }
 
@@ -126,7 +123,8 @@ class Recoil {
     const Products times;
     const auto per_turn = static_cast<double>(turn_);
     const std::int64_t low = low_;
-    double x[block] = {}, y[block] = {}, pt[block] = {}, later[block] = {}, steps[block];
+    double x[block], y[block], pt[block], later[block], steps[block], length[block];
+    for (std::size_t i = count; i < block; ++i) x[i] = y[i] = pt[i] = later[i] = 0.0;
     for (std::size_t i = 0; i < count; ++i) {
       // below 2^52 and divided by less than 2^40: the quotient of doubles is never rounded up to a whole number
       const auto turned = static_cast<double>(inside(wrapped_difference(phi[from + i], low_)) * turn_steps);
@@ -148,11 +146,12 @@ class Recoil {
       // the product is below 2^52, so exact, and so is its quotient by 2^12
       angle[i] = wrapped_sum(low, integer_of_small(floor_of_small(times(steps[i], per_turn) * 0x1p-12)));
     }
+    for (std::size_t i = 0; i < block; ++i) length[i] = times(x[i], x[i]) + times(y[i], y[i]);
+    square_roots(length);
     for (std::size_t i = 0; i < block; ++i) {
-      const double length = std::sqrt(times(x[i], x[i]) + times(y[i], y[i]));
-      const double both = length + pt[i], everything = both + later[i];
-      share[i] = static_cast<std::int32_t>(length / chosen(both > 1e-30, both, 1e-30) * 32768.0);
-      rest[i] = static_cast<std::int32_t>(later[i] / chosen(everything > 1e-30, everything, 1e-30) * 32768.0);
+      const double both = length[i] + pt[i], everything = both + later[i];
+      share[i] = static_cast<std::int32_t>(length[i] / chosen_if_negative(1e-30 - both, both, 1e-30) * 32768.0);
+      rest[i] = static_cast<std::int32_t>(later[i] / chosen_if_negative(1e-30 - everything, everything, 1e-30) * 32768.0);
     }
     std::copy(x, x + count, x_.data() + to);
     std::copy(y, y + count, y_.data() + to);

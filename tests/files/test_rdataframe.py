@@ -6,6 +6,7 @@ ROOT runs in a process of its own, one for the whole module: cling compiles the 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from hepae.files.include import include_folder
 from hepae.files.parts import _part_row, byte_row
 
 pytestmark = pytest.mark.root
+
+PAGE = Path(__file__).parents[2] / "docs" / "rdataframe.md"
 
 WORKER = r"""
 import json, sys, warnings
@@ -79,8 +82,8 @@ for line in sys.stdin:
 class Worker:
     """A process with ROOT that runs code and answers with what it leaves as ``result``."""
 
-    def __init__(self):
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # it lives as long as the process
+    def __init__(self, errors):
+        self._errors = errors
         self._process = subprocess.Popen(
             [sys.executable, "-c", WORKER],
             stdin=subprocess.PIPE,
@@ -132,7 +135,6 @@ class Worker:
         self._process.stdin.close()
         self._process.wait(timeout=60)
         self._process.stdout.close()
-        self._errors.close()
 
 
 def _array(path, kind, dtype):
@@ -144,9 +146,10 @@ def _array(path, kind, dtype):
 
 @pytest.fixture(scope="module")
 def root():
-    worker = Worker()
-    yield worker
-    worker.close()
+    with tempfile.TemporaryFile("w+") as errors:
+        worker = Worker(errors)
+        yield worker
+        worker.close()
 
 
 def _plain(path):
@@ -450,6 +453,13 @@ def test_a_compiled_program(small, tmp_path):
     found = subprocess.run([program, *paths], capture_output=True, text=True, timeout=300, check=True).stdout
     twice = " ".join(str(2 * int(number)) for number in _sums(small["ttree"]).split())
     assert found.splitlines()[-2:] == [twice, "no such file: none.root"]
+
+
+def test_the_page_runs(root, small):
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    entries = root.run(f"{block}\nresult = histogram.GetEntries()".replace("small.root", str(small["ttree"])))
+    jets = _expected([small["ttree"]], ["Jet_pt"])["Jet_pt"]
+    assert entries == ak.sum((ak.num(jets) > 1) & ak.fill_none(ak.firsts(jets) > 100, False))
 
 
 def test_plain_root_reads_the_restored_file(root, small, tmp_path):
