@@ -20,6 +20,16 @@ os.environ.setdefault(
 )  # where ROOT is installed or not, the tests do the same; some ask for it
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures that they use."""
+    for item in items:
+        used = {*getattr(item, "fixturenames", ())}
+        if "data" in used:
+            item.add_marker("real_data")
+        if used & {"dask_scheduler", "parsl_kernel", "parallel"}:
+            item.add_marker("jobs")
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """Folder of real jets; tests that need it skip, and say so, where there is none."""
