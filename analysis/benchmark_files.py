@@ -270,7 +270,7 @@ def there_and_back(path: Path, small: Path, back: Path, *, every: bool) -> Clone
     )
     hepae.decompress_file(small, back, force=True)
     with hepae.open(small) as file:
-        trees = [*file.cloned]
+        trees = [*file.parts.cloned]
         coded = {path for path, _, _ in file.header.places.values()}
     equal = branches = 0
     with uproot.open(path) as one, uproot.open(back) as other:
