@@ -1,6 +1,8 @@
 """Whole files: every float column of every collection within a bound, beside the same file rewritten with LZMA-9.
 
     python analysis/benchmark_files.py nanoaod_tt_v12.root physlite_ttbar.root
+    python analysis/benchmark_files.py --all nanoaod_tt_v12.root
+    python analysis/benchmark_files.py --root delphes.root xaod_exot15.root
     python analysis/benchmark_files.py --branches 1500 nanoaod_tt_v12.root
 
 pt, eta, phi and mass have hepae's default bounds, all other floats 0.1 % of their size; integers and whatever is in no collection
@@ -8,13 +10,20 @@ stay bit by bit. What is not coded is stored with LZMA-9 by both. Each restored 
 compared: within its bound, or bit by bit. A four-momentum in other columns is coded as pt, eta, phi and mass: these are compared.
 Branches that uproot cannot read are in none of the new files, and those that a TTree cannot hold make it an RNTuple.
 
+With --all the numbers of the event are coded too. With --root ROOT clones what is not coded, and each file's trees are compared by their
+baskets and as ROOT lists them: names, order, classes, types, titles and compression of all branches, and the keys beside the trees.
+
 With --branches the time that it takes to pass branches through is measured, on the first file with its branches repeated until there
 are so many: compress_file that codes one collection, beside uproot alone, which reads each branch and writes it.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -30,11 +39,12 @@ from rich.console import Console
 from rich.table import Table
 
 import hepae
+from hepae.io.baskets import BasketChecksums
 from hepae.io.checksums import Checksums
 from hepae.io.layouts import Branch
-from hepae.io.ntuples import WrittenTree
 from hepae.io.readers import Source, open_source
 from hepae.io.writers import COMPRESSION, open_writer, parse_compression
+from hepae.io.written import WrittenTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -221,11 +231,73 @@ def uproot_alone(path: Path, output: Path) -> None:
         new.mktree("Events", types, counter_name=lambda branch: counters[branch]).extend(arrays)
 
 
+LIST = """
+import json, sys, ROOT
+def listed(branches):
+    for branch in branches:
+        leaves = [(l.ClassName(), l.GetTitle(), l.GetLenType(), bool(l.IsUnsigned())) for l in branch.GetListOfLeaves()]
+        kind = [branch.GetType(), branch.GetTypeName()] if branch.InheritsFrom("TBranchElement") else leaves
+        yield [branch.GetName(), branch.GetTitle(), branch.ClassName(), branch.GetClassName(), kind, branch.GetEntries(),
+               branch.GetCompressionSettings(), branch.GetSplitLevel(), [*listed(branch.GetListOfBranches())]]
+file = ROOT.TFile.Open(sys.argv[1])
+keys = {key.GetName(): [key.GetClassName(), key.GetTitle()] for key in file.GetListOfKeys() if key.GetName() != "hepae_history"}
+trees = {name: file.Get(name) for name, (kind, _) in keys.items() if kind == "TTree"}
+print(json.dumps([keys, {name: [tree.GetTitle(), [*listed(tree.GetListOfBranches())]] for name, tree in trees.items()}]))
+"""
+
+
+def listed(path: Path) -> str:
+    """What ROOT lists of a file."""
+    done = subprocess.run([sys.executable, "-c", LIST, str(path)], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1]
+
+
+@dataclass(frozen=True)
+class Cloned:
+    """Branches of all trees, those that came back bit by bit, those that were coded, and whether ROOT lists the same."""
+
+    branches: int
+    equal: int
+    coded: int
+    alike: bool
+
+
+def there_and_back(path: Path, small: Path, back: Path, *, every: bool) -> Cloned:
+    """Compress and restore a file with ROOT, and compare the two branch by branch, whatever their types."""
+    codec = hepae.BoundedCodec(BOUNDS)
+    hepae.compress_file(
+        path, small, codec, collection="*", all_numbers=every, compression=SMALLEST, force=True
+    )
+    hepae.decompress_file(small, back, force=True)
+    with hepae.open(small) as file:
+        trees = [*file.cloned]
+        coded = {path for path, _, _ in file.header.places.values()}
+    equal = branches = 0
+    with uproot.open(path) as one, uproot.open(back) as other:
+        for tree in trees:
+            sums = []
+            for file in (one, other):
+                sums.append(BasketChecksums())
+                sums[-1].update(file[tree], 0, file[tree].num_entries)
+            before, after = (found.by_branch for found in sums)
+            if [*before] != [*after]:
+                raise AssertionError(f"tree {tree!r} of {path} does not come back with its branches")
+            branches += len(before)
+            equal += sum(before[name] == after[name] for name in before)
+            wrong = [name for name in before if before[name] != after[name] and name not in coded]
+            if wrong:
+                raise AssertionError(f"branches {wrong[:5]} of {path} do not come back bit by bit")
+    alike = json.loads(listed(path)) == json.loads(listed(back))
+    return Cloned(branches, equal, len(coded), alike)
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--branches", type=int, help="Measure the time that it takes to pass so many through instead.")
 @click.option("--turns", default=3, show_default=True, help="With --branches.")
-def main(paths: tuple[Path, ...], branches: int | None, turns: int) -> None:
+@click.option("--all", "every", is_flag=True, help="Code the numbers of the event too.")
+@click.option("--root", is_flag=True, help="Have ROOT clone what is not coded.")
+def main(paths: tuple[Path, ...], branches: int | None, turns: int, *, every: bool, root: bool) -> None:
     """Compress all collections of each of PATHS, and check what comes back."""
     if branches is not None:
         ours, theirs = passed_through(paths[0], branches, turns)
@@ -235,6 +307,19 @@ def main(paths: tuple[Path, ...], branches: int | None, turns: int) -> None:
             f"alone: {np.median(theirs):.2f} s; {np.median(ratios):.2f} times as long ({min(ratios):.2f}–{max(ratios):.2f})"
         )
         return
+    if root:
+        for path in paths:
+            with tempfile.TemporaryDirectory() as name:
+                small, back = Path(name) / "small.root", Path(name) / "back.root"
+                started = time.perf_counter()
+                found = there_and_back(path, small, back, every=every)
+                click.echo(
+                    f"{path.name}: {path.stat().st_size / 1e6:.3f} MB, {small.stat().st_size / 1e6:.3f} MB compressed; of "
+                    f"{found.branches} branches {found.coded} were coded and {found.equal} came back bit by bit; listed by ROOT they "
+                    f"are {'the same' if found.alike else 'NOT the same'} ({time.perf_counter() - started:.0f} s)"
+                )
+        return
+    os.environ["HEPAE_ROOT"] = "off"
     table = Table(title="whole files, all floats of all collections within bounds", title_justify="left")
     heads = (
         "file",
@@ -260,6 +345,7 @@ def main(paths: tuple[Path, ...], branches: int | None, turns: int) -> None:
                 small,
                 codec,
                 collection="*",
+                all_numbers=every,
                 storage=storage,
                 compression=SMALLEST,
                 drop_unreadable=True,

@@ -37,8 +37,9 @@ from hepae.files.decoded import DECODED
 from hepae.files.parts import is_compressed
 from hepae.files.payload import PAYLOAD_TREE
 from hepae.io.checksums import Checksums
-from hepae.io.ntuples import HEADER_TREE, WrittenTree, open_root
+from hepae.io.ntuples import HEADER_TREE, open_root
 from hepae.io.readers import choose_collections, open_source
+from hepae.io.written import WrittenTree
 from hepae.threads import PROCESSORS
 
 if TYPE_CHECKING:

@@ -15,6 +15,20 @@ from hepae.io.layouts import Branch
 from hepae.io.writers import TreeWriter
 from hepae.samples import sample_path
 
+os.environ.setdefault(
+    "HEPAE_ROOT", "off"
+)  # where ROOT is installed or not, the tests do the same; some ask for it
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures that they use."""
+    for item in items:
+        used = {*getattr(item, "fixturenames", ())}
+        if "data" in used:
+            item.add_marker("real_data")
+        if used & {"dask_scheduler", "parsl_kernel", "parallel"}:
+            item.add_marker("jobs")
+
 
 @pytest.fixture(scope="session")
 def data() -> Path:
@@ -63,6 +77,19 @@ def codec(sample):
     """A small codec of pt, eta, phi, mass, trained for one epoch on the bundled sample."""
     network = hepae.AutoencoderConfig(hidden=(16, 8))
     return hepae.train(hepae.read_jets(sample), hepae.TrainingConfig(epochs=1, network=network)).codec
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Figures by the path that they would have: they are drawn, but no files are written."""
+    drawn = {}
+
+    def keep(figure, path):
+        drawn[path] = figure
+        return [path.with_name(f"{path.name}.png")]
+
+    monkeypatch.setattr("hepae.validation.canvas.save", keep)
+    return drawn
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ def alone(invoke, fileset, tmp_path_factory):
     return folder, all_three(invoke, fileset, folder, "--chunksize", 5000)
 
 
+@pytest.mark.jobs
 @pytest.mark.parametrize("name", ["futures", "dask", "parsl", "taskvine"])
 def test_all_executors_say_the_same(name, request, invoke, fileset, alone, tmp_path):
     options = ["--executor", name, "--workers", 2, "--chunksize", 5000]

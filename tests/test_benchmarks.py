@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import uproot
 from click.testing import CliRunner
+from PIL import Image
 
 import hepae
 from hepae.bounds import Bound, Bounds
@@ -31,6 +32,20 @@ def run(command, *arguments):
     result = CliRunner().invoke(command, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def table(output):
+    """Cells of the printed rows, by the first one."""
+    rows = [
+        [cell.strip() for cell in line.strip("│").split("│")] for line in output.splitlines() if "│" in line
+    ]
+    return {name: cells for name, *cells in rows}
+
+
+def drawn(path):
+    """Whether a figure has more than paper on it."""
+    with Image.open(path) as image:
+        return image.format == "PNG" and min(image.size) > 300 and len(image.convert("L").getcolors()) > 20
 
 
 @pytest.fixture
@@ -91,10 +106,16 @@ def test_truncation_keeps_as_few_bits_as_hold_the_bound(script, text):
 
 def test_rate_prints_a_table_and_draws_a_figure(script, small_file, tmp_path):
     output = run(script("benchmark_rate").main, small_file, "--epochs", 0, "--figure", tmp_path / "rate.png")
-    assert "hepae, payload ÷ SZ3" in output
-    assert (tmp_path / "rate.png").read_bytes().startswith(b"\x89PNG")
-    exact = run(script("benchmark_rate").main, small_file, "--others", "exact", "--bound", "pt=1%")
-    assert "hepae, payload ÷ pcodec, each column alone" in exact
+    cells = table(output)
+    assert {cells[name][-1] for name in cells} == {"0 %"}  # no value is beyond its bound
+    loose, standard, tight = map(float, cells["hepae, payload"][:3])
+    assert loose < standard < tight
+    (ratios,) = re.findall(r"hepae, payload ÷ SZ3: ([\d.]+) \(loose\), ([\d.]+) \(standard\)", output)
+    expected = [ours / float(theirs) for ours, theirs in zip((loose, standard), cells["SZ3"], strict=False)]
+    assert [*map(float, ratios)] == pytest.approx(expected, abs=2e-3)
+    assert drawn(tmp_path / "rate.png")
+    exact = table(run(script("benchmark_rate").main, small_file, "--others", "exact", "--bound", "pt=1%"))
+    assert float(exact["hepae, payload"][0]) < float(exact["pcodec, each column alone"][0])
     assert "SZ3" not in exact  # it cannot keep every bit
 
 
@@ -129,8 +150,12 @@ def test_migration_is_what_uniform_errors_make(script):
 
 def test_spectra_print_a_table_and_draw_a_figure(script, tmp_path):
     output = run(script("benchmark_spectra").main, "--values", 20_000, "--figure", tmp_path / "spectra.png")
-    assert "migration alone" in output
-    assert (tmp_path / "spectra.png").read_bytes().startswith(b"\x89PNG")
+    cells = {name: [float(cell) for cell in row] for name, row in table(output).items()}
+    assert cells["hepae"][0] < cells["hepae without dither"][0] / 3  # rms shift of the bins
+    assert cells["hepae"][0] < 3 * cells["migration alone"][0]
+    assert cells["hepae, edges at the cuts"][4:] == [0, 0, 0, 0]  # jets across a cut
+    assert sum(cells["hepae"][4:]) > 0
+    assert drawn(tmp_path / "spectra.png")
 
 
 def test_speed_compares_the_same_jets(script, small_file, tmp_path):
@@ -168,9 +193,14 @@ def test_rdataframe_prints_ratios_of_every_way(script, small_file, monkeypatch):
 
 def test_hostile_values_keep_bounds_repeats_and_edges(script):
     output = run(script("hostile_values").main, "--values", 200_000, "--jets", 2000)
-    assert (
-        "3 rounds" in output
-    )  # in memory and in files of both units; with few hostile values, more and many
+    # in memory and in files of both units; with few hostile values, more and many
+    assert "3 rounds" in output
+    cells = table(output)
+    assert {"pt", "mass", "double_exact", "flag", "mass of px, py, pz, E"} <= {*cells}
+    assert {tuple(row[-3:]) for row in cells.values()} == {("0", "0", "0")}  # bounds, repeated values, edges
+    values = {name: int(row[2].replace(",", "")) for name, row in cells.items()}
+    assert values.pop("all") == sum(values.values()) >= 200_000
+    assert cells["pt"][3] != "100.0%"  # of the values some were changed
 
 
 def test_judge_finds_failures(script):

@@ -15,7 +15,6 @@ from hepae.comparison import compare_files
 from hepae.errors import InputError, OutputError
 from hepae.io.layouts import Branch
 from hepae.io.writers import TreeWriter
-from hepae.validation import canvas
 from hepae.validation.canvas import Style
 from hepae.validation.report import Shown
 
@@ -60,12 +59,6 @@ def flat(tmp_path_factory):
 @pytest.fixture(scope="module")
 def compared(sample, files):
     return compare_files(sample, files / "small.root", files / "out", style=Style())
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Figures are drawn, but not written."""
-    monkeypatch.setattr(canvas, "save", lambda _, path: [path.parent / f"{path.name}.png"])
 
 
 def _strict(text):
@@ -219,7 +212,7 @@ def _with_other_muons(make_tree, **jets_an_event):
     return make_tree(arrays, counters=counters), make_tree(worse, name="worse.root", counters=counters)
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("figures")
 def test_collections_are_counted_once_however_they_are_named(make_tree, tmp_path):
     original, worse = _with_other_muons(make_tree, Jet=5, Muon=3, Tau=2)
     hepae.compress_file(original, tmp_path / "small.root", hepae.BoundedCodec(), collection=["Jet", "Muon"])
@@ -235,7 +228,7 @@ def test_collections_are_counted_once_however_they_are_named(make_tree, tmp_path
         )
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("figures")
 def test_a_verdict_counts_the_jets_of_its_collection(make_tree, tmp_path, monkeypatch):
     monkeypatch.setattr(Shown, "uri", "")
     monkeypatch.setattr(Shown, "size", (1, 1))
@@ -259,7 +252,7 @@ def test_as_many_events_with_other_lists_are_refused(make_tree, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("figures")
 @pytest.mark.parametrize(
     ("before", "after", "compared"),
     [
@@ -289,7 +282,7 @@ def test_columns_of_both_are_compared(make_tree, tmp_path, before, after, compar
     assert metrics["bytes"]["ratio"] == pytest.approx(1, abs=0.1)
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("figures")
 def test_all_collections_of_a_file_are_compared(make_tree, tmp_path):
     """Some have a four-momentum, some a direction, and some no momentum at all."""
     arrays, counters = {}, {}
@@ -309,7 +302,7 @@ def test_all_collections_of_a_file_are_compared(make_tree, tmp_path):
     assert promised == [0] * len(expected)
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("figures")
 def test_figures_are_of_the_columns_that_differ_most(make_tree, tmp_path, monkeypatch):
     """All columns are in metrics.json; ten further ones have figures, of all collections together."""
     monkeypatch.setattr(Shown, "uri", "")
@@ -345,40 +338,41 @@ def test_figures_are_of_the_columns_that_differ_most(make_tree, tmp_path, monkey
     assert (every.without_figure, every.metrics) == (0, result.metrics)
 
 
-def test_names_of_files_and_columns_are_shown_as_they_are(flat, make_tree, tmp_path, monkeypatch):
-    shown = {}
-
-    def read(figure, path):
+def test_names_of_files_and_columns_are_shown_as_they_are(flat, make_tree, tmp_path, figures):
+    def texts(name):
+        """Texts of the legends, and all texts."""
+        figure = next(figure for path, figure in reversed(figures.items()) if path.name == name)
         figure.draw_without_rendering()
         legends = [legend for axes in figure.axes if (legend := axes.get_legend())]
-        texts = {text.get_text() for legend in legends for text in legend.get_texts()}
-        shown[path.name] = texts, {text.get_text() for text in figure.findobj(Text)}
-        return [path]
+        return (
+            {text.get_text() for legend in legends for text in legend.get_texts()},
+            {text.get_text() for text in figure.findobj(Text)},
+        )
 
-    monkeypatch.setattr(canvas, "save", read)
     names = ["Original", "ac$^$x", "_hidden", "a$_{$b\\"]
     for name in names:
         (tmp_path / f"{name}.root").write_bytes((flat / "noisy.root").read_bytes())
     versions = [tmp_path / f"{name}.root" for name in names]
     compare_files(flat / "original.root", versions, tmp_path / "out", style=Style(), unit="MeV")
     expected = ["File Original", r"ac\$^\$x", " _hidden", r"a\$_{\$b" + "\\"]
-    assert shown["pt"][0] == {"Original", *expected}
-    assert {*expected} <= shown["pt_residual"][1]
-    assert {"Original", *expected} <= shown["bytes"][1]
-    assert {f"{name}: median" for name in expected} <= shown["pt_against_pt"][0]
+    assert texts("pt")[0] == {"Original", *expected}
+    assert {*expected} <= texts("pt_residual")[1]
+    assert {"Original", *expected} <= texts("bytes")[1]
+    assert {f"{name}: median" for name in expected} <= texts("pt_against_pt")[0]
 
     columns = dict.fromkeys(("pt", "eta", "phi", "m", "x$^$", "_y"), np.linspace(1, 2, 100))
     one = make_tree(columns)
     other = make_tree(columns | {name: columns[name] + 1e-3 for name in ("x$^$", "_y")}, name="b.root")
     compare_files(one, other, tmp_path / "columns", style=Style())
-    assert any("x\\$^\\$\n" in text for text in shown["bytes"][1])
-    assert "x\\$^\\$" in shown["x$^$"][1]
+    assert any("x\\$^\\$\n" in text for text in texts("bytes")[1])
+    assert "x\\$^\\$" in texts("x$^$")[1]
 
 
-def test_bounds_are_drawn_where_no_jet_may_pass_them(sample, tmp_path, monkeypatch):
+def test_bounds_are_drawn_where_no_jet_may_pass_them(sample, tmp_path, figures):
+    hepae.compress_file(sample, tmp_path / "bounds.root", hepae.BoundedCodec({"pt": "50MeV"}))
+    compare_files(sample, tmp_path / "bounds.root", tmp_path / "out", style=Style())
     drawn = {}
-
-    def read(figure, path):
+    for path, figure in figures.items():
         lines = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "--"]
         legends = [legend for axes in figure.axes if (legend := axes.get_legend())]
         drawn[path.name] = (
@@ -386,11 +380,6 @@ def test_bounds_are_drawn_where_no_jet_may_pass_them(sample, tmp_path, monkeypat
             {text.get_text() for legend in legends for text in legend.get_texts()},
             [text.get_text() for text in figure.findobj(Text)],
         )
-        return [path]
-
-    monkeypatch.setattr(canvas, "save", read)
-    hepae.compress_file(sample, tmp_path / "bounds.root", hepae.BoundedCodec({"pt": "50MeV"}))
-    compare_files(sample, tmp_path / "bounds.root", tmp_path / "out", style=Style())
     assert {"bound 1% (+ 1 MeV)", "0 beyond the bound"} <= drawn["mass_residual"][1]
     assert {"bound 50MeV", "0 beyond the bound"} <= drawn["pt_residual"][1]
     assert {"bound ±0.0010", "0 beyond the bound"} <= drawn["eta_residual"][1]

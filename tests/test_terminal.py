@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from hepae import terminal
 from hepae.cli import main
-from hepae.validation import canvas
 
 
 def run(*arguments):
@@ -14,9 +14,9 @@ def run(*arguments):
     return result.stdout
 
 
-def test_names_from_files_are_no_markup(make_tree, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("figures")
+def test_names_from_files_are_no_markup(make_tree, tmp_path):
     """A column and a path that rich would read as styles are printed as they are."""
-    monkeypatch.setattr(canvas, "save", lambda _, path: [path])
     names = ("pt", "eta", "phi", "m", "[/]x")
     original = make_tree(dict(zip(names, np.random.default_rng(1).normal(30, 1, (5, 50)), strict=True)))
     path = original.rename(tmp_path / "[red]jets.root")

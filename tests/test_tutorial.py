@@ -8,6 +8,7 @@ import pytest
 TUTORIAL = Path(__file__).parents[1] / "analysis" / "tutorial.ipynb"
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs_and_shows_its_figures():
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed: the tutorial is not run")
     nbformat = pytest.importorskip("nbformat")

@@ -17,7 +17,6 @@ from hepae.comparison import compare_files
 from hepae.errors import InputError
 from hepae.io.readers import open_source
 from hepae.io.writers import TreeWriter
-from hepae.validation import canvas
 from hepae.validation.canvas import Style
 
 MERGE = """
@@ -29,11 +28,7 @@ for path in sys.argv[2:]:
 assert merger.Merge()
 """
 
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch):
-    """Figures are drawn, but not written."""
-    monkeypatch.setattr(canvas, "save", lambda _, path: [path.with_suffix(".png")])
+pytestmark = pytest.mark.usefixtures("figures")
 
 
 def reordered(path, output, order, names=None):

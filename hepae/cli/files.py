@@ -83,7 +83,7 @@ if TYPE_CHECKING:
 @click.option(
     "--drop-unreadable",
     is_flag=True,
-    help="Leave out branches that uproot cannot read, and objects that cannot be copied.",
+    help="Leave out branches that uproot cannot read, where ROOT is not there to clone them, and objects that cannot be copied.",
 )
 @click.option(
     "--again",
@@ -98,6 +98,13 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME",
     help="Which jets or other objects, also several times or as a pattern ('*').  [default: Jet, AnalysisJets or the only one]",
+)
+@click.option(
+    "--all",
+    "all_numbers",
+    is_flag=True,
+    help="Code all collections, and the numbers of the event as well: MET, trigger bits, weights. Their collection is called as "
+    "the tree, --bound Events.MET_pt=0.1%; without a bound floats are exact.",
 )
 @unit_option
 @force_option
@@ -123,13 +130,15 @@ def compress(
     """
     from hepae.files.compress import compress_file
 
+    if model is not None and options["all_numbers"]:
+        raise click.UsageError("--all is for bounds, not for a model: leave -m or --all out")
     codec, coding, promise = _codec(model, asked_bounds(bounds, edges, bounds_file), latent_bits)
     with terminal.progress(quiet, "compressing", "events") as update:
         summary = compress_file(
             inputs,
             output,
             codec,
-            storage=storage or "ttree",
+            storage=storage,
             command=command_line(),
             progress=update,
             **options,
@@ -177,11 +186,14 @@ def _codec(model: Path | None, asked: Bounds, latent_bits: int | None) -> tuple[
 )
 @storage_option
 @compression_option
+@click.option(
+    "--drop-unreadable",
+    is_flag=True,
+    help="Leave out branches that ROOT cloned and that cannot be written without it.",
+)
 @force_option
 @quiet_option
-def decompress(
-    path: str, output: str, storage: str | None, compression: str, force: bool, quiet: bool
-) -> None:
+def decompress(path: str, output: str, quiet: bool, **options: Any) -> None:
     """Restore the file that was compressed to PATH.
 
     Its branches come back with their names, order, units and types.
@@ -189,15 +201,7 @@ def decompress(
     from hepae.files.decompress import decompress_file
 
     with terminal.progress(quiet, "restoring", "events") as update:
-        summary = decompress_file(
-            path,
-            output,
-            storage=storage,
-            compression=compression,
-            force=force,
-            command=command_line(),
-            progress=update,
-        )
+        summary = decompress_file(path, output, command=command_line(), progress=update, **options)
     if not quiet:
         for text in summary.notes:
             note(text)

@@ -7,7 +7,7 @@ import click
 
 @click.command()
 def include() -> None:
-    """Print the folder of hepae.hpp, which reads compressed files in C++.
+    """Print the folder of hepae.hpp, the reader for C++.
 
     \b
     g++ -O2 -I$(hepae include) read.cpp

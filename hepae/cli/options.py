@@ -79,7 +79,7 @@ storage_option = click.option(
     "--format",
     "storage",
     type=click.Choice(["ttree", "rntuple"]),
-    help="Storage of the events; an RNTuple takes branches of any type.  [default: ttree; of a restored file as compressed]",
+    help="Storage of the trees; an RNTuple takes branches of any type.  [default: as in the input; tables become a TTree]",
 )
 
 

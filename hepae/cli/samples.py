@@ -31,7 +31,13 @@ def sample(output: Path, force: bool) -> None:
 
 @click.command()
 @click.argument("output", type=OutputPath(".root"))
-@click.option("--process", type=click.Choice(["dijets", "ttbar"]), default="dijets", show_default=True)
+@click.option(
+    "--process",
+    type=click.Choice(["dijets", "ttbar"]),
+    default="dijets",
+    show_default=True,
+    help="Hard process of the events.",
+)
 @click.option("--events", type=click.IntRange(1), default=1000, show_default=True, help="Number of events.")
 @click.option(
     "--seed", type=click.IntRange(1, 900_000_000), default=1, show_default=True, help="Random seed of PYTHIA."

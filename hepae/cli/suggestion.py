@@ -81,7 +81,7 @@ def suggest(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Propose a bound for every column of INPUTS, and write them to a file.
+    """Write a file with a bound for every column of INPUTS.
 
     The bound of a column follows from its resolution, which it may widen by --widen; without a resolution, from the statistics
     of the file: no bin of a histogram moves by more than a tenth of its statistical error. Columns that are cut already stay exact.

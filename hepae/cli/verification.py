@@ -62,10 +62,10 @@ def verify(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Verify that a file holds all of ORIGINAL, but for what its bounds allow.
+    """Verify that a file lost nothing of ORIGINAL beyond its bounds.
 
-    Run it before you delete ORIGINAL (a pattern in quotes where several files were joined). Compared are every event, branch,
-    tree and object, bit for bit, and every coded value with its bound and edges, in extended precision. The exit status is 0 if
+    Run it before you delete ORIGINAL (a pattern in quotes where several files were joined) and keep the compressed or restored
+    file alone. Compared are every event, branch, tree and object, bit for bit, and every coded value with its bound and edges, in extended precision. The exit status is 0 if
     nothing is lost but what the bounds allow, and 1 if anything is: then one line says what.
     """
     from hepae.verification.verify import verify as verify_files

@@ -37,6 +37,7 @@ def differences(first: Header, other: Header, *, strict: bool) -> list[str]:
             "branches": header.branches,
             "fields": dict(header.fields),
             "collections": collections,
+            "clones": {name: {*checksums} for name, checksums in header.cloned.items()},
         }
         if not strict:
             return common

@@ -2,50 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from importlib import metadata
-from typing import TYPE_CHECKING, Any
-
-import awkward as ak
-import numpy as np
-import uproot
+from typing import TYPE_CHECKING
 
 from hepae.bounds import Bounds
-from hepae.errors import InputError, OutputError
-from hepae.files.collection_writer import Coder
+from hepae.errors import OutputError
+from hepae.files.clone import can_be_cloned
 from hepae.files.compressed import CompressedFile
-from hepae.files.header import CodedCollection, Header, Sizes, by_column
-from hepae.files.history import Origin
-from hepae.files.other_trees import OtherTrees, stored_tree
-from hepae.files.parts import Part, write_part
-from hepae.files.payload import PayloadWriter
+from hepae.files.compression import ClonedCompression, Compression
+from hepae.files.header import CodedCollection, by_column
 from hepae.files.plan import Options, Plan, plan
-from hepae.files.provenance import history_of
 from hepae.io.inputs import Inputs
-from hepae.io.layouts import Branch
 from hepae.io.locations import locate, same_file
-from hepae.io.objects import HISTORY, check_objects
+from hepae.io.objects import check_objects
 from hepae.io.outputs import atomic_output
-from hepae.io.sources import STEP_SIZE, steps
-from hepae.io.writers import COMPRESSION, check_tree, open_writer, parse_compression
+from hepae.io.sources import STEP_SIZE
+from hepae.io.writers import COMPRESSION, check_tree, parse_compression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from hepae.codec import Codec
     from hepae.io.locations import Url
-    from hepae.io.sources import Source
-    from hepae.io.writers import Writer
 
     Report = Callable[[int, int], None]
     """Called with the entries done and all entries."""
-
-
-_ROWS = Branch("hepae_rows", np.dtype(np.uint8))
-"""Zeros that make the events' tree where every branch was coded: a tree without branches cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +72,11 @@ def compress_file(
     tree: str | None = None,
     collection: str | Sequence[str] | None = None,
     unit: str | None = None,
+    all_numbers: bool = False,
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
     drop_unreadable: bool = False,
-    storage: str = "ttree",
+    storage: str | None = None,
     compression: str = COMPRESSION,
     force: bool = False,
     entry_start: int = 0,
@@ -120,13 +103,17 @@ def compress_file(
     tree, collection, unit
         Which tree, which jets in it (one name, or several, or patterns such as ``*Jet``), and the unit of their pt, mass
         and E, where names and values do not tell.
+    all_numbers
+        Code the numbers of the event as well (MET, trigger bits, weights): a collection named by the tree, and one of each list
+        that is in no collection; and all collections, unless ``collection`` names some. Floats are exact without a bound.
     keep, drop
         Patterns of the other branches to keep (all by default) and to leave out; those of the file's other trees are
         called ``TREE/BRANCH``. Other objects of the file, such as histograms, are kept and left out by their names.
     drop_unreadable
         Leave out branches that uproot cannot read and objects that cannot be copied. Otherwise they are an error.
     storage
-        What the events are written as: ttree, or rntuple, which takes branches of any type.
+        What the trees are written as: ttree, or rntuple, which takes branches of any type. By default an RNTuple is written
+        as an RNTuple, anything else as a TTree.
     compression
         Of the branches, as ``NAME:LEVEL``.
     force
@@ -154,18 +141,21 @@ def compress_file(
     OutputError
         If the output exists or cannot be written.
     """
-    options = Options(collection, keep, drop, drop_unreadable, entry_start, entry_stop, again)
     files, output = Inputs(inputs, tree=tree, unit=unit), locate(output)
+    whole = (entry_start, entry_stop) == (0, None) and storage != "rntuple"
     if any(same_file(path, output) for path in files.paths):
         raise OutputError(f"{output} is an input as well; name another output")
     with atomic_output(output, force=force) as temporary:
+        by_root = whole and can_be_cloned([*files.paths, temporary])
+        options = Options(
+            collection, keep, drop, drop_unreadable, entry_start, entry_stop, again, all_numbers, by_root
+        )
         with files:
             what = plan(files, codec, options)
             check_step = files.open(0).entries_per_step(step_size)
-            with uproot.recreate(temporary, compression=parse_compression(compression)) as file:
-                writing = _Compression(file, what, codec, storage, step_size, options)
-                writing.read(files, progress)
-                header = writing.finish(command)
+            kind = Compression if what.clone is None else ClonedCompression
+            writing = kind(what, codec, storage, step_size, options)
+            header = writing.write(files, temporary, parse_compression(compression), command, progress)
         for tree_written in writing.trees:
             check_tree(temporary, tree_written, check_step)
         check_objects(temporary, writing.others.objects)
@@ -207,116 +197,6 @@ def _collection_summary(coded: CodedCollection, before: int, compressed: Compres
     )
 
 
-class _Compression:
-    """Writes the inputs of a plan into a compressed file: jets coded, everything else as it is.
-
-    Parameters
-    ----------
-    file
-        The open file of ``uproot.recreate``.
-    what
-        The plan.
-    codec, storage, step_size, options
-        As the parameters of `compress_file`.
-    """
-
-    def __init__(
-        self,
-        file: Any,
-        what: Plan,
-        codec: Codec,
-        storage: str,
-        step_size: str | int,
-        options: Options,
-    ):
-        self._file, self._plan, self._storage, self._step_size = file, what, storage, step_size
-        self._codec = codec
-        self._payload = PayloadWriter(file) if what.bounds else None
-        self._coders = [
-            Coder(
-                collection,
-                what.columns[collection.name],
-                codec=codec,
-                bounds=what.bounds.get(collection.name),
-                payload=self._payload,
-            )
-            for collection in what.collections
-        ]
-        branches = _with_new_branches(what.branches, self._coders)
-        counters = {collection.counter for collection in what.collections}
-        self._events = open_writer(file, what.tree, branches, storage, counters=counters)
-        self.others = OtherTrees(file, storage, step_size, keep=options.keep, drop=options.drop)
-
-    @property
-    def trees(self) -> list[Writer]:
-        """The trees that were written."""
-        payload = [self._payload.tree] if self._payload else []
-        return [self._events, *self.others.writers.values(), *payload]
-
-    def read(self, files: Inputs, progress: Report | None) -> None:
-        """Code the entries of all inputs, and copy their other trees."""
-        with self._payload or nullcontext():
-            done = 0
-            for number, planned in enumerate(self._plan.inputs):
-                if planned.gives_trees:
-                    self.others.copy(files.open(number))
-                if planned.begin == planned.end:
-                    continue
-                source = files.open(number)
-                size = source.entries_per_step(self._step_size)
-                for start, stop in steps(planned.end - planned.begin, size):
-                    self._encode(source, planned.begin + start, planned.begin + stop)
-                    done += stop - start
-                    if progress is not None:
-                        progress(done, self._plan.entries)
-            for coder in self._coders:
-                coder.finish()
-            if self._payload is not None:
-                self._payload.finish()
-
-    def _encode(self, source: Source, start: int, stop: int) -> None:
-        arrays = source.arrays(self._plan.branches, start, stop)
-        for coder in self._coders:
-            arrays.update(coder.encode(arrays))
-        if _ROWS.name in self._events.branches:
-            arrays[_ROWS.name] = ak.Array(np.zeros(stop - start, np.uint8))
-        self._events.extend(arrays)
-
-    def finish(self, command: str | None) -> Header:
-        """Write the header, the model and the history, and give the header."""
-        what, codec, payload = self._plan, self._codec, self._payload
-        stored = codec.stored_model()
-        header = Header(
-            hepae=metadata.version("hepae"),
-            codec=codec.kind,
-            tree=what.tree,
-            storage=self._storage,
-            format=what.source["format"],
-            layout=what.source["layout"],
-            events=what.entries,
-            collections={coder.collection.name: coder.coded_collection() for coder in self._coders},
-            branches=tuple(what.branches.values()),
-            fields=self._events.fields,
-            other_trees={name: stored_tree(tree) for name, tree in self.others.writers.items()},
-            objects=tuple(one.record for one in self.others.objects),
-            left_out=what.left_out,
-            unreadable=what.unreadable.names,
-            checksums=self._events.checksums.by_branch,
-            payload_rows=payload.rows if payload else 0,
-            payload_checksum=payload.checksum if payload else 0,
-            model_sha256=codec.model_sha256,
-            stored_model_sha256=hashlib.sha256(stored).hexdigest() if stored else None,
-            bytes=Sizes(
-                sum(planned.file_bytes for planned in what.inputs),
-                sum(what.bytes_before.values()),
-            ),
-            origin=Origin.of(what.files, what.histories, self.others.left_out),
-        )
-        write_part(self._file, Part(header, what.entries, stored))
-        self._file[HISTORY] = history_of([header]).made_now(command).text()
-        return header
-
-
 def _notes(what: Plan, left_out_of_others: Sequence[str]) -> Iterator[str]:
     """What a user should know of a compression."""
     if what.unit_note:
@@ -336,18 +216,3 @@ def _notes(what: Plan, left_out_of_others: Sequence[str]) -> Iterator[str]:
         yield f"left out with all branches (--keep, --drop): {', '.join(trees)}"
     if what.unreadable.names:
         yield f"left out: {what.unreadable}; the header lists them"
-
-
-def _with_new_branches(kept: Mapping[str, Branch], coders: Sequence[Coder]) -> list[Branch]:
-    """Branches of the compressed file: new ones stand where the first coded branch of their collection stood."""
-    new = {coder.collection.name: coder.new_branches for coder in coders}
-    clash = [branch.name for added in new.values() for branch in added if branch.name in kept]
-    if clash:
-        raise InputError(
-            f"the input has a branch {clash[0]!r} already; leave it out with --drop {clash[0]!r}"
-        )
-    owners = {branch: coder.collection.name for coder in coders for branch in coder.coded_branches}
-    branches: list[Branch] = []
-    for name, branch in kept.items():
-        branches += new.pop(owners[name], []) if name in owners else [branch]
-    return branches or [_ROWS]

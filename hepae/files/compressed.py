@@ -14,6 +14,7 @@ from hepae.column_names import ALIASES
 from hepae.errors import ConfigError, HepaeError, InputError
 from hepae.files.agreement import require_agreement
 from hepae.files.checked_tree import CheckedTree
+from hepae.files.clone import wrong_branches
 from hepae.files.clusters import Clusters
 from hepae.files.header import Header, Sizes
 from hepae.files.history import History
@@ -24,10 +25,10 @@ from hepae.files.stored_models import StoredModels
 from hepae.io.checksums import Checksums
 from hepae.io.guards import Memory, fingerprint_of, reading, require_unchanged
 from hepae.io.locations import Url, locate
-from hepae.io.ntuples import WrittenTree
 from hepae.io.objects import history_texts
 from hepae.io.rootfiles import file_kind, open_root
 from hepae.io.sources import STEP_SIZE, memory_size, steps
+from hepae.io.written import ClonedTree, WrittenTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,10 +69,16 @@ class CompressedFile:
             first = headers[0]
             self.tree = first.tree
             self.num_entries = sum(part.entries for part in self._parts)
-            self._tree = WrittenTree(self.file, self.tree, first.fields)
-            self._stored = CheckedTree(
-                self._tree, [(part.entries, part.header.checksums) for part in self._parts], self.path
+            self._tree = (
+                ClonedTree(self.path, self.file, self.tree)
+                if first.cloned
+                else WrittenTree(self.file, self.tree, first.fields)
             )
+            checksums = [
+                (part.entries, part.header.checksums, part.header.cloned.get(self.tree, {}))
+                for part in self._parts
+            ]
+            self._stored = CheckedTree(self._tree, checksums, self.path)
             self._payload = PayloadReader(self.file, self.path, headers) if first.bounded else None
         self._models = StoredModels(self._parts, self.path)
         self._clusters = (
@@ -130,6 +137,51 @@ class CompressedFile:
     def objects(self) -> list[Sequence[ObjectRecord]]:
         """The file's objects that are no trees: what the header of each part says of them."""
         return [part.header.objects for part in self._parts]
+
+    @property
+    def cloned(self) -> dict[str, list[tuple[int, dict[str, list[int]]]]]:
+        """Trees that ROOT cloned: the entries of each part, and the checksums of its branches by path."""
+        found: dict[str, list[tuple[int, dict[str, list[int]]]]] = {}
+        for part in self._parts:
+            for name, checksums in part.header.cloned.items():
+                entries = part.entries if name == self.tree else part.header.other_trees[name].entries
+                listed = {path: list(numbers) for path, numbers in checksums.items()}
+                found.setdefault(name, []).append((entries, listed))
+        return found
+
+    def other_tree(self, name: str) -> WrittenTree | ClonedTree:
+        """Give one of the file's other trees, to be read branch by branch.
+
+        Raises
+        ------
+        InputError
+            If it is not there.
+        """
+        with reading(self.path):  # a tree that is missing is damage
+            if name in self.cloned:
+                return ClonedTree(self.path, self.file, name)
+            return WrittenTree(self.file, name, self.other_trees[name][0].fields)
+
+    def check_cloned(self) -> None:
+        """Check all that ROOT cloned.
+
+        Raises
+        ------
+        InputError
+            If a branch does not have the checksums that the header says.
+        """
+        for name, parts in self.cloned.items():
+            with reading(self.path):
+                wrong = wrong_branches(self.file, name, parts)
+            if wrong:
+                raise InputError(
+                    f"{self.path} is damaged: checksum mismatch in {', '.join(wrong[:5])} of tree {name!r}"
+                )
+
+    @property
+    def only_root(self) -> tuple[str, ...]:
+        """Branches that ROOT cloned and uproot cannot read, ``TREE/BRANCH`` of the other trees."""
+        return tuple(dict.fromkeys(name for part in self._parts for name in part.header.only_root))
 
     @property
     def history(self) -> History:
@@ -243,8 +295,16 @@ class CompressedFile:
             for coded in self._coded.values()
             for column in coded.collection.columns
         }
-        branches = self._parts[0].header.branches
-        return [replace(b, counter=counters.get(b.name, b.counter)) if b.jagged else b for b in branches]
+        header = self._parts[0].header
+        titles = {**self._tree.titles, **header.titles}
+        return [
+            replace(
+                branch,
+                counter=counters.get(branch.name, branch.counter) if branch.jagged else branch.counter,
+                title=titles.get(branch.name, ""),
+            )
+            for branch in header.branches
+        ]
 
     def jets(
         self,
@@ -387,6 +447,7 @@ class CompressedFile:
         latents = [name for coded in self._coded.values() for name in coded.latents]
         others = [branch.name for branch in self.original_branches if branch.name not in restored]
         first = 0
+        self.check_cloned()
         for part in self._parts:
             expected, found = part.header.checksums, Checksums()
             for start, stop in steps(part.entries, self.entries_per_step(step_size)):

@@ -178,6 +178,16 @@ class Header:
         SHA-256 of the model file, and of the decoder that is stored; None without a model.
     bytes
         Sizes before and after.
+    title, titles
+        Title of the original's tree, and of those of its branches whose titles are not in the file.
+    cloned
+        Checksums of the trees that ROOT cloned, by tree and path of the branch, see `hepae.io.baskets`. Where the events' tree was
+        cloned, ``checksums`` has only those of its branches that belong to coded collections.
+    only_root
+        Branches that ROOT cloned and uproot cannot read, ``TREE/BRANCH`` of the other trees.
+    places
+        Where ROOT fills each coded branch again: the path of the branch that held it, the member of its objects, and the
+        place in small arrays.
     origin
         When and from what it was made.
     """
@@ -203,6 +213,11 @@ class Header:
     stored_model_sha256: str | None
     bytes: Sizes
     origin: Origin = UNKNOWN
+    title: str = ""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    cloned: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    only_root: tuple[str, ...] = ()
+    places: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
 
     @property
     def jets(self) -> int:
@@ -234,6 +249,7 @@ class Header:
             ],
             "left_out": list(self.left_out),
             "unreadable": list(self.unreadable),
+            "only_root": list(self.only_root),
             "collections": {name: coded.to_json() for name, coded in self.collections.items()},
             "branches": [branch.to_config() for branch in self.branches],
             "other_trees": {name: tree.to_json() for name, tree in self.other_trees.items()},
@@ -265,6 +281,11 @@ class Header:
             },
             branches=tuple(_branch(entry) for entry in record.items("branches")),
             fields=record.text_mapping("fields"),
+            title=record.text("title") if "title" in record.fields else "",
+            titles=record.text_mapping("titles") if "titles" in record.fields else {},
+            cloned=_cloned(record.record("cloned")) if "cloned" in record.fields else {},
+            only_root=record.texts("only_root") if "only_root" in record.fields else (),
+            places=_places(record.records("places")) if "places" in record.fields else {},
             other_trees={
                 name: StoredTree.from_json(entry) for name, entry in record.records("other_trees").items()
             },
@@ -304,6 +325,10 @@ class Header:
                 raise MalformedError(f"collection {name!r} has latents without a model, or the reverse")
             if self.codec == "bounded" and coded.bounds is None:
                 raise MalformedError(f"collection {name!r} has neither latents nor bounds")
+            if self.cloned and not {*coded.branches} <= self.places.keys():
+                raise MalformedError(f"collection {name!r} codes branches that do not say where they stood")
+        if self.cloned and not {self.tree} <= self.cloned.keys() <= {self.tree, *self.other_trees}:
+            raise MalformedError("what was cloned are not the trees that it has")
 
     @staticmethod
     def added(headers: Sequence[Header]) -> Header:
@@ -339,6 +364,20 @@ def by_column(collections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for collection, found in collections.items()
         for name, value in found.items()
     }
+
+
+def _cloned(record: Record) -> dict[str, dict[str, list[int]]]:
+    return {name: record.count_lists(name) for name in record.fields}
+
+
+def _places(records: Mapping[str, Record]) -> dict[str, tuple[str, str, int]]:
+    found = {}
+    for name, record in records.items():
+        values = record.value
+        if not isinstance(values, list) or [type(value) for value in values] != [str, str, int]:
+            raise MalformedError(f"it does not say where branch {name!r} stood")
+        found[name] = (values[0], values[1], values[2])
+    return found
 
 
 def _branch(record: Record) -> Branch:

@@ -188,6 +188,15 @@ class History:
                 total[name] = total[name].then(coded) if name in total else coded
         return {name: coded for name, coded in total.items() if coded.coded}
 
+    def continues(self, earlier: History) -> bool:
+        """Whether all compressions of an earlier history are the first ones of this."""
+        pairs = zip(self.steps, earlier.steps, strict=False)
+        same = all(
+            (one.collections, one.origin.inputs) == (other.collections, other.origin.inputs)
+            for one, other in pairs
+        )
+        return same and earlier.generation <= self.generation
+
     @property
     def date(self) -> str | None:
         """When the last compression was made."""

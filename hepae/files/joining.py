@@ -17,7 +17,7 @@ from hepae.files.payload import PAYLOAD_TREE, PayloadReader, RowBuffer, payload_
 from hepae.files.provenance import history_of
 from hepae.io.checksums import Checksums
 from hepae.io.guards import reading
-from hepae.io.ntuples import WrittenTree, tree_source
+from hepae.io.ntuples import tree_source
 from hepae.io.objects import HISTORY, ObjectRecord, copy_objects
 from hepae.io.outputs import atomic_output
 from hepae.io.rootfiles import open_root
@@ -30,6 +30,7 @@ from hepae.io.writers import (
     open_writer,
     parse_compression,
 )
+from hepae.io.written import WrittenTree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,6 +101,8 @@ class _Joined:
         if others:
             raise InputError(f"{path} was joined by hadd; join the files that it was made of")
         header = part.header
+        if header.cloned:
+            raise InputError(f"ROOT cloned branches of {path}: join such files with ROOT's hadd")
         if not self._headers:
             self._first, self._model = path, part.model
         self._headers.append(header)
@@ -141,7 +144,15 @@ class _Joined:
         if name not in self.writers:
             branches = _branches(path, file, name, fields)
             counters = [coded.collection.counter for coded in self._headers[0].collections.values()]
-            self.writers[name] = open_writer(self._file, name, branches, tree.storage, counters=counters)
+            self.writers[name] = open_writer(
+                self._file,
+                name,
+                branches,
+                tree.storage,
+                counters=counters,
+                title=tree.title,
+                compact=True,
+            )
         writer, found = self.writers[name], Checksums()
         step = entries_in(STEP_SIZE, tree.uncompressed_bytes, tree.num_entries)
         for start, stop in steps(tree.num_entries, step):
@@ -169,11 +180,14 @@ class _Joined:
         total = replace(
             Header.added(self._headers), objects=tuple(self.objects), unreadable=tuple(unreadable)
         )
+        if self._payload is not None:
+            self._payload.flush()
+        for writer in self.writers.values():
+            writer.close()
         others: dict[str, StoredTree] = {}
         for header in self._headers:
             others = {**header.other_trees, **others}
         if self._payload is not None:
-            self._payload.flush()
             total = replace(total, payload_rows=self._payload.rows, payload_checksum=self._payload.checksum)
         if total.tree in self.writers:
             total = replace(total, checksums=self.writers[total.tree].checksums.by_branch)

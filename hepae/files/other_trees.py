@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hepae.errors import ConfigError, InputError
 from hepae.files.header import StoredTree
 from hepae.io.checksums import Checksums
 from hepae.io.guards import reading
-from hepae.io.ntuples import WrittenTree
 from hepae.io.objects import ObjectRecord, StoredObject, copy_objects, objects_of
 from hepae.io.readers import nearest
 from hepae.io.sources import entries_in, steps
-from hepae.io.writers import Writer, open_writer
+from hepae.io.writers import Writer, open_writer, storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from hepae.files.compressed import CompressedFile
-    from hepae.io.layouts import Branch
     from hepae.io.locations import Location
     from hepae.io.sources import Source
 
@@ -31,15 +29,24 @@ class OtherTrees:
     Parameters
     ----------
     file, storage
-        An open file of ``uproot.recreate``, and what the trees are written as.
+        An open file of ``uproot.recreate``, and what the trees are written as; each as it came by default.
     step_size
         Memory a step may take, or its number of entries.
     keep, drop
         Patterns of branches, ``TREE/BRANCH``, and of other objects, to keep (all by default) and to leave out.
+    cloned
+        Trees that ROOT clones, and with them what their references need (``TProcessID``).
     """
 
     def __init__(
-        self, file: Any, storage: str, step_size: str | int, *, keep: Sequence[str], drop: Sequence[str]
+        self,
+        file: Any,
+        storage: str | None,
+        step_size: str | int,
+        *,
+        keep: Sequence[str],
+        drop: Sequence[str],
+        cloned: Container[str] = (),
     ):
         self.writers: dict[str, Writer] = {}
         self.objects: list[StoredObject] = []
@@ -47,7 +54,7 @@ class OtherTrees:
         self.left_out: list[str] = []
         """Branches that the patterns leave out, ``TREE/BRANCH``, or ``TREE/*`` of a tree of which nothing is kept."""
         self._file, self._storage, self._step_size = file, storage, step_size
-        self._keep, self._drop = keep, drop
+        self._keep, self._drop, self._cloned = keep, drop, cloned
         self._first: Location | None = None
 
     def copy(self, source: Source) -> None:
@@ -64,16 +71,19 @@ class OtherTrees:
         self._first = self._first or source.path
         self._copy_objects(source, is_first)
         if is_first:
-            others = (tree for tree in source.trees if tree != source.tree)
+            others = (tree for tree in source.trees if tree != source.tree and tree not in self._cloned)
             self.left_out += [f"{tree}/*" for tree in others if not self._may_be_wanted(tree)]
-        for tree in source.other_trees(self._may_be_wanted):
+        for tree in source.other_trees(lambda name: name not in self._cloned and self._may_be_wanted(name)):
             names = [name for name in tree.branches if wanted(f"{tree.tree}/{name}", self._keep, self._drop)]
             kept = [tree.branches[name] for name in names]
             if is_first:
                 out = [f"{tree.tree}/{name}" for name in tree.branches if name not in names]
                 self.left_out += out if kept else [f"{tree.tree}/*"] * bool(out)
                 if kept:
-                    self.writers[tree.tree] = open_writer(self._file, tree.tree, kept, self._storage)
+                    storage = self._storage or storage_of(tree.format)
+                    self.writers[tree.tree] = open_writer(
+                        self._file, tree.tree, kept, storage, title=tree.title, compact=True
+                    )
             writer = self.writers.get(tree.tree)
             if (writer is None and kept) or (writer is not None and [*writer.branches.values()] != kept):
                 raise InputError(
@@ -86,7 +96,12 @@ class OtherTrees:
 
     def _copy_objects(self, source: Source, is_first: bool) -> None:
         with reading(source.path):
-            every = [stored for stored in source.objects() if stored.can_be_copied]
+            with_trees = ("TProcessID",) if source.tree in self._cloned else ()
+            every = [
+                stored
+                for stored in source.objects()
+                if stored.can_be_copied and stored.classname not in with_trees
+            ]
             objects = [stored for stored in every if wanted(stored.name, self._keep, self._drop)]
             records = {stored.record for stored in objects}
         if is_first:
@@ -132,10 +147,13 @@ class Unreadable:
         return " and ".join(told)
 
 
-def find_unreadable(source: Source, keep: Sequence[str], drop: Sequence[str]) -> Unreadable:
-    """Find what of an input cannot be copied, though it is wanted."""
-    branches, objects = list(source.unreadable), {}
-    for tree in source.other_trees(lambda name: may_be_wanted(name, keep, drop)):
+def find_unreadable(
+    source: Source, keep: Sequence[str], drop: Sequence[str], *, cloned: Container[str] = ()
+) -> Unreadable:
+    """Find what of an input cannot be copied, though it is wanted; ROOT clones some trees, whatever is in them."""
+    branches = [] if source.tree in cloned else list(source.unreadable)
+    objects: dict[str, str] = {}
+    for tree in source.other_trees(lambda name: name not in cloned and may_be_wanted(name, keep, drop)):
         branches += [f"{tree.tree}/{name}" for name in tree.unreadable]
         if not tree.branches and not tree.unreadable:
             objects[tree.tree] = "a tree without branches"
@@ -203,20 +221,30 @@ def stored_tree(writer: Writer) -> StoredTree:
 
 
 def restore_other_trees(
-    source: CompressedFile, open_copy: Callable[[str, list[Branch]], Writer], step_size: str | int
+    source: CompressedFile,
+    file: Any,
+    storage: str | None,
+    step_size: str | int,
+    *,
+    done: Container[str] = (),
 ) -> list[Writer]:
-    """Copy the other trees out of a compressed file again, and check what is stored on the way.
+    """Copy the other trees out of a compressed file again, as they are stored by default, and check them on the way.
+
+    Those that ROOT cloned are checked before; those that are ``done`` are left out.
 
     Raises
     ------
     InputError
         If a tree does not have the checksums that the header says.
     """
-    writers = []
+    writers: list[Writer] = []
     for name, parts in source.other_trees.items():
-        writer = open_copy(name, list(parts[0].branches))
-        with reading(source.path):  # a tree that is missing is damage
-            tree = WrittenTree(source.file, name, parts[0].fields)
+        if name in done:
+            continue
+        tree = source.other_tree(name)
+        titles = tree.titles
+        branches = [replace(branch, title=titles.get(branch.name, "")) for branch in parts[0].branches]
+        writer = open_writer(file, name, branches, storage or tree.storage, title=tree.title, compact=True)
         if tree.num_entries != sum(part.entries for part in parts):
             raise InputError(
                 f"{source.path} is damaged: tree {name!r} does not have the entries that its header says"
@@ -234,6 +262,7 @@ def restore_other_trees(
                     f"{source.path} is damaged: checksum mismatch in {', '.join(wrong[:5])} of tree {name!r}"
                 )
             first += part.entries
+        writer.close()
         writers.append(writer)
     return writers
 

@@ -10,8 +10,11 @@ import numpy as np
 from hepae.bounded.codec import resolve
 from hepae.bounds import EXACT
 from hepae.errors import CodecError, ConfigError, InputError
+from hepae.files.clone import find_clone
 from hepae.files.history import History, InputFile
 from hepae.files.other_trees import Unreadable, check_patterns, find_unreadable, wanted
+from hepae.io.cloning import INSTALL
+from hepae.io.event_numbers import event_collections
 from hepae.io.readers import choose_collections
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from hepae.bounds import Bounds
     from hepae.codec import Codec
+    from hepae.files.clone import Clone
     from hepae.io.inputs import Inputs
     from hepae.io.layouts import Branch, Collection
     from hepae.io.locations import Location
@@ -37,6 +41,9 @@ class Options:
     entry_stop: int | None
     again: bool = False
     """Whether files that were restored from compressed ones may be compressed again."""
+    all_numbers: bool = False
+    by_root: bool = False
+    """Whether ROOT may clone what is not coded."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,13 @@ class Plan:
     """What is read and written.
 
     ``branches`` are those of the first input that are read, coded or not; ``left_out`` those that are not kept. ``bounds`` and
-    ``columns`` (those that are coded) are by collection. ``unit_note`` says what was assumed of the unit.
+    ``columns`` (those that are coded) are by collection. ``unit_note`` says what was assumed of the unit. ``clone`` says what
+    ROOT clones; None where uproot passes everything through.
     """
 
     path: Location
     tree: str
+    title: str
     source: dict[str, str]
     collections: tuple[Collection, ...]
     columns: dict[str, tuple[str, ...]]
@@ -70,6 +79,7 @@ class Plan:
     unreadable: Unreadable
     inputs: tuple[PlannedInput, ...]
     unit_note: str | None
+    clone: Clone | None
     files: tuple[InputFile, ...] = ()
     """Names and UUIDs of the inputs that entries are taken of."""
     histories: tuple[History, ...] = ()
@@ -104,17 +114,28 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
     first = files.open(0)
     path, tree, source = first.path, first.tree, {"format": first.format, "layout": first.layout.name}
     branches, beside = first.branches, first.unreadable
-    chosen = choose_collections(first, options.collection)
+    chosen = choose_collections(first, options.collection or ("*" if options.all_numbers else None))
+    if options.all_numbers:
+        chosen += event_collections(branches, tree, first.layout.collections.values())
     columns = {c.name: _coded_columns(codec, c, str(path)) for c in chosen}
+    clone = _clone(first, chosen, columns, options)
+    stays = clone.stays if clone else frozenset()
+    columns = {
+        c.name: tuple(name for name in columns[c.name] if c.column(name).branch not in stays) for c in chosen
+    }
     bounds = _bounds(codec.bounds, chosen, columns, str(path))
     check_patterns(first, options.keep, options.drop)
-    unreadable = find_unreadable(first, options.keep, options.drop)
-    if unreadable.names and not options.drop_unreadable:
-        raise InputError(
-            f"{path} has {unreadable}; leave them out with --drop-unreadable, or by name with --drop"
-        )
     coded = {c.column(name).branch for c in chosen for name in columns[c.name]}
     needed = coded | {collection.counter for collection in chosen}
+    cloned = {tree, *clone.others} if clone else set()
+    unreadable = find_unreadable(first, options.keep, options.drop, cloned=cloned)
+    if unreadable.names and not options.drop_unreadable:
+        by_root = (
+            "" if options.by_root or not unreadable.branches else f"keep them with ROOT ({INSTALL}), or "
+        )
+        raise InputError(
+            f"{path} has {unreadable}; {by_root}leave them out with --drop-unreadable, or by name with --drop"
+        )
     kept = {
         name: branch
         for name, branch in branches.items()
@@ -141,18 +162,34 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
     return Plan(
         path,
         tree,
+        first.title,
         source,
         tuple(replace(c, unit=unit or c.unit) for c in chosen),
         columns,
         bounds,
         kept,
-        tuple(name for name in (*branches, *beside) if name not in {*kept, *unreadable.branches}),
+        tuple(name for name in (*branches, *beside) if name not in {*kept, *unreadable.branches})
+        if clone is None
+        else clone.left_out,
         unreadable,
         tuple(planned),
         files.unit.note,
+        clone,
         tuple(taken or named),
         tuple(histories),
     )
+
+
+def _clone(
+    source: Source, chosen: Sequence[Collection], columns: Mapping[str, Sequence[str]], options: Options
+) -> Clone | None:
+    """What ROOT clones, where it may."""
+    if not options.by_root:
+        return None
+    coded = {c.column(name).branch for c in chosen for name in columns[c.name]}
+    momenta = {c.column(name).branch for c in chosen for name in c.momentum}
+    counters = {c.counter for c in chosen}
+    return find_clone(source, coded, momenta & coded, coded | counters, options.keep, options.drop)
 
 
 def _require_unchanged(

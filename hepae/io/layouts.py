@@ -8,7 +8,7 @@ prefix, one jet a row or one list of jets an event.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -40,7 +40,8 @@ class Branch:
     ``dtype`` is the element type of a number a row, or of a list of numbers (``jagged``) a row. A list's length is in
     the branch ``counter``, where the file has one; without one in the file, lists that share this name are of equal
     length. ``shape`` is that of a fixed-size element. Anything else (texts, lists in lists) has ``dtype`` None and
-    its ``type`` as awkward's datashape, such as ``var * var * float32``; "" where not even that is known.
+    its ``type`` as awkward's datashape, such as ``var * var * float32``; "" where not even that is known. Branches that differ
+    in their ``title`` alone are equal.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Branch:
     counter: str | None = None
     shape: tuple[int, ...] = ()
     type: str = ""
+    title: str = field(default="", compare=False)
 
     @property
     def datashape(self) -> str:

@@ -14,15 +14,17 @@ import numpy as np
 import uproot
 
 from hepae.errors import InputError
+from hepae.io.baskets import Origin, branch_paths
 from hepae.io.guards import reading, reason
 from hepae.io.layouts import Branch, find_layout, vector_names
 from hepae.io.objects import TREES, StoredObject, history_texts, is_tree, objects_of
 from hepae.io.packed_vectors import packed_vectors
 from hepae.io.rootfiles import open_root
 from hepae.io.sources import Field, Source, entries_in, plain_branches
+from hepae.io.tree_records import title_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     import awkward as ak
     from numpy.typing import NDArray
@@ -113,6 +115,8 @@ class _Stored:
     branch: Any
     form: Any
     counter: str | None = None
+    title: str = ""
+    path: str = ""
 
 
 class NtupleSource(Source):
@@ -122,22 +126,24 @@ class NtupleSource(Source):
         self.path, self.unit, self.file = path, unit, file
         self.tree, self.trees, self._kinds = name, tuple(trees), trees
         self._ntuple = file[name]
+        self.title = title_of(self._ntuple)
         self._others: dict[str, Source] = {}
         self.num_entries = int(self._ntuple.num_entries)
         self.branches = {}
         self._fields: dict[str, tuple[_Stored, Field]] = {}
         self._parts: dict[int, int] = {}
-        unreadable: list[str] = []
+        unreadable: dict[str, str] = {}
         for stored in self._stored(unreadable):
             try:
                 found = list(plain_branches(stored.name, stored.form, stored.counter))
             except (TypeError, AttributeError):
-                unreadable.append(stored.name)
+                unreadable[stored.name] = stored.path
                 continue
             self._parts[id(stored)] = len(found)
             for branch, field in found:
-                self._add(branch, stored, field)
-        self.unreadable = tuple(unreadable)
+                whole = replace(branch, title=stored.title) if len(found) == 1 else branch
+                self._add(whole, stored, field)
+        self.unreadable, self._unreadable_paths = tuple(unreadable), unreadable
         better = vector_names(self.branches)
         self.branches = {
             (new := better.get(old, old)): replace(b, name=new) for old, b in self.branches.items()
@@ -153,8 +159,8 @@ class NtupleSource(Source):
         self._fields[name] = stored, field
 
     @abstractmethod
-    def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
-        """What the file holds, with its awkward form; names of what cannot be read are appended to the list."""
+    def _stored(self, unreadable: dict[str, str]) -> Iterator[_Stored]:
+        """What the file holds, with its awkward form; names of what cannot be read are added with their paths."""
 
     @abstractmethod
     def _read(self, stored: _Stored, entry_start: int, entry_stop: int) -> ak.Array:
@@ -218,25 +224,26 @@ class TreeSource(NtupleSource):
         self._probe = probe
         super().__init__(*arguments)
 
-    def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
+    def _stored(self, unreadable: dict[str, str]) -> Iterator[_Stored]:
+        self.paths = {id(branch): path for path, branch in branch_paths(self._ntuple)}
         top = {branch.name for branch in self._ntuple.branches}
         seen: Counter[str] = Counter()
         for branch in self._ntuple.branches:
-            name = _plain_name(branch.name)
+            name = plain_name(branch.name)
             seen[name] += 1  # a file may have the same name twice
             if seen[name] > 1:
                 name = f"{name}_{seen[name]}"
             yield from self._leaves(branch, name, None, top, unreadable)
 
     def _leaves(
-        self, branch: Any, name: str, counter: str | None, top: set[str], unreadable: list[str]
+        self, branch: Any, name: str, counter: str | None, top: set[str], unreadable: dict[str, str]
     ) -> Iterator[_Stored]:
         if branch.branches:  # its own values, if any, are the lengths of its members' lists
             if branch.member("fType", none_if_missing=True) in _COLLECTIONS:
                 counter = next((c for c in (f"{name}_size", f"n{name}") if c in top), f"n{name}")
             members = {member.name: member for member in branch.branches}
             for member in branch.branches:
-                own = _plain_name(member.name)
+                own = plain_name(member.name)
                 nested = own.startswith(f"{branch.name.rstrip('.')}.")
                 last = own[len(branch.name.rstrip(".")) + 1 :] if nested else own
                 other = members.get(member.name.replace("fBits", "fUniqueID"), member)
@@ -245,19 +252,20 @@ class TreeSource(NtupleSource):
                 ) * member.num_baskets  # the name is in each basket
                 if member.uncompressed_bytes != other.uncompressed_bytes - shorter:
                     # those of objects that others refer to have two bytes more, which uproot does not know
-                    unreadable.append(f"{name}.{last}")
+                    unreadable[f"{name}.{last}"] = self.paths[id(member)]
                     continue
                 yield from self._leaves(member, f"{name.rstrip('.')}.{last}", counter, top, unreadable)
             return
         interpretation = self._interpretation(branch)
+        path = self.paths[id(branch)]
         if interpretation is None:
-            unreadable.append(name)
+            unreadable[name] = path
             return
         form = interpretation.awkward_form(branch.file)
         count = branch.count_branch
         if count is not None and count.name in top:
             counter = count.name
-        yield _Stored(name, (branch, interpretation), form, counter)
+        yield _Stored(name, (branch, interpretation), form, counter, title_of(branch), path)
 
     def _interpretation(self, branch: Any) -> Any:
         """What uproot makes of a branch, or None; where that is not sure before reading, a little is read."""
@@ -276,6 +284,17 @@ class TreeSource(NtupleSource):
         branch, interpretation = stored.branch
         return branch.array(interpretation, entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
 
+    def branch_of(self, name: str) -> Any:
+        """The branch of uproot that holds the values of a plain branch."""
+        return self._fields[name][0].branch[0]
+
+    def origin(self, name: str) -> Origin:
+        """Where the values of a branch stand in the tree, be it readable or not."""
+        if name in self._unreadable_paths:
+            return Origin(self._unreadable_paths[name])
+        stored, field = self._fields[name]
+        return Origin(stored.path, ".".join(field.path), field.element)
+
     def entries_per_step(self, step_size: str | int) -> int:
         """How many entries take this much memory."""
         return entries_in(step_size, int(self._ntuple.uncompressed_bytes), self.num_entries)
@@ -286,7 +305,7 @@ class TreeSource(NtupleSource):
         return int(stored.branch[0].compressed_bytes) // self._parts[id(stored)]
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """Name of a branch without the sizes of its arrays, ``Jet.Tau`` of ``Jet.Tau[5]``."""
     return re.sub(r"(\[[^\]]*\])+$", "", name)
 
@@ -319,7 +338,7 @@ class TupleSource(NtupleSource):
         super().__init__(*arguments)
         self._find_counters()
 
-    def _stored(self, unreadable: list[str]) -> Iterator[_Stored]:
+    def _stored(self, unreadable: dict[str, str]) -> Iterator[_Stored]:
         fields = tuple_fields(self._ntuple)
         forms = {}
         for name, field in fields.items():
@@ -334,14 +353,15 @@ class TupleSource(NtupleSource):
             try:
                 forms[name] = field.to_akform()[0].content(name)
             except Exception:  # noqa: BLE001
-                unreadable.append(name)
+                unreadable[name] = name
         counters = {}
         for name, form in forms.items():
             key = getattr(form, "form_key", None) or ""
             if key.endswith("-cardinality"):
                 counters[key.removesuffix("-cardinality")] = name
         for name, form in forms.items():
-            yield _Stored(name, fields[name], form, counters.get(form.form_key or ""))
+            title = str(fields[name].record.field_desc)
+            yield _Stored(name, fields[name], form, counters.get(form.form_key or ""), title)
 
     def _read(self, stored: _Stored, entry_start: int, entry_stop: int) -> ak.Array:
         return stored.branch.array(entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
@@ -349,7 +369,7 @@ class TupleSource(NtupleSource):
     @cached_property
     def _column_bytes(self) -> NDArray[np.int64]:
         with reading(self.path):
-            return _column_bytes(self._ntuple)
+            return column_bytes(self._ntuple)
 
     def entries_per_step(self, step_size: str | int) -> int:
         """How many entries take this much memory."""
@@ -358,10 +378,10 @@ class TupleSource(NtupleSource):
     def stored_bytes(self, name: str) -> int:
         """Bytes that a field takes in the file, compressed; its share, where it is one member of an object."""
         stored, _ = self._fields[name]
-        return int(self._column_bytes[_columns(stored.form), 1].sum()) // self._parts[id(stored)]
+        return int(self._column_bytes[columns_of(stored.form), 1].sum()) // self._parts[id(stored)]
 
 
-def _column_bytes(ntuple: Any) -> NDArray[np.int64]:
+def column_bytes(ntuple: Any) -> NDArray[np.int64]:
     """Bytes of each column of an RNTuple in memory and in the file."""
     records = ntuple.column_records
     total = np.zeros((len(records), 2), np.int64)
@@ -372,60 +392,6 @@ def _column_bytes(ntuple: Any) -> NDArray[np.int64]:
     return total
 
 
-def _columns(form: Any) -> list[int]:
+def columns_of(form: Any) -> list[int]:
     """Numbers of the columns that a field's form is made of."""
     return sorted({int(number) for number in re.findall(r'"column-(\d+)', form.to_json())})
-
-
-class WrittenTree:
-    """A TTree or RNTuple that `io.writers` wrote: its branches are plain and are read as they are.
-
-    Parameters
-    ----------
-    file, name
-        The open file, and the name of the tree.
-    fields
-        Names in the file of those branches that the storage calls otherwise.
-    """
-
-    def __init__(self, file: Any, name: str, fields: Mapping[str, str] | None = None):
-        self._ntuple = file[name]
-        self.storage = "ttree" if file.classname_of(name) in TREES else "rntuple"
-        self.num_entries = int(self._ntuple.num_entries)
-        found = (
-            {branch.name: branch for branch in self._ntuple.branches}
-            if self.storage == "ttree"
-            else tuple_fields(self._ntuple)
-        )
-        self._branches = {**found, **{branch: found[field] for branch, field in (fields or {}).items()}}
-
-    @property
-    def branches(self) -> list[str]:
-        """Names of the branches."""
-        return list(self._branches)
-
-    def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
-        """Arrays by branch name, of these entries."""
-        entries = {"entry_start": entry_start, "entry_stop": entry_stop}
-        found = {name: self._branches[name].array(**entries, array_cache=None) for name in names}
-        if short := [name for name, array in found.items() if len(array) != entry_stop - entry_start]:
-            raise ValueError(f"branch {short[0]} is shorter than its tree")
-        return found
-
-    @property
-    def uncompressed_bytes(self) -> int:
-        """Bytes of all branches in memory."""
-        ntuple = self._ntuple
-        return int(
-            ntuple.uncompressed_bytes if self.storage == "ttree" else _column_bytes(ntuple)[:, 0].sum()
-        )
-
-    def stored_bytes(self, names: Iterable[str]) -> int:
-        """Bytes that branches take in the file, compressed."""
-        if self.storage == "ttree":
-            return sum(int(self._branches[name].compressed_bytes) for name in names)
-        columns = _column_bytes(self._ntuple)[:, 1]
-        return sum(
-            int(columns[_columns(self._branches[n].to_akform()[0].content(self._branches[n].name))].sum())
-            for n in names
-        )

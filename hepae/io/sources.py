@@ -33,6 +33,8 @@ class Source(ABC):
     path: Location
     format: str
     tree: str
+    title: str = ""
+    """Title of the tree."""
     trees: tuple[str, ...]
     branches: dict[str, Branch]
     unreadable: tuple[str, ...]

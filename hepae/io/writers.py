@@ -16,6 +16,7 @@ from hepae.errors import ConfigError, InputError, OutputError
 from hepae.io.checksums import Checksums
 from hepae.io.ntuples import tuple_fields
 from hepae.io.sources import steps
+from hepae.io.tree_records import TreeRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,8 +29,21 @@ COMPRESSION = "zstd:5"
 SMALLEST = "lzma:9"
 """For what is small and compresses well: 60 000 counters take 26.7 kB, with ZSTD 29.1 kB at best, 43.8 kB at level 5."""
 
+_COUNTER_BYTES = 4
+"""Longest type of a counter: ROOT takes the length of lists from an integer of 32 bits at most."""
+
 STORAGES = ("ttree", "rntuple")
 """What a ROOT file can hold branches as; `open_writer` makes either."""
+
+
+def not_for_ttrees(branches: Iterable[Branch]) -> list[str]:
+    """Names of the branches that uproot cannot write into a TTree."""
+    return [b.name for b in branches if (b.dtype is None and b.type != "string") or (b.jagged and b.shape)]
+
+
+def storage_of(source_format: str) -> str:
+    """What a tree or table of this format is written as by default: an RNTuple as it is, all else as a TTree."""
+    return source_format if source_format in STORAGES else "ttree"
 
 
 def parse_compression(text: str) -> Any:
@@ -49,6 +63,8 @@ def parse_compression(text: str) -> Any:
 class Writer(ABC):
     """Branches written chunk by chunk, into any storage.
 
+    ``added`` are the counters that the storage needs beside the branches.
+
     Parameters
     ----------
     name
@@ -56,6 +72,8 @@ class Writer(ABC):
     branches
         Its branches in order.
     """
+
+    added: tuple[str, ...] = ()
 
     def __init__(self, name: str, branches: Iterable[Branch]):
         self.name = name
@@ -109,13 +127,18 @@ class Writer(ABC):
     def _write(self, arrays: Mapping[str, ak.Array]) -> None:
         """Write a chunk that is not empty."""
 
+    def close(self) -> None:  # noqa: B027  # some storages have nothing to add
+        """Write what stands once in the file, when all chunks are written."""
+
     @abstractmethod
     def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
         """What has been written, in steps of so many entries, by branch name."""
 
 
 class TreeWriter(Writer):
-    """A TTree written chunk by chunk. uproot makes the counters of its lists itself, as int32.
+    """A TTree written chunk by chunk. uproot makes the counters of its lists itself.
+
+    Branches keep their titles, and counters their type where that is of at most 4 bytes; any other is int32.
 
     Parameters
     ----------
@@ -130,6 +153,10 @@ class TreeWriter(Writer):
         Of its branches, where it is not that of the file; counters always have the smallest.
     counters
         Branches that count what is not in this tree.
+    title
+        Title of the tree.
+    compact
+        Write the description of the branches once, compressed, when the writer is closed: without that the tree cannot be read.
 
     Raises
     ------
@@ -145,21 +172,18 @@ class TreeWriter(Writer):
         *,
         compression: str | None = None,
         counters: Iterable[str | None] = (),
+        title: str = "",
+        compact: bool = False,
     ):
         super().__init__(name, branches)
-        impossible = [
-            b.name
-            for b in self.branches.values()
-            if (b.dtype is None and b.type != "string") or (b.jagged and b.shape)
-        ]
-        if impossible:
+        if impossible := not_for_ttrees(self.branches.values()):
             which = ", ".join(impossible[:5]) + (
                 f", and {more} more" if (more := len(impossible) - 5) > 0 else ""
             )
             options = " ".join(f"--drop {branch!r}" for branch in impossible[:5])
             raise OutputError(
-                f"tree {name!r} has branches that a TTree cannot hold ({which}): keep them with --format rntuple, or leave "
-                f"them out with {options}{' …' if more > 0 else ''}"
+                f"tree {name!r} has branches that uproot cannot write into a TTree ({which}): keep them with ROOT (pip install "
+                f"'hepae[root]') or with --format rntuple, or leave them out with {options}{' …' if more > 0 else ''}"
             )
         counter_of = {branch: counter for counter, names in self._counted.items() for branch in names}
         types: dict[str, Any] = {}
@@ -172,7 +196,9 @@ class TreeWriter(Writer):
                 types[branch.name] = (branch.dtype, branch.shape) if branch.shape else branch.dtype
         self.added = tuple(counter for counter in self._counted if counter not in self.branches)
         self._tree = (  # a tree without branches cannot be written, and needs not be: the header knows its entries
-            file.mktree(name, types, counter_name=lambda branch: counter_of.get(branch, f"n{branch}"))
+            file.mktree(
+                name, types, title=title, counter_name=lambda branch: counter_of.get(branch, f"n{branch}")
+            )
             if types
             else None
         )
@@ -181,6 +207,14 @@ class TreeWriter(Writer):
             apart = [counter for counter in counters if counter in self.branches]
             smallest = dict.fromkeys([*self._counted, *apart], parse_compression(SMALLEST))
             self._tree.compression = {**dict.fromkeys(self.branches, usual), **smallest}
+            titles = {branch.name: branch.title for branch in self.branches.values() if branch.title}
+            counted = {counter: self._counter_type(counter) for counter in self._counted}
+            self._record = TreeRecord(file, self._tree, titles, counted, compact=compact)
+
+    def _counter_type(self, counter: str) -> np.dtype[Any]:
+        """Type of a counter in the file: its own where ROOT takes it as the length of lists."""
+        dtype = self.branches[counter].dtype if counter in self.branches else None
+        return dtype if dtype is not None and dtype.itemsize <= _COUNTER_BYTES else np.dtype(np.int32)
 
     def _write(self, arrays: Mapping[str, ak.Array]) -> None:
         assert self._tree is not None
@@ -189,10 +223,15 @@ class TreeWriter(Writer):
 
     def _as_read_back(self, arrays: Mapping[str, ak.Array]) -> dict[str, ak.Array]:
         counters = {
-            counter: ak.values_astype(ak.num(arrays[names[0]]), np.int32)
+            counter: ak.values_astype(ak.num(arrays[names[0]]), self._counter_type(counter))
             for counter, names in self._counted.items()
         }
         return {**arrays, **counters}
+
+    def close(self) -> None:
+        """Write the description of the branches, compressed; the tree takes no more chunks."""
+        if self._tree is not None:
+            self._record.write(parse_compression(SMALLEST))
 
     def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
         """What has been written, in steps of so many entries, by branch name."""
@@ -213,8 +252,6 @@ class TupleWriter(Writer):
 
     Lists know their lengths, so no counters are added. A name may hold no ``.``, which becomes ``:``.
     """
-
-    added: tuple[str, ...] = ()
 
     def __init__(self, file: Any, name: str, branches: Iterable[Branch], *, compression: str | None = None):
         super().__init__(name, branches)
@@ -281,8 +318,6 @@ class ParquetWriter(Writer):
         Texts by key that the file holds beside its columns.
     """
 
-    added: tuple[str, ...] = ()
-
     def __init__(
         self,
         path: Path,
@@ -345,6 +380,8 @@ def open_writer(
     *,
     compression: str | None = None,
     counters: Iterable[str | None] = (),
+    title: str = "",
+    compact: bool = False,
 ) -> TreeWriter | TupleWriter:
     """Begin a TTree or an RNTuple in an open file of ``uproot.recreate``; parameters as those of `TreeWriter`.
 
@@ -358,7 +395,9 @@ def open_writer(
     if storage not in STORAGES:
         raise ConfigError(f"no format {storage!r}: it is one of {', '.join(STORAGES)}")
     if storage == "ttree":
-        return TreeWriter(file, name, branches, compression=compression, counters=counters)
+        return TreeWriter(
+            file, name, branches, compression=compression, counters=counters, title=title, compact=compact
+        )
     return TupleWriter(file, name, branches, compression=compression)
 
 

@@ -8,12 +8,13 @@ there by name. Of the events' ``attrs``: ``@events_factory`` and ``@original_arr
 from __future__ import annotations
 
 import contextlib
+import itertools
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from coffea.nanoevents import NanoEventsFactory, transforms
-from coffea.nanoevents.util import key_to_tuple
+from coffea.nanoevents.util import key_to_tuple, unquote
 
 from hepae.errors import InputError
 
@@ -73,15 +74,25 @@ class Opened:
             return self.mapping._column_source(uuid, treepath)
 
     def base_form(self, tree: Any) -> dict[str, Any]:
-        """Form of the tree, as a schema takes it."""
+        """Form of those branches of the tree that the schema used, as a schema takes it."""
         with private_members():
-            form: dict[str, Any] = self.mapping._extract_base_form(tree)
+            used = {*_loaded(self.schema.form)}
+            options = {"filter_name": used.__contains__}
+            form: dict[str, Any] = self.mapping._extract_base_form(tree, iteritems_options=options)
         form["typenames"] = tree.typenames()
         return form
 
     def events(self, schema: Any) -> Any:
         """Events of the same chunk with another schema."""
         return NanoEventsFactory(schema, self.mapping, self.partition_key, mode=self.mode).events()
+
+
+def _loaded(form: dict[str, Any]) -> Iterator[str]:
+    """Names of the branches that the buffers of a form are loaded from."""
+    steps = unquote(form.get("form_key") or "").split(",")
+    yield from (name for name, step in itertools.pairwise(steps) if step == "!load")
+    for content in form["contents"] if "contents" in form else [form["content"]] if "content" in form else []:
+        yield from _loaded(content)
 
 
 def add_transform(name: str, step: Callable[[list[Any]], None]) -> None:

@@ -14,7 +14,7 @@ import functools
 import itertools
 import urllib.parse
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import awkward as ak
@@ -23,13 +23,14 @@ from coffea.nanoevents.util import quote, unquote
 
 from hepae.errors import ConfigError, HepaeError, InputError
 from hepae.files.compressed import CompressedFile
+from hepae.io.cloning import SKELETON
 from hepae.io.guards import fingerprint_of
 from hepae.io.ntuples import HEADER_TREE
 from hepae.processors.executors import decoding
 from hepae.processors.nanoevents import Opened, add_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from coffea.nanoevents.schemas import BaseSchema
 
@@ -41,7 +42,12 @@ _DECODE = "hepae"
 """Name of the step in a buffer's key that decodes instead of loading."""
 
 
-def restore(events: Any) -> Any:
+def restore(
+    events: Any,
+    *,
+    schema: type[BaseSchema] | None = None,
+    filter_name: Callable[[str], bool] = lambda _: True,
+) -> Any:
     """Give the jets of a compressed file back to its events; nothing is decoded until a jet's column is touched.
 
     Of a file with bounds only that column is decoded, with the few that it is predicted from, of the clusters that overlap these
@@ -53,6 +59,12 @@ def restore(events: Any) -> Any:
     ----------
     events
         NanoEvents as a coffea Runner or a NanoEventsFactory makes them, of any schema.
+    schema
+        The schema to build; that of the events by default. PHYSLITESchema and DelphesSchema want columns that were coded and fail on
+        a compressed file: make its events with BaseSchema, and name the other one here.
+    filter_name
+        Which of the coded branches to give back, by their names in the original: as the ``filter_name`` among the
+        ``iteritems_options`` that the events were made with. All by default.
 
     Returns
     -------
@@ -75,9 +87,10 @@ def restore(events: Any) -> Any:
     if chunk.original is None:
         return events
     base_form = opened.base_form(tree)
+    chunk.original = chunk.original.only(filter_name)
     if "metadata" in events.layout.parameters:
         base_form["parameters"]["metadata"] = dict(events.metadata)
-    again = restored(type(opened.schema))(base_form, chunk=chunk)  # type: ignore[arg-type]  # classes are hashable
+    again = restored(schema or type(opened.schema))(base_form, chunk=chunk)  # type: ignore[arg-type]  # classes are hashable
     return opened.events(again)
 
 
@@ -135,12 +148,15 @@ def _build(schema: Any, base_form: Form, *args: Any, chunk: Chunk | None = None,
 class Original:
     """What is known of the file that was compressed: its branches in order, and those that were coded with their collection.
 
-    ``fields`` has the names in the compressed file of branches that its storage calls otherwise.
+    ``fields`` has the names in the compressed file of branches that its storage calls otherwise. Of a file with clones ``order`` has
+    the names of all that stood in its tree, as uproot gives them (``Jet/Jet.PT``); ``paths`` those of the coded branches.
     """
 
     branches: tuple[Branch, ...]
     coded: dict[str, str]
     fields: Mapping[str, str]
+    order: tuple[str, ...] = ()
+    paths: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     @functools.lru_cache(maxsize=128)
@@ -151,12 +167,35 @@ class Original:
                 return None
         with CompressedFile(path) as file:
             coded = {branch: name for name in file.collections for branch in file.branches_of(name)}
-            return cls(tuple(file.original_branches), coded, file.header.fields)
+            branches, fields = tuple(file.original_branches), file.header.fields
+            if not file.cloned:
+                return cls(branches, coded, fields)
+            order = tuple(dict.fromkeys(file.file[SKELETON].keys()))
+            paths = {path: name for name, (path, member, _) in file.header.places.items() if not member}
+            return cls(branches, coded, fields, order, paths)
+
+    def only(self, wanted: Callable[[str], bool]) -> Self:
+        """Leave out the coded branches that are not wanted."""
+        left_out = {path for path, name in self.paths.items() if name in self.coded and not wanted(path)}
+        left_out |= {name for name in self.coded if not self.order and not wanted(name)}
+        return replace(
+            self,
+            branches=tuple(branch for branch in self.branches if branch.name not in left_out),
+            order=tuple(path for path in self.order if path not in left_out),
+        )
 
     def base_form(self, found: Form) -> Form:
         """Form of the original's tree, made of that of the compressed one."""
         stored = dict(zip(found["fields"], found["contents"], strict=True))
         forms = {}
+        described = {branch.name: branch for branch in self.branches}
+        for path in self.order:
+            if path in stored:
+                forms[path] = stored[path]
+            elif path in self.paths:
+                forms[path] = _form(replace(described[self.paths[path]], name=path))
+        if self.order:
+            return {**found, "fields": [*forms], "contents": [*forms.values()]}
         for branch in self.branches:
             field = self.fields.get(branch.name, branch.name)
             if field in stored:
@@ -179,7 +218,13 @@ def _form(branch: Branch) -> Form:
     if not branch.jagged:
         return {**numbers, "form_key": quote(key)}
     content = {**numbers, "form_key": quote(f"{key},!content")}
-    return {"class": "ListOffsetArray", "offsets": "i64", "content": content, "form_key": quote(key)}
+    return {
+        "class": "ListOffsetArray",
+        "offsets": "i64",
+        "content": content,
+        "parameters": {},
+        "form_key": quote(key),
+    }
 
 
 class Chunk:
@@ -234,8 +279,9 @@ class Chunk:
         if form.get("form_key"):
             steps = unquote(form["form_key"]).split(",")
             for i, (name, step) in enumerate(itertools.pairwise(steps)):
-                if step == "!load" and name in self.original.coded:
-                    steps[i : i + 2] = [f"{self.token}|{name}", f"!{_DECODE}"]
+                own = self.original.paths.get(name, name)
+                if step == "!load" and own in self.original.coded:
+                    steps[i : i + 2] = [f"{self.token}|{own}", f"!{_DECODE}"]
                 elif step == "!load":
                     steps[i] = self.original.fields.get(name, name)
             form["form_key"] = quote(",".join(steps))

@@ -40,7 +40,7 @@ class BinAxis:
         return cls(low, high, log) if low < high else None
 
     def count(self, values: Values) -> NDArray[np.int64]:
-        """Values in each bin; what is no finite number is in none."""
+        """Values in each bin; NaN is in none, and infinities are below and above."""
         values = values.astype(np.float64)
         low, high = self.low, self.high
         with np.errstate(all="ignore"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import awkward as ak
 import numpy as np
 
+from hepae.io.baskets import BasketChecksums
 from hepae.verification.findings import Findings
 from hepae.verification.sameness import first_difference, value_type
 
@@ -66,7 +67,11 @@ class TreePair:
             for name in self.before.branches
             if name not in self.shared and self.prefix + name not in self.accepted
         ]
-        unreadable = [name for name in self.before.unreadable if self.prefix + name not in self.accepted]
+        unreadable = [
+            name
+            for name in self.before.unreadable
+            if self.prefix + name not in self.accepted and name not in self._equal_baskets
+        ]
         if unreadable:
             names = ", ".join(self.prefix + name for name in unreadable[:3])
             more = f" and {len(unreadable) - 3} more" if len(unreadable) > 3 else ""
@@ -79,6 +84,19 @@ class TreePair:
             if name not in known
         ]
         return lines
+
+    @cached_property
+    def _equal_baskets(self) -> set[str]:
+        """Branches that uproot cannot read and whose baskets hold the same bytes in both trees."""
+        if self.before.stored is None or self.after.stored is None or not self.before.unreadable:
+            return set()
+        (one, paths), (other, _) = self.before.stored, self.after.stored
+        found = []
+        for tree in (one, other):
+            found.append(BasketChecksums())
+            found[-1].update(tree, 0, int(tree.num_entries), paths=paths.values())
+        before, after = (checksums.by_branch for checksums in found)
+        return {name for name, path in paths.items() if path in after and before[path] == after[path]}
 
     def compare(
         self,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hepae.files.compressed import CompressedFile
 from hepae.io.guards import reading
-from hepae.io.ntuples import WrittenTree
+from hepae.io.ntuples import TreeSource
 from hepae.io.objects import objects_of
 from hepae.io.sources import entries_in
 
@@ -40,6 +40,9 @@ class TreeView:
         Arrays by branch name, of these names and entries.
     entries_per_step
         How many entries take this much memory.
+    stored
+        The TTree as uproot opened it, and paths in it by the names of branches; where there are none, what uproot cannot read cannot
+        be compared.
     """
 
     name: str
@@ -48,6 +51,7 @@ class TreeView:
     num_entries: int
     read: Callable[[list[str], int, int], dict[str, ak.Array]]
     entries_per_step: Callable[[str | int], int]
+    stored: tuple[Any, Mapping[str, str]] | None = None
 
     @classmethod
     def of_source(cls, source: Source) -> TreeView:
@@ -59,13 +63,19 @@ class TreeView:
             source.num_entries,
             source.arrays,
             source.entries_per_step,
+            (source.file[source.tree], {name: source.origin(name).path for name in source.unreadable})
+            if isinstance(source, TreeSource)
+            else None,
         )
 
     @classmethod
     def of_compressed(cls, file: CompressedFile) -> TreeView:
         """Look at the events of a compressed file, the coded columns restored."""
         branches = {branch.name: branch for branch in file.original_branches}
-        return cls(file.tree, branches, (), file.num_entries, file.original_arrays, file.entries_per_step)
+        stored: tuple[Any, Mapping[str, str]] | None = (file.file[file.tree], {}) if file.cloned else None
+        return cls(
+            file.tree, branches, (), file.num_entries, file.original_arrays, file.entries_per_step, stored
+        )
 
     def names_of(self, names: Iterable[str]) -> dict[str, str]:
         """Names here of an original's branches: an RNTuple has ``:`` where a TTree has a dot or a slash."""
@@ -95,20 +105,19 @@ def other_trees(file: CompressedFile | Source) -> Iterator[TreeView]:
             yield TreeView.of_source(source)
         return
     for name, parts in file.other_trees.items():
-        with reading(file.path):
-            tree = WrittenTree(file.file, name, parts[0].fields)
+        tree = file.other_tree(name)
         branches = {branch.name: branch for branch in parts[0].branches}
         entries, size = tree.num_entries, tree.uncompressed_bytes
 
         def entries_per_step(step_size: str | int, size: int = size, entries: int = entries) -> int:
             return entries_in(step_size, size, entries)
 
-        yield TreeView(name, branches, (), entries, tree.arrays, entries_per_step)
+        stored: tuple[Any, Mapping[str, str]] | None = (file.file[name], {}) if name in file.cloned else None
+        yield TreeView(name, branches, (), entries, tree.arrays, entries_per_step, stored)
 
 
 def objects(file: CompressedFile | Source) -> set[ObjectRecord]:
-    """Records of all objects of a file that are no trees, folders too."""
-    if not isinstance(file, CompressedFile):
-        return {stored.record for stored in file.objects()}
+    """Records of all objects of a file that are no trees, folders too; but for what ROOT writes anew with the trees (``TProcessID``)."""
     with reading(file.path):
-        return {stored.record for stored in objects_of(file.file)}
+        every = objects_of(file.file) if isinstance(file, CompressedFile) else file.objects()
+        return {stored.record for stored in every if stored.classname != "TProcessID"}

@@ -188,11 +188,11 @@ class Plan:
 def _promises(after: CompressedFile | Source, original: Source) -> tuple[Promises, tuple[str, ...]]:
     """Give what a version promises beside its (first) original, and what a user should know of that."""
     earlier = History.of_source(original)
-    generation = earlier.generation if earlier else 0
     history = after.history if isinstance(after, CompressedFile) else History.of_source(after)
     if history is None:
         note = f"{after.path} does not say how it was compressed: every branch is compared bit for bit"
         return Promises.exact(after.num_entries), (f"{note}; state what you accept with --bound",)
+    generation = earlier.generation if earlier is not None and history.continues(earlier) else 0
     inputs = history.steps[generation].origin.inputs if generation < history.generation else ()
     uuids = {one.uuid for one in inputs if one.uuid}
     notes: tuple[str, ...] = ()

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pcodec import ChunkConfig, DeltaSpec, PagingSpec, wrapped
 
 from hepae.bounded.bytestream import Reader, Writer
-from hepae.bounded.streams import HEADER, Groups, read_stream, write_groups, write_stream
+from hepae.bounded.streams import HEADER, Groups, read_stream, read_values, write_groups, write_stream
 from hepae.errors import CodecError
 
 
@@ -55,3 +56,23 @@ def test_a_shortened_stream_and_another_header_are_refused():
             read_stream(Reader(data[:cut]), 1000, HEADER)
     with pytest.raises(CodecError):
         read_stream(Reader(data), 1000, b"\xff")
+
+
+def test_numbers_that_come_again_are_coded_without_a_look_back_and_other_readers_streams_are_refused():
+    rng = np.random.default_rng(3)
+    values = rng.choice(rng.normal(size=300), 10_000)
+    data = written(values, ordered=True)
+    assert np.array_equal(read_values(Reader(data), len(values), HEADER), values)
+    config = ChunkConfig(
+        compression_level=9,
+        delta_spec=DeltaSpec.try_lookback(),
+        paging_spec=PagingSpec.exact_page_sizes([10_000]),
+    )
+    chunk = wrapped.FileCompressor().chunk_compressor(values, config)
+    content = chunk.write_meta() + chunk.write_page(0)
+    out = Writer()
+    out.varint(len(values))
+    out.varint(5 * len(content) + 4)
+    out.raw(content)
+    with pytest.raises(CodecError, match="does not allow"):
+        read_values(Reader(out.content()), len(values), HEADER)

@@ -5,20 +5,9 @@ from __future__ import annotations
 import configparser
 from pathlib import Path
 
-from click.testing import CliRunner
-
 import hepae
-from hepae.cli import main
 
 REPOSITORY = Path(__file__).parent.parent.parent
-
-
-def test_the_folder_that_is_printed_has_the_headers():
-    result = CliRunner().invoke(main, ["include"])
-    assert result.exit_code == 0
-    folder = Path(result.output.strip())
-    assert folder.is_absolute()
-    assert (folder / "hepae.hpp").is_file()
 
 
 def test_all_headers_are_installed():
@@ -30,10 +19,27 @@ def test_all_headers_are_installed():
     assert {*(package / "include").rglob("*")} - {package / "include" / "hepae"} <= installed
 
 
-def test_each_header_stands_alone(cpp, tmp_path):
-    names = sorted(path.name for path in (cpp.INCLUDE / "hepae").glob("*.hpp"))
-    core = [name for name in names if "ROOT/" not in (cpp.INCLUDE / "hepae" / name).read_text()]
-    source = tmp_path / "all.cpp"
-    source.write_text("".join(f'#include "hepae/{name}"\n' for name in reversed(core)) + "int main() {}\n")
-    cpp.compiled(source, tmp_path / "all", ["-fsyntax-only"])
+def headers_of(folder, name, seen):
+    """Names of all headers that one includes, ours and others."""
+    if name in seen or not (folder / name).is_file():
+        return seen | {name}
+    seen = seen | {name}
+    for line in (folder / name).read_text().splitlines():
+        if line.startswith("#include"):
+            seen |= headers_of(folder, line.split()[1].strip('<>"'), seen)
+    return seen
+
+
+def test_each_header_of_the_core_stands_alone(cpp, tmp_path):
+    names = sorted(f"hepae/{path.name}" for path in (cpp.INCLUDE / "hepae").glob("*.hpp"))
+    core = [
+        name
+        for name in names
+        if not any(
+            n.endswith(".h") or "ROOT/" in n for n in headers_of(cpp.INCLUDE, name, set()) - {"emmintrin.h"}
+        )
+    ]
     assert len(core) > 15
+    source = tmp_path / "all.cpp"
+    source.write_text("".join(f'#include "{name}"\n' for name in reversed(core)) + "int main() {}\n")
+    cpp.compiled(source, tmp_path / "all", ["-fsyntax-only"])

@@ -22,7 +22,6 @@ from hepae.comparison import compare_files
 from hepae.errors import ConfigError, InputError, UnitWarning
 from hepae.io.readers import open_source
 from hepae.io.tables import MemoryTable
-from hepae.validation import canvas
 from hepae.validation.canvas import Style
 
 
@@ -134,10 +133,10 @@ def test_nothing_is_assumed_of_nanoaod(sample):
     assert found == []
 
 
+@pytest.mark.usefixtures("figures")
 @pytest.mark.parametrize("command", ["info", "compress", "train", "compare"])
 def test_commands_say_the_assumed_unit_in_one_note(flat, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(canvas, "save", lambda _, path: [path])
     flat("jets.root", 5e4)
     arguments = {
         "info": ("info", "jets.root"),
@@ -202,8 +201,8 @@ def test_a_unit_that_contradicts_the_layout_is_refused(make_tree, tmp_path, layo
     assert not (tmp_path / "out.root").exists()
 
 
-def test_a_comparison_has_the_unit_of_the_compression(flat, tmp_path, monkeypatch):
-    monkeypatch.setattr(canvas, "save", lambda _, path: [path])
+@pytest.mark.usefixtures("figures")
+def test_a_comparison_has_the_unit_of_the_compression(flat, tmp_path):
     path, small = flat("high.root", 1500), tmp_path / "small.root"
     hepae.compress_file(path, small, hepae.BoundedCodec(), unit="GeV")
     columns = compare_files(path, small, tmp_path / "plots", style=Style()).metrics["columns"]

@@ -26,7 +26,6 @@ from hepae.cli import main
 from hepae.errors import InputError, OutputError
 from hepae.io.locations import expand, locate
 from hepae.io.outputs import atomic_output
-from hepae.validation import canvas
 
 pytestmark = pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
 """The unit of some files here is told by their values, which test_inputs.py is about."""
@@ -271,8 +270,8 @@ def test_output_to_a_url_arrives_whole_or_not_at_all(sample):
         assert file.header.bytes.file_compressed == files.size("/outputs/small.root")
 
 
-def test_a_round_trip_through_an_xrootd_server(xrootd, sample, tmp_path, monkeypatch):
-    monkeypatch.setattr(canvas, "save", lambda _, path: [path])  # the figures are test_comparison's
+@pytest.mark.usefixtures("figures")
+def test_a_round_trip_through_an_xrootd_server(xrootd, sample, tmp_path):
     folder, address = xrootd
     for name in ("a.root", "b.root"):
         shutil.copy(sample, folder / name)

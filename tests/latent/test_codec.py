@@ -13,13 +13,7 @@ import torch
 import hepae
 from hepae.errors import CodecError, ConfigError, InputError, OutputError
 from hepae.files.description import describe
-from hepae.latent.integers import LatentIntegers
 from hepae.latent.model_file import pack_model, unpack_model
-
-
-@pytest.fixture(scope="module")
-def jets(sample):
-    return hepae.read_jets(sample)[:500]
 
 
 def test_latents_lie_in_the_jets_lists_and_come_back(codec, jets):
@@ -45,7 +39,7 @@ def test_events_without_jets_and_no_events_at_all(codec, jets):
     assert len(codec.decompress(codec.compress(ak.flatten(jets)[:0]))) == 0
 
 
-def test_jets_that_are_no_numbers_become_numbers_and_are_counted(codec):
+def test_jets_that_are_no_numbers_become_numbers_and_are_counted(jets, codec):
     bad = {"pt": [50.0, np.nan], "eta": [np.inf, 1], "phi": [0.0, -999], "mass": [-1.0, 0]}
     jets = hepae.kinematics.momenta({name: np.array(values) for name, values in bad.items()})
     assert codec.replaced(jets) == {"pt": 1, "eta": 1, "phi": 1, "mass": 2}
@@ -56,7 +50,7 @@ def test_jets_that_are_no_numbers_become_numbers_and_are_counted(codec):
         assert ak.all(restored.mass > 0)
 
 
-def test_a_trained_codec_is_near_the_original(sample):
+def test_a_trained_codec_is_near_the_original(jets, sample):
     jets = hepae.read_jets(sample)[:6000]
     config = hepae.TrainingConfig(
         epochs=10, network=hepae.AutoencoderConfig(hidden=(64, 32), latent=4), batch_size=128
@@ -89,51 +83,8 @@ def test_without_the_encoder_it_still_restores(codec, jets):
         decoder.compress(jets)
 
 
-@pytest.mark.parametrize("bits", [2, 8, 9, 16])
-def test_integer_latents_are_within_half_a_step(codec, jets, bits):
-    integers = codec.with_latent_bits(bits)
-    stored = integers.latents(jets)
-    floats = codec.latents(jets)
-    assert integers.latent_dtype == (np.uint8 if bits <= 8 else np.uint16)
-    low, high = (np.array(ends) for ends in codec.latent_range)
-    for i, name in enumerate(stored.fields):
-        values = ak.to_numpy(ak.flatten(floats[name]))
-        back = integers.integers.inverse(
-            np.stack([ak.to_numpy(ak.flatten(stored[n])) for n in stored.fields], axis=1)
-        )[:, i]
-        inside = (values >= low[i]) & (values <= high[i])
-        step = (high[i] - low[i]) / (2**bits * 15 / 16 - 1 if bits > 6 else 2**bits - 1)
-        assert inside.mean() > 0.5
-        assert np.abs(back - values)[inside].max() <= 0.51 * step + 1e-6
-        assert ak.max(stored[name]) <= 2**bits - 1
-    assert hepae.LatentCodec.from_bytes(integers.to_bytes()) == integers
-
-
-@pytest.mark.parametrize("bits", [2, 6, 7, 8, 12, 16])
-def test_every_integer_of_a_latent_stands_for_a_value_of_its_own(bits):
-    integers = LatentIntegers(bits, (-2.0, 0.0), (1.0, 1.0))
-    every = np.repeat(np.arange(2**bits, dtype=integers.dtype)[:, None], 2, axis=1)
-    values = integers.inverse(every)
-    assert np.all(np.diff(values, axis=0) > 0)
-    assert np.array_equal(integers.forward(values), every)
-    reach = 0.5 if bits > 6 else 0.0  # of the range, to each side
-    np.testing.assert_allclose(values[0], [-2 - 3 * reach, -reach], atol=1e-6)
-    np.testing.assert_allclose(values[-1], [1 + 3 * reach, 1 + reach], atol=1e-6)
-
-
-@pytest.mark.parametrize("bits", [4, 9])
-def test_latents_that_are_no_finite_numbers_are_counted_and_become_integers(bits):
-    integers = LatentIntegers(bits, (0.0,), (1.0,))
-    latents = np.array([[np.nan], [np.inf], [-np.inf], [0.5], [1e38], [0.0], [1.0]], np.float32)
-    assert integers.outside(latents).tolist() == [True, True, True, False, True, False, False]
-    values = integers.inverse(integers.forward(latents))[:, 0]
-    np.testing.assert_allclose(values[[0, 3]], 0.5, atol=0.04)
-    assert values[1] == values[4] == values.max()
-    assert values[2] == values.min()
-
-
 @pytest.fixture(scope="module")
-def central(sample):
+def central(jets, sample):
     """A codec that was trained on central jets alone."""
     jets = ak.flatten(hepae.read_jets(sample))
     network = hepae.AutoencoderConfig(hidden=(64, 32))
@@ -141,7 +92,7 @@ def central(sample):
     return hepae.train(jets[abs(jets.eta) < 2], config).codec
 
 
-def test_jets_outside_the_training_range_are_counted_and_restored(central, sample):
+def test_jets_outside_the_training_range_are_counted_and_restored(jets, central, sample):
     jets = hepae.read_jets(sample)[:4000]
     floats = central.decompress(central.compress(jets))
     coded = central.with_latent_bits(10)
@@ -157,7 +108,7 @@ def test_jets_outside_the_training_range_are_counted_and_restored(central, sampl
     assert np.quantile(error[~far], 0.95) < 0.02
 
 
-def test_jets_whose_latents_overflow_are_counted_and_give_no_warning(sample):
+def test_jets_whose_latents_overflow_are_counted_and_give_no_warning(jets, sample):
     jets = hepae.read_jets(sample)[:500]
     config = hepae.TrainingConfig(
         epochs=1,
@@ -202,7 +153,7 @@ def test_damaged_models_are_refused(codec, tmp_path):
     header = json.loads(whole[8 : 8 + length])
     for content in (b"", b"abc", whole[:100], whole[: len(whole) // 2], whole[:-1]):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="no hepae model, or damaged"):
+        with pytest.raises(InputError, match="no hepae model"):
             hepae.load_codec(path)
     inner = json.loads(header["__metadata__"]["hepae"])
     for change, what in (
@@ -215,7 +166,7 @@ def test_damaged_models_are_refused(codec, tmp_path):
         path.write_bytes(struct.pack("<Q", len(text)) + text + whole[8 + length :])
         with pytest.raises(hepae.HepaeError, match=what):
             hepae.load_codec(path)
-    with pytest.raises(InputError, match="cannot read the model"):
+    with pytest.raises(InputError, match="no such file"):
         hepae.load_codec(tmp_path / "none")
 
 

@@ -40,7 +40,7 @@ FORMS = {
 """Basis, columns and network of models, by name."""
 
 
-@pytest.fixture(scope="module", params=["sample", "trigger"])
+@pytest.fixture(scope="module", params=["sample", pytest.param("trigger", marks=pytest.mark.real_data)])
 def jets(request):
     """The bundled sample's jets, or all of ATLAS's trigger jets: flat, in float32, as graphs take them."""
     if request.param == "sample":

@@ -24,6 +24,8 @@ from hepae.threads import PROCESSORS, THREAD_NAME
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not find the tests
 
+pytestmark = pytest.mark.jobs
+
 BOUNDS = hepae.BoundedCodec({"pt": "0.1%", "eta": 1e-3, "phi": 1e-3, "mass": "1%"})
 
 

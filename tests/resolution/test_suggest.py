@@ -1,28 +1,15 @@
 from __future__ import annotations
 
-import json
-import re
-
 import awkward as ak
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import hepae
-from hepae.bounds_files import read_bounds
-from hepae.cli import main
 from hepae.errors import ConfigError
 from hepae.kinematics import flat_column
-from hepae.resolution.parametrisation import ColumnResolution, Parametrisation
+from hepae.resolution.parametrisation import Parametrisation
 from hepae.resolution.suggest import suggest
 from hepae.resolution.widening import bound_over_sigma, widening_of
-from hepae.samples import resolution
-
-
-def run(*arguments, status=0):
-    result = CliRunner().invoke(main, [*map(str, arguments)])
-    assert result.exit_code == status, result.output
-    return result
 
 
 def measured(original, bounds, parametrisation, tmp_path, **options):
@@ -131,46 +118,6 @@ def test_a_resolution_that_stands_in_the_file_is_used(hits):
     assert "statistical error" in columns["pt"].reason or "width" in columns["pt"].reason
 
 
-def test_the_file_is_read_again_and_overridden(sample, tmp_path):
-    path, small = tmp_path / "bounds.toml", tmp_path / "small.root"
-    printed = run("suggest", sample, "-o", path, "--quiet").stdout
-    assert "resolution of CMS (arXiv:1607.03663)" in printed.replace("\n", " ") or "CMS" in printed
-    bounds = read_bounds(path)
-    assert set(bounds.columns) == {"Jet.pt", "Jet.eta", "Jet.phi", "Jet.mass"}
-    path.write_text(path.read_text() + '\n[edges.Jet]\npt = "20,30"\n')
-    run("compress", sample, "-o", small, "--bounds", path, "--bound", "Jet.eta=0.01", "--quiet")
-    content = json.loads(run("info", small, "--json").stdout)
-    assert content["bounds"]["eta"] == "0.01"
-    assert content["bounds"]["pt"] == str(bounds.columns["Jet.pt"])
-    assert content["edges"] == {"pt": [20, 30]}
-    assert run("verify", sample, small, "--quiet").exit_code == 0
-    assert "exists already" in run("suggest", sample, "-o", path, status=1).stderr
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ('[bounds.Jet]\npt = "0.1%"\neta = "wide"\n', r"bounds\.toml, line 3: .*a bound is written"),
-        ('[bounds.Jet]\npt = "0.1%"\n\nphi = "1%"\n', r"line 4: Jet\.phi takes no relative bound"),
-        ('[bounds]\n"Jet.pt" = true\n', r"line 2: Jet\.pt holds no columns"),
-        ("[bounds.Jet]\npt = -1\n", r"line 2: "),
-        ('[bound.Jet]\npt = "1%"\n', r"line 1: 'bound' is not known here"),
-        ('[bounds.Jet]\npt = "1%\n', r"bounds\.toml: .*line 2"),
-        ('[bounds.Jet]\npt = "1%"\npt = "2%"\n', r"bounds\.toml: .*line 3"),
-        ('[bounds.Jet]\nptt = "1%"\n', r"line 2: no column 'Jet\.ptt' to bound"),
-        ('[edges.Jet]\npt = "20;30"\n', r"line 2: .*edges are written"),
-    ],
-)
-def test_mistakes_in_a_file_have_their_line_and_reason(sample, tmp_path, text, error):
-    path = tmp_path / "bounds.toml"
-    path.write_text(text)
-    result = run("compress", sample, "-o", tmp_path / "x.root", "--bounds", path, "--quiet", status=2)
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("Error: ")
-    assert re.search(error, line), line
-    assert not (tmp_path / "x.root").exists()
-
-
 def test_a_resolution_of_ones_own(sample, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('name = "mine"\n[pt]\nrelative = 0.2\n')
@@ -188,24 +135,3 @@ def test_a_resolution_of_ones_own(sample, tmp_path):
             suggest(sample, resolution=path)
     with pytest.raises(ConfigError, match="no resolution 'LHCb'"):
         suggest(sample, resolution="LHCb")
-
-
-@pytest.mark.parametrize(
-    "options", [("--widen", "0%"), ("--widen", "x"), ("--bytes", "-1"), ("--bytes", "4", "--widen", "1%")]
-)
-def test_numbers_that_make_no_sense(sample, tmp_path, options):
-    run("suggest", sample, "-o", tmp_path / "b.toml", *options, status=2)
-    assert not (tmp_path / "b.toml").exists()
-
-
-def test_the_parametrisations_give_what_was_published():
-    atlas, cms = (Parametrisation.load(name).columns["pt"] for name in ("ATLAS", "CMS"))
-    assert atlas([20.0, 100.0]) / [20, 100] == pytest.approx([0.23, 0.084], abs=0.003)
-    assert atlas([20.0, 100.0]) / [20, 100] == pytest.approx(resolution([20.0, 100.0]))
-    assert cms([30.0, 100.0, 1000.0]) / [30, 100, 1000] == pytest.approx([0.175, 0.10, 0.05], abs=0.002)
-
-
-def test_a_bound_widens_by_what_was_asked():
-    errors = np.random.default_rng(0).uniform(-1, 1, 1_000_000) * bound_over_sigma(0.01)
-    assert widening_of(errors, np.ones_like(errors)) == pytest.approx(0.01, rel=0.01)
-    assert ColumnResolution(relative=0.1, absolute=1)([0.0]) == 1
