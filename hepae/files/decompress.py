@@ -15,7 +15,7 @@ from hepae.files.other_trees import restore_objects, restore_other_trees
 from hepae.io.checksums import Checksums
 from hepae.io.cloning import INSTALL, Filled
 from hepae.io.locations import locate, same_file
-from hepae.io.objects import HISTORY, check_objects
+from hepae.io.objects import HISTORY, check_objects, copy_classes
 from hepae.io.outputs import atomic_output
 from hepae.io.parquet import HISTORY_KEY
 from hepae.io.rootfiles import open_root
@@ -207,6 +207,7 @@ class _Restoring:
         side.unlink()
         with uproot.update(self.output) as file:
             file.file.compression = parse_compression(self.compression)
+            copy_classes(source.file, file)
             objects = restore_objects(source, file)
             file[HISTORY] = self.history
             written = restore_other_trees(source, file, None, self.step_size, done=source.parts.cloned)
