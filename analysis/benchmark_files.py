@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,8 @@ def rewrite(source: Source, output: Path, storage: str, compression: str) -> Non
     """Write a file's branches, and those of its other trees, as uproot does it."""
     with uproot.recreate(output, compression=parse_compression(compression)) as file:
         for tree in (source, *source.other_trees()):
-            writer = open_writer(file, tree.tree, tree.branches.values(), storage)
+            branches = [replace(branch, title="") for branch in tree.branches.values()]
+            writer = open_writer(file, tree.tree, branches, storage)
             writer.extend(tree.arrays(tree.branches, 0, tree.num_entries))
 
 
@@ -270,7 +271,7 @@ def there_and_back(path: Path, small: Path, back: Path, *, every: bool) -> Clone
     )
     hepae.decompress_file(small, back, force=True)
     with hepae.open(small) as file:
-        trees = [*file.cloned]
+        trees = [*file.parts.cloned]
         coded = {path for path, _, _ in file.header.places.values()}
     equal = branches = 0
     with uproot.open(path) as one, uproot.open(back) as other:

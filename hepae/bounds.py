@@ -1,9 +1,4 @@
-"""What a user asks for: the largest error of each column, and edges that no value may cross.
-
-A bound is written ``0.1%`` (of the value), ``0.001`` (in the column's unit; GeV for pt, mass and momenta), ``1%+1MeV``
-(their sum) or ``exact`` (every bit). Edges are written ``20,30,50``. The same objects serve Python, the command line,
-the header of a file and what is printed of it.
-"""
+"""What a user asks for: bounds, such as ``0.1%``, ``0.001``, ``1%+1MeV`` or ``exact``, and edges such as ``20,30``."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import uproot
 from hepae.errors import InputError, OutputError
 from hepae.files.other_trees import may_be_wanted, wanted
 from hepae.files.payload import PAYLOAD_TREE
-from hepae.io.baskets import BasketChecksums, branch_paths
+from hepae.io.baskets import BasketChecksums, branch_paths, wrong_branches
 from hepae.io.cloning import (
     SKELETON,
     Added,
@@ -244,17 +244,6 @@ def _checked(
             f"branches {', '.join(sorted(wrong)[:5])} of tree {name!r} are not cloned as they were; nothing was written"
         )
     return clones
-
-
-def wrong_branches(file: Any, name: str, parts: Iterable[tuple[int, TreeChecksums]]) -> list[str]:
-    """Branches of a cloned tree that do not have the checksums of its parts, each with its entries."""
-    first, wrong = 0, list[str]()
-    for entries, expected in parts:
-        found = BasketChecksums()
-        found.update(file[name], first, first + entries, paths=expected)
-        wrong += found.differing(expected)
-        first += entries
-    return list(dict.fromkeys(wrong))
 
 
 def restore_clone(

@@ -123,7 +123,7 @@ class Clusters:
             return None
         stored = self._stored.arrays(coded.latents, cluster.first, cluster.end)
         latents = self._models.latents(coded, stored)
-        ((part, _, _), *others) = self._models.parts_of(cluster.first, cluster.end)
+        ((part, _, _), *others) = self._models.parts.ranges(cluster.first, cluster.end)
         if others:
             raise CodecError(f"{self._path} is damaged: a cluster reaches from one part into another")
         codec = self._models.codec(part)

@@ -14,7 +14,6 @@ from hepae.column_names import ALIASES
 from hepae.errors import ConfigError, HepaeError, InputError
 from hepae.files.agreement import require_agreement
 from hepae.files.checked_tree import CheckedTree
-from hepae.files.clone import wrong_branches
 from hepae.files.clusters import Clusters
 from hepae.files.header import Header, Sizes
 from hepae.files.history import History
@@ -31,14 +30,12 @@ from hepae.io.sources import STEP_SIZE, memory_size, steps
 from hepae.io.written import ClonedTree, WrittenTree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from hepae.bounds import Bound
-    from hepae.files.header import CodedCollection, StoredTree
-    from hepae.files.parts import Part
+    from hepae.files.header import CodedCollection
     from hepae.io.layouts import Branch, Collection
-    from hepae.io.objects import ObjectRecord
     from hepae.latent.codec import LatentCodec
 
 _VALUE_BYTES = 8
@@ -63,12 +60,12 @@ class CompressedFile:
             raise InputError(f"{self.path} is {kind}, not a compressed file; hepae compress makes one")
         with reading(self.path):
             self.file = open_root(self.path)
-            self._parts = read_parts(self.file, str(self.path))
-            headers = [part.header for part in self._parts]
+            self.parts = read_parts(self.file, str(self.path))
+            headers = [part.header for part in self.parts]
             require_agreement(self.path, headers)
             first = headers[0]
             self.tree = first.tree
-            self.num_entries = sum(part.entries for part in self._parts)
+            self.num_entries = sum(part.entries for part in self.parts)
             self._tree = (
                 ClonedTree(self.path, self.file, self.tree)
                 if first.cloned
@@ -76,11 +73,11 @@ class CompressedFile:
             )
             checksums = [
                 (part.entries, part.header.checksums, part.header.cloned.get(self.tree, {}))
-                for part in self._parts
+                for part in self.parts
             ]
             self._stored = CheckedTree(self._tree, checksums, self.path)
             self._payload = PayloadReader(self.file, self.path, headers) if first.bounded else None
-        self._models = StoredModels(self._parts, self.path)
+        self._models = StoredModels(self.parts, self.path)
         self._clusters = (
             Clusters(self.path, str(self.file.file.uuid), self._payload, self._stored, self._models)
             if self._payload
@@ -94,7 +91,7 @@ class CompressedFile:
         if self._payload is not None:
             for name, coded in self._coded.items():
                 if coded.bounds is not None:
-                    jets = sum(part.header.collections[name].jets for part in self._parts)
+                    jets = sum(part.header.collections[name].jets for part in self.parts)
                     found = self._payload.events(name), self._payload.jets(name)
                     wrong = wrong or found != (self.num_entries, jets)
             Memory(self.path).take(_VALUE_BYTES * self._payload.values())
@@ -107,7 +104,7 @@ class CompressedFile:
     @cached_property
     def header(self) -> Header:
         """The header; of a file that hadd joined the first part's, with counts and bytes added up."""
-        total = Header.added([part.header for part in self._parts])
+        total = Header.added([part.header for part in self.parts])
         latents = [name for coded in total.collections.values() for name in coded.latents]
         after = self._tree.stored_bytes(latents)
         after += self._payload.compressed_bytes if self._payload else 0
@@ -116,38 +113,8 @@ class CompressedFile:
         return replace(total, bytes=sizes)
 
     @property
-    def parts(self) -> Sequence[Part]:
-        """Parts that the file was joined of, in order; one where it was not joined."""
-        return tuple(self._parts)
-
-    @property
-    def _coded(self) -> dict[str, CodedCollection]:
-        return dict(self._parts[0].header.collections)
-
-    @property
-    def other_trees(self) -> dict[str, list[StoredTree]]:
-        """The file's other trees: what the header of each part says of them."""
-        found: dict[str, list[StoredTree]] = {}
-        for part in self._parts:
-            for name, tree in part.header.other_trees.items():
-                found.setdefault(name, []).append(tree)
-        return found
-
-    @property
-    def objects(self) -> list[Sequence[ObjectRecord]]:
-        """The file's objects that are no trees: what the header of each part says of them."""
-        return [part.header.objects for part in self._parts]
-
-    @property
-    def cloned(self) -> dict[str, list[tuple[int, dict[str, list[int]]]]]:
-        """Trees that ROOT cloned: the entries of each part, and the checksums of its branches by path."""
-        found: dict[str, list[tuple[int, dict[str, list[int]]]]] = {}
-        for part in self._parts:
-            for name, checksums in part.header.cloned.items():
-                entries = part.entries if name == self.tree else part.header.other_trees[name].entries
-                listed = {path: list(numbers) for path, numbers in checksums.items()}
-                found.setdefault(name, []).append((entries, listed))
-        return found
+    def _coded(self) -> Mapping[str, CodedCollection]:
+        return self.parts[0].header.collections
 
     def other_tree(self, name: str) -> WrittenTree | ClonedTree:
         """Give one of the file's other trees, to be read branch by branch.
@@ -158,35 +125,14 @@ class CompressedFile:
             If it is not there.
         """
         with reading(self.path):  # a tree that is missing is damage
-            if name in self.cloned:
+            if name in self.parts.cloned:
                 return ClonedTree(self.path, self.file, name)
-            return WrittenTree(self.file, name, self.other_trees[name][0].fields)
-
-    def check_cloned(self) -> None:
-        """Check all that ROOT cloned.
-
-        Raises
-        ------
-        InputError
-            If a branch does not have the checksums that the header says.
-        """
-        for name, parts in self.cloned.items():
-            with reading(self.path):
-                wrong = wrong_branches(self.file, name, parts)
-            if wrong:
-                raise InputError(
-                    f"{self.path} is damaged: checksum mismatch in {', '.join(wrong[:5])} of tree {name!r}"
-                )
-
-    @property
-    def only_root(self) -> tuple[str, ...]:
-        """Branches that ROOT cloned and uproot cannot read, ``TREE/BRANCH`` of the other trees."""
-        return tuple(dict.fromkeys(name for part in self._parts for name in part.header.only_root))
+            return WrittenTree(self.file, name, self.parts.other_trees[name][0].fields)
 
     @property
     def history(self) -> History:
         """What was compressed, when, from what, and within which bounds."""
-        history = history_of([part.header for part in self._parts])
+        history = history_of([part.header for part in self.parts])
         with reading(self.path):
             text = History.of_texts(history_texts(self.file), str(self.path))
         return history.made(text.date, text.command) if text is not None else history
@@ -199,7 +145,7 @@ class CompressedFile:
     @property
     def storage(self) -> str:
         """Storage of the events, ttree or rntuple."""
-        return self._parts[0].header.storage
+        return self.parts[0].header.storage
 
     @property
     def collections(self) -> dict[str, Collection]:
@@ -250,16 +196,8 @@ class CompressedFile:
         list
             First event, end (exclusive) and bounds by column, in the order of the events.
         """
-        name = self.choose(collection)
         start, stop, _ = slice(entry_start, entry_stop).indices(self.num_entries)
-        ranges: list[tuple[int, int, dict[str, Bound]]] = []
-        for part, begin, end in self._models.parts_of(start, stop):
-            promised = self._parts[part].header.collections[name].bounds
-            bounds = {} if promised is None else dict(promised.columns)
-            if ranges and ranges[-1][2] == bounds:
-                begin = ranges.pop()[0]
-            ranges.append((begin, end, bounds))
-        return ranges
+        return self.parts.bounds(self.choose(collection), start, stop)
 
     def num_jets(self, collection: str | None = None) -> int:
         """Jets of a collection in all events."""
@@ -274,18 +212,7 @@ class CompressedFile:
         InputError
             If it is not there, or several could be meant.
         """
-        names = list(self._coded)
-        for name in (collection,) if collection else ("Jet", "AnalysisJets"):
-            if name in names:
-                return name
-        if collection is None and len(names) == 1:
-            return names[0]
-        found = f"{self.path} has {', '.join(names)}"
-        raise InputError(
-            f"no collection {collection!r}: {found}"
-            if collection
-            else f"which jets? {found}; choose with --collection"
-        )
+        return self.parts.choose(collection, self.path)
 
     @property
     def original_branches(self) -> list[Branch]:
@@ -295,7 +222,7 @@ class CompressedFile:
             for coded in self._coded.values()
             for column in coded.collection.columns
         }
-        header = self._parts[0].header
+        header = self.parts[0].header
         titles = {**self._tree.titles, **header.titles}
         return [
             replace(
@@ -323,8 +250,7 @@ class CompressedFile:
         collection
             Which one, where several were coded.
         columns
-            Names of the columns that are wanted; all by default. Of a file with bounds only these are read and decoded, and
-            those that they are predicted from.
+            Which ones; all by default. Of a file with bounds only these, and what they are predicted from, are decoded.
 
         Returns
         -------
@@ -367,7 +293,7 @@ class CompressedFile:
 
     def branches_of(self, collection: str) -> list[str]:
         """Branches of the original that belong to a coded collection and are given back: its columns, and its counter."""
-        kept = {branch.name for branch in self._parts[0].header.branches}
+        kept = {branch.name for branch in self.parts[0].header.branches}
         of = self.collections[collection]
         names = [column.branch for column in of.columns] + ([of.counter] if of.counter else [])
         return [name for name in names if name in kept]
@@ -447,8 +373,8 @@ class CompressedFile:
         latents = [name for coded in self._coded.values() for name in coded.latents]
         others = [branch.name for branch in self.original_branches if branch.name not in restored]
         first = 0
-        self.check_cloned()
-        for part in self._parts:
+        self.parts.check_clones(self.file, self.path)
+        for part in self.parts:
             expected, found = part.header.checksums, Checksums()
             for start, stop in steps(part.entries, self.entries_per_step(step_size)):
                 names = dict.fromkeys([*others, *latents, *expected])
@@ -472,7 +398,7 @@ class CompressedFile:
             return step_size
         restored = sum(
             coded.jets * sum(np.dtype(column.dtype).itemsize for column in coded.collection.columns)
-            for part in self._parts
+            for part in self.parts
             for coded in part.header.collections.values()
         )
         per_entry = (self._tree.uncompressed_bytes + restored) / max(self.num_entries, 1)
@@ -484,7 +410,7 @@ class CompressedFile:
 
     def load_codecs(self) -> None:
         """Load the codecs of all parts that have a model, and torch with them, before they are needed."""
-        for number, part in enumerate(self._parts):
+        for number, part in enumerate(self.parts):
             if part.model:
                 self.codec(number)
 
@@ -513,7 +439,7 @@ class CompressedFile:
             return self._clusters.arrays(coded, list(columns), entry_start, entry_stop)
         latents = self._models.latents(coded, stored)
         chunks: list[dict[str, ak.Array]] = []
-        for i, begin, end in self._models.parts_of(entry_start, entry_stop):
+        for i, begin, end in self.parts.ranges(entry_start, entry_stop):
             jets = self.codec(i).jets(latents[begin - entry_start : end - entry_start])
             chunks.append(coded.collection.arrays(jets, columns))
         return {name: ak.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}

@@ -24,7 +24,7 @@ from hepae.files.provenance import history_of
 from hepae.io.checksums import Checksums
 from hepae.io.cloning import Added, longest, root_compression
 from hepae.io.layouts import Branch
-from hepae.io.objects import HISTORY
+from hepae.io.objects import HISTORY, copy_classes
 from hepae.io.sources import steps
 from hepae.io.writers import open_writer, storage_of
 
@@ -256,7 +256,9 @@ class ClonedCompression(Compression):
             file.file.compression = compression
             self.others = self._other_trees(file, cloned)
             for number in range(len(files)):
-                self.others.copy(files.open(number))
+                source = files.open(number)
+                copy_classes(source.file, file)  # type: ignore[attr-defined]  # of a TreeSource
+                self.others.copy(source)
             return self._finish(file, command, cloned, self._cloned_trees(files))
 
     def _branches(self) -> list[Branch]:

@@ -15,7 +15,7 @@ from hepae.files.other_trees import restore_objects, restore_other_trees
 from hepae.io.checksums import Checksums
 from hepae.io.cloning import INSTALL, Filled
 from hepae.io.locations import locate, same_file
-from hepae.io.objects import HISTORY, check_objects
+from hepae.io.objects import HISTORY, check_objects, copy_classes
 from hepae.io.outputs import atomic_output
 from hepae.io.parquet import HISTORY_KEY
 from hepae.io.rootfiles import open_root
@@ -98,7 +98,7 @@ def decompress_file(
         restoring = _Restoring(source, temporary, compression, command, step_size, progress)
         if output.suffix == ".parquet":
             notes = restoring.as_parquet(drop_unreadable=drop_unreadable)
-        elif source.cloned and storage != "rntuple" and _root_opens(source.path, temporary):
+        elif source.parts.cloned and storage != "rntuple" and _root_opens(source.path, temporary):
             notes = restoring.by_root()
         else:
             notes = restoring.by_uproot(storage, drop_unreadable=drop_unreadable)
@@ -130,7 +130,7 @@ class _Restoring:
         """Write the events as Parquet."""
         source = self.source
         lost = dict.fromkeys(
-            [*source.other_trees, *(record.name for part in source.objects for record in part)]
+            [*source.parts.other_trees, *(record.name for part in source.parts.objects for record in part)]
         )
         notes = [f"a Parquet file holds the events only; left out: {', '.join(lost)}"] if lost else []
         notes += self._unreadable(drop_unreadable)
@@ -166,7 +166,7 @@ class _Restoring:
     def by_root(self) -> tuple[str, ...]:
         """Have ROOT clone what it cloned before, and fill what was coded where it stood."""
         source, side = self.source, self.output.with_name(f"{self.output.name}.side")
-        source.check_cloned()
+        source.parts.check_clones(source.file, source.path)
         places = source.header.places
         branches = {branch.name: branch for branch in source.original_branches if branch.name in places}
         values = {name: f"v{number}" for number, name in enumerate(branches)}
@@ -193,7 +193,7 @@ class _Restoring:
             self.output,
             side,
             source.tree,
-            source.cloned,
+            source.parts.cloned,
             [
                 Filled(
                     path,
@@ -207,9 +207,10 @@ class _Restoring:
         side.unlink()
         with uproot.update(self.output) as file:
             file.file.compression = parse_compression(self.compression)
+            copy_classes(source.file, file)
             objects = restore_objects(source, file)
             file[HISTORY] = self.history
-            written = restore_other_trees(source, file, None, self.step_size, done=source.cloned)
+            written = restore_other_trees(source, file, None, self.step_size, done=source.parts.cloned)
         self._check(*written)
         check_objects(self.output, objects)
         self._check_filled(values, writer)
@@ -242,7 +243,7 @@ class _Restoring:
 
     def _unreadable(self, drop: bool) -> list[str]:
         """Say what uproot cannot restore of what ROOT cloned."""
-        names = self.source.only_root
+        names = self.source.parts.only_root
         if not names:
             return []
         named = f"{len(names)} {'branches' if names[1:] else 'branch'} that uproot cannot read ({', '.join(names[:5])}{', …' if names[5:] else ''})"

@@ -238,7 +238,7 @@ def restore_other_trees(
         If a tree does not have the checksums that the header says.
     """
     writers: list[Writer] = []
-    for name, parts in source.other_trees.items():
+    for name, parts in source.parts.other_trees.items():
         if name in done:
             continue
         tree = source.other_tree(name)
@@ -278,7 +278,7 @@ def restore_objects(source: CompressedFile, file: Any) -> list[StoredObject]:
         If an object does not have the checksum that the header says.
     """
     with reading(source.path):
-        objects = checked_objects(source.file, source.path, source.objects)
+        objects = checked_objects(source.file, source.path, source.parts.objects)
         copy_objects(objects, file)
     return objects
 

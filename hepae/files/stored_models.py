@@ -11,10 +11,10 @@ from hepae.errors import InputError
 from hepae.io.guards import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
     from hepae.files.header import CodedCollection
-    from hepae.files.parts import Part
+    from hepae.files.parts import Parts
     from hepae.io.locations import Location
     from hepae.latent.codec import LatentCodec
 
@@ -34,8 +34,8 @@ class StoredModels:
         The file, for errors.
     """
 
-    def __init__(self, parts: Sequence[Part], path: Location):
-        self._parts, self._path = parts, path
+    def __init__(self, parts: Parts, path: Location):
+        self.parts, self._path = parts, path
         self._codecs: dict[int, LatentCodec] = {}
 
     def codec(self, part: int) -> LatentCodec:
@@ -47,9 +47,9 @@ class StoredModels:
             If the model's checksum is not the one in the header.
         """
         if part not in self._codecs:
-            model = self._parts[part].model
+            model = self.parts[part].model
             checksum = hashlib.sha256(model).hexdigest()
-            if checksum != self._parts[part].header.stored_model_sha256:
+            if checksum != self.parts[part].header.stored_model_sha256:
                 raise InputError(f"{self._path} is damaged: checksum mismatch in its model")
             if checksum not in _LOADED:
                 from hepae.latent.codec import LatentCodec  # torch: only where there is a network
@@ -64,13 +64,3 @@ class StoredModels:
         """Latents of a collection as records, of the stored branches."""
         with reading(self._path):  # lists of different lengths are damage
             return ak.zip({f"z{i}": stored[name] for i, name in enumerate(coded.latents)})
-
-    def parts_of(self, entry_start: int, entry_stop: int) -> Iterator[tuple[int, int, int]]:
-        """Parts with these entries and which of them each holds; one part at least, though it be with none."""
-        first, found = 0, False
-        for i, part in enumerate(self._parts):
-            begin, end = max(entry_start, first), min(entry_stop, first + part.entries)
-            if begin < end or (not found and i == len(self._parts) - 1):
-                found = True
-                yield i, min(begin, end), end
-            first += part.entries

@@ -12,7 +12,7 @@ import numpy as np
 from hepae.io.checksums import RANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -141,3 +141,16 @@ def _without_versions(content: NDArray[np.uint8], ends: NDArray[np.int64]) -> ND
     content = content.copy()
     content[starts + 4] = content[starts + 5] = 0
     return content
+
+
+def wrong_branches(
+    file: Any, name: str, parts: Iterable[tuple[int, Mapping[str, Sequence[int]]]]
+) -> list[str]:
+    """Branches of a cloned tree that do not have the checksums of its parts, each with its entries."""
+    first, wrong = 0, list[str]()
+    for entries, expected in parts:
+        found = BasketChecksums()
+        found.update(file[name], first, first + entries, paths=expected)
+        wrong += found.differing(expected)
+        first += entries
+    return list(dict.fromkeys(wrong))

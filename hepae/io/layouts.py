@@ -1,8 +1,7 @@
 """How a kind of file names its jets: branches to collections of canonical columns and back.
 
 A layout is found by looking at the names and shapes of a file's branches: the first of `CONVENTIONS` that names a
-four-momentum, else ``flat``: any other tree or table with pt, eta, phi (or px, py, pz) and mass or E behind a common
-prefix, one jet a row or one list of jets an event.
+four-momentum, else ``flat``: pt, eta, phi (or px, py, pz) and mass or E behind a common prefix, a jet a row or a list an event.
 """
 
 from __future__ import annotations

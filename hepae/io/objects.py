@@ -154,6 +154,21 @@ def copy_objects(objects: Sequence[StoredObject], file: Any) -> None:
         )
 
 
+def copy_classes(source: Any, file: Any) -> None:
+    """Copy the descriptions of an experiment's classes from one open file into another: they tell ROOT what a branch of such a class is.
+
+    ROOT itself writes those that have members in a branch, but not those of containers such as ``DataVector<xAOD::Jet_v1>``.
+    """
+    chosen = [
+        streamer
+        for name, versions in source.file.streamers.items()
+        if ("::" in name or "<" in name) and not name.startswith(("ROOT::", "vector<", "map<", "set<"))
+        for streamer in versions.values()
+    ]
+    if chosen:
+        file.file._cascading.streamers.update_streamers(file.file.sink, chosen)
+
+
 def check_objects(path: Path, written: Iterable[StoredObject]) -> None:
     """Read copied objects back and compare them with the original ones.
 

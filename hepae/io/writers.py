@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +13,7 @@ import uproot
 
 from hepae.errors import ConfigError, InputError, OutputError
 from hepae.io.checksums import Checksums
+from hepae.io.forms import form_of, in_form
 from hepae.io.ntuples import tuple_fields
 from hepae.io.sources import steps
 from hepae.io.tree_records import TreeRecord
@@ -268,7 +268,7 @@ class TupleWriter(Writer):
                 field += ":"
             self.names[branch] = field
         self.fields = {branch: field for branch, field in self.names.items() if branch != field}
-        self._forms = {b.name: _form(b) for b in self.branches.values()}
+        self._forms = {b.name: form_of(b) for b in self.branches.values()}
         form = ak.forms.RecordForm([*self._forms.values()], [*self.names.values()])
         self._compression = None if compression is None else parse_compression(compression)
         self._file = file
@@ -288,7 +288,7 @@ class TupleWriter(Writer):
 
     def _write(self, arrays: Mapping[str, ak.Array]) -> None:
         assert self._tuple is not None
-        contents = [_of_form(array, self._forms[name]) for name, array in arrays.items()]
+        contents = [in_form(array, self._forms[name]) for name, array in arrays.items()]
         with self._compressed():
             self._tuple.extend(ak.Array(ak.contents.RecordArray(contents, [*self.names.values()])))
 
@@ -334,7 +334,7 @@ class ParquetWriter(Writer):
         codec, level = ("gzip", level) if codec == "zlib" else (codec, level)
         if codec == "lzma":
             raise ConfigError(f"no compression {compression!r} in Parquet: it has zstd, lz4 and zlib")
-        self._forms = {branch.name: _form(branch) for branch in self.branches.values()}
+        self._forms = {branch.name: form_of(branch) for branch in self.branches.values()}
         empty = {name: ak.Array(form.length_zero_array()) for name, form in self._forms.items()}
         self._schema = self._table(empty).schema.with_metadata(dict(metadata or {}))
         self._writer = pyarrow.parquet.ParquetWriter(
@@ -345,7 +345,7 @@ class ParquetWriter(Writer):
         import pyarrow as pa
 
         columns = {
-            name: ak.to_arrow(ak.Array(_of_form(array, self._forms[name])), extensionarray=False)
+            name: ak.to_arrow(ak.Array(in_form(array, self._forms[name])), extensionarray=False)
             for name, array in arrays.items()
         }
         return pa.table(columns)
@@ -399,53 +399,6 @@ def open_writer(
             file, name, branches, compression=compression, counters=counters, title=title, compact=compact
         )
     return TupleWriter(file, name, branches, compression=compression)
-
-
-def _form(branch: Branch) -> Any:
-    """Awkward form of a branch."""
-    if branch.dtype is None:
-        return _form_of_type(branch.type)
-    form: Any = ak.forms.NumpyForm(branch.dtype.name)
-    for size in reversed(branch.shape):
-        form = ak.forms.RegularForm(form, size)
-    return ak.forms.ListOffsetForm("i64", form) if branch.jagged else form
-
-
-@functools.lru_cache(maxsize=1000)
-def _form_of_type(text: str | None) -> Any:
-    """Awkward form of a type's text; it takes 20 ms to parse, and the branches of a file have few types."""
-    return ak.forms.from_type(ak.types.from_datashape(text, highlevel=False))
-
-
-def _of_form(array: ak.Array, form: Any) -> Any:
-    """Layout of an array in exactly this form: one kind of list, no options, the element type."""
-    return _layout_of_form(ak.to_layout(array), form)
-
-
-def _layout_of_form(layout: Any, form: Any) -> Any:
-    if layout.is_option:
-        layout = layout.project()
-    if layout.is_numpy and layout.purelist_depth > 1:
-        layout = layout.to_RegularArray()
-    if form.is_regular:
-        content = layout.content[: layout.length * layout.size]
-        return ak.contents.RegularArray(
-            _layout_of_form(content, form.content),
-            form.size,
-            zeros_length=layout.length,
-            parameters=form.parameters,
-        )
-    if form.is_list:
-        lists = layout.to_ListOffsetArray64(start_at_zero=True)
-        content = lists.content[: lists.offsets[-1]]
-        return ak.contents.ListOffsetArray(
-            lists.offsets, _layout_of_form(content, form.content), parameters=form.parameters
-        )
-    if layout.is_unknown:
-        return ak.contents.NumpyArray(np.zeros(0, form.primitive))
-    return ak.contents.NumpyArray(
-        np.ascontiguousarray(layout.data, form.primitive), parameters=form.parameters
-    )
 
 
 def check_tree(path: Path, written: Writer, step: int) -> None:

@@ -168,7 +168,7 @@ class Original:
         with CompressedFile(path) as file:
             coded = {branch: name for name in file.collections for branch in file.branches_of(name)}
             branches, fields = tuple(file.original_branches), file.header.fields
-            if not file.cloned:
+            if not file.parts.cloned:
                 return cls(branches, coded, fields)
             order = tuple(dict.fromkeys(file.file[SKELETON].keys()))
             paths = {path: name for name, (path, member, _) in file.header.places.items() if not member}

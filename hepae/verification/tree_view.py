@@ -72,7 +72,9 @@ class TreeView:
     def of_compressed(cls, file: CompressedFile) -> TreeView:
         """Look at the events of a compressed file, the coded columns restored."""
         branches = {branch.name: branch for branch in file.original_branches}
-        stored: tuple[Any, Mapping[str, str]] | None = (file.file[file.tree], {}) if file.cloned else None
+        stored: tuple[Any, Mapping[str, str]] | None = (
+            (file.file[file.tree], {}) if file.parts.cloned else None
+        )
         return cls(
             file.tree, branches, (), file.num_entries, file.original_arrays, file.entries_per_step, stored
         )
@@ -104,7 +106,7 @@ def other_trees(file: CompressedFile | Source) -> Iterator[TreeView]:
         for source in file.other_trees():
             yield TreeView.of_source(source)
         return
-    for name, parts in file.other_trees.items():
+    for name, parts in file.parts.other_trees.items():
         tree = file.other_tree(name)
         branches = {branch.name: branch for branch in parts[0].branches}
         entries, size = tree.num_entries, tree.uncompressed_bytes
@@ -112,7 +114,9 @@ def other_trees(file: CompressedFile | Source) -> Iterator[TreeView]:
         def entries_per_step(step_size: str | int, size: int = size, entries: int = entries) -> int:
             return entries_in(step_size, size, entries)
 
-        stored: tuple[Any, Mapping[str, str]] | None = (file.file[name], {}) if name in file.cloned else None
+        stored: tuple[Any, Mapping[str, str]] | None = (
+            (file.file[name], {}) if name in file.parts.cloned else None
+        )
         yield TreeView(name, branches, (), entries, tree.arrays, entries_per_step, stored)
 
 

@@ -14,8 +14,7 @@ import uproot
 
 import hepae
 from hepae.errors import InputError, OutputError
-from hepae.files.clone import wrong_branches
-from hepae.io.baskets import BasketChecksums, branch_paths
+from hepae.io.baskets import BasketChecksums, branch_paths, wrong_branches
 from hepae.io.cloning import SKELETON
 from hepae.io.readers import open_source
 
@@ -184,8 +183,8 @@ def test_what_was_coded_is_not_in_the_compressed_tree(original, small):
         assert after - {*before} == {name for name in file.header.checksums if name not in before}
         assert [path for path, _ in branch_paths(other[SKELETON])] == before
         assert other[SKELETON].num_entries == 0
-        assert file.cloned.keys() == {"Events", "meta/Runs"}
-        file.check_cloned()
+        assert file.parts.cloned.keys() == {"Events", "meta/Runs"}
+        file.parts.check_clones(file.file, file.path)
         read = file.arrays("jet", 10, 20, branches=["n_of_jets"])
         assert read["n_of_jets"].tolist() == [i % 4 for i in range(10, 20)]
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import uproot
 
 from hepae.errors import InputError
-from hepae.files.parts import Part, _part_row, is_compressed, read_parts, write_part
+from hepae.files.header import Header
+from hepae.files.parts import Part, Parts, _part_row, is_compressed, read_parts, write_part
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def test_a_part_is_read_as_it_was_written(part, tmp_path):
     with uproot.recreate(path) as file:
         write_part(file, whole)
     with uproot.open(path) as file:
-        assert read_parts(file, "written.root") == [whole]
+        assert read_parts(file, "written.root") == Parts([whole])
 
 
 def test_rows_that_contradict_themselves_are_refused(part, tmp_path):
@@ -55,3 +58,24 @@ def test_compressed_files_are_told_from_others(sample, parts, tmp_path):
         pytest.raises(InputError, match="is not a compressed file: it has no tree"),
     ):
         read_parts(file, "sample")
+
+
+def test_each_part_has_its_range_of_events(part):
+    parts = Parts(replace(part, entries=n) for n in (10, 0, 5))
+    assert [*parts.ranges(0, 15)] == [(0, 0, 10), (2, 10, 15)]
+    assert [*parts.ranges(3, 7)] == [(0, 3, 7)]
+    assert [*parts.ranges(9, 11)] == [(0, 9, 10), (2, 10, 11)]
+    assert [*parts.ranges(10, 10)] == [(2, 10, 10)]  # a range without events belongs to a part as well
+
+
+def test_bounds_are_told_by_ranges_of_events(part):
+    config = part.header.to_json()
+    config["collections"]["Jet"]["bounds"]["pt"] = "5%"
+    looser = Part(Header.from_json(config), part.entries, b"")
+    parts = Parts([part, part, looser])
+    ranges = parts.bounds("Jet", 0, 3 * part.entries)
+    assert [(begin, end) for begin, end, _ in ranges] == [
+        (0, 2 * part.entries),
+        (2 * part.entries, 3 * part.entries),
+    ]
+    assert [str(bounds["pt"]) for _, _, bounds in ranges] == ["0.1%", "5%"]

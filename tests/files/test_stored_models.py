@@ -10,7 +10,7 @@ import uproot
 import hepae
 from hepae.errors import InputError
 from hepae.files import stored_models
-from hepae.files.parts import read_parts
+from hepae.files.parts import Parts, read_parts
 from hepae.files.stored_models import StoredModels
 
 
@@ -24,7 +24,7 @@ def part(sample, codec, tmp_path):
 
 
 def test_a_model_is_loaded_once_by_a_process(part, codec, tmp_path):
-    first, second = (StoredModels([part, part], tmp_path / name) for name in ("a.root", "b.root"))
+    first, second = (StoredModels(Parts([part, part]), tmp_path / name) for name in ("a.root", "b.root"))
     loaded = first.codec(0)
     assert loaded is first.codec(1)
     assert loaded is second.codec(0)
@@ -39,19 +39,11 @@ def _records(columns):
 
 def test_few_models_are_kept(part, monkeypatch, tmp_path):
     monkeypatch.setattr(stored_models, "_LOADED", {str(n): None for n in range(8)})
-    StoredModels([part], tmp_path / "a.root").codec(0)
+    StoredModels(Parts([part]), tmp_path / "a.root").codec(0)
     assert [*stored_models._LOADED] == [*map(str, range(1, 8)), part.header.stored_model_sha256]
 
 
 def test_a_model_with_another_checksum_is_refused(part, tmp_path):
     damaged = replace(part, model=part.model[:-1] + bytes([part.model[-1] ^ 1]))
     with pytest.raises(InputError, match=r"a\.root is damaged: checksum mismatch in its model"):
-        StoredModels([damaged], tmp_path / "a.root").codec(0)
-
-
-def test_each_part_has_its_range_of_events(part, tmp_path):
-    models = StoredModels([replace(part, entries=n) for n in (10, 0, 5)], tmp_path / "a.root")
-    assert [*models.parts_of(0, 15)] == [(0, 0, 10), (2, 10, 15)]
-    assert [*models.parts_of(3, 7)] == [(0, 3, 7)]
-    assert [*models.parts_of(9, 11)] == [(0, 9, 10), (2, 10, 11)]
-    assert [*models.parts_of(10, 10)] == [(2, 10, 10)]  # a range without events belongs to a part as well
+        StoredModels(Parts([damaged]), tmp_path / "a.root").codec(0)

@@ -2,7 +2,9 @@
 #ifndef HEPAE_COMPRESSED_FILE_HPP
 #define HEPAE_COMPRESSED_FILE_HPP
 
+#include <TBranch.h>
 #include <TError.h>
+#include <TTree.h>
 #include <TTreeReader.h>
 #include <TTreeReaderArray.h>
 #include <TTreeReaderValue.h>
@@ -117,6 +119,12 @@ inline std::vector<std::uint8_t> bytes_of(TTreeReaderArray<UChar_t>& array) {
   return size == 0 ? std::vector<std::uint8_t>() : std::vector<std::uint8_t>(&array.At(0), &array.At(0) + size);
 }
 
+/// Whether the length of a list can be read: TTreeReaderArray follows a null pointer where it cannot.
+inline bool has_length(TTreeReader& reader, const std::string& branch, Long64_t row) {
+  auto* counter = reader.GetTree()->GetBranch(("n" + branch).c_str());
+  return counter != nullptr && counter->GetEntry(row) > 0;
+}
+
 inline std::string megabytes(double bytes, int digits) {
   std::ostringstream text;
   text.setf(std::ios::fixed);
@@ -155,7 +163,8 @@ inline void CompressedFile::read_parts() {
   TTreeReaderArray<UChar_t> header(reader, "header"), model(reader, "model");
   for (Long64_t row = 0; row < reader.GetEntries(); ++row) {
     if (reader.SetEntry(row) != TTreeReader::kEntryValid || entries.GetSetupStatus() < 0 || crc.GetSetupStatus() < 0 ||
-        header.GetSetupStatus() < 0 || model.GetSetupStatus() < 0) {
+        header.GetSetupStatus() < 0 || model.GetSetupStatus() < 0 || !detail::has_length(reader, "header", row) ||
+        !detail::has_length(reader, "model", row)) {
       throw root_.unreadable("its tree 'hepae' is malformed");
     }
     Part part{read_part(*entries, *crc, detail::bytes_of(header), detail::bytes_of(model), path_), events_, *entries};
@@ -192,7 +201,7 @@ inline void CompressedFile::read_index() {
     for (std::int64_t i = 0; i < part.header.payload_rows; ++i, ++number) {
       if (reader.SetEntry(number) != TTreeReader::kEntryValid || events.GetSetupStatus() < 0 ||
           jets.GetSetupStatus() < 0 || seed.GetSetupStatus() < 0 || crc.GetSetupStatus() < 0 ||
-          names.GetSetupStatus() < 0) {
+          names.GetSetupStatus() < 0 || !detail::has_length(reader, "names", number)) {
         throw damaged_payload("row " + std::to_string(number) + " cannot be read");
       }
       const auto texts = detail::bytes_of(names);
@@ -282,7 +291,9 @@ inline std::vector<std::uint8_t> CompressedFile::content(std::size_t number) {
   const Row& row = rows_[number];
   TTreeReader reader(root_.tree("hepae_payload", {"blob"}));
   TTreeReaderArray<UChar_t> bytes(reader, "blob");
-  if (reader.SetEntry(static_cast<Long64_t>(number)) != TTreeReader::kEntryValid || bytes.GetSetupStatus() < 0) {
+  const auto entry = static_cast<Long64_t>(number);
+  if (reader.SetEntry(entry) != TTreeReader::kEntryValid || bytes.GetSetupStatus() < 0 ||
+      !detail::has_length(reader, "blob", entry)) {
     throw damaged_payload("row " + std::to_string(number) + " cannot be read");
   }
   auto blob = detail::bytes_of(bytes);
