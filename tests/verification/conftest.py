@@ -37,7 +37,7 @@ def _content(events=300, seed=1):
     }
 
 
-def _write(path, arrays, runs=(7, 8), histogram=(1.0, 2.0, 3.0), history=None):
+def _write(path, arrays, runs=(7, 8), histogram=(1.0, 2.0, 3.0)):
     """Write a file with jets, another tree and a histogram."""
     branches = []
     for name, array in arrays.items():
@@ -46,8 +46,6 @@ def _write(path, arrays, runs=(7, 8), histogram=(1.0, 2.0, 3.0), history=None):
         branches.append(Branch(name, np.dtype(dtype), jagged, "nJet" if jagged else None))
     with uproot.recreate(path) as file:
         file["cutflow"] = np.array(histogram), np.arange(4.0)
-        if history is not None:
-            file["hepae_history"] = history
         TreeWriter(file, "Events", branches).extend(arrays)
         TreeWriter(file, "Runs", [Branch("run", np.dtype(np.int32))]).extend(
             {"run": np.array(runs, np.int32)}
