@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from hepae.errors import OutputError
+from hepae.io.tree_records import TreeRecord, title_of
+
+TITLES = {"nJet": "number of jets", "Jet_pt": "pt of jets"}
+LISTS = ak.values_astype(ak.Array([[1.5], [], [2.5, 3.5, 4.5]]), np.float32)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a tree of lists in two chunks; give its path, and what of it can be read before `TreeRecord.write`."""
+
+    def make(*, compact, kind="uint8", titles=TITLES):
+        path = tmp_path / f"{compact}.root"
+        with uproot.recreate(path, compression=uproot.ZSTD(1)) as file:
+            types = {"run": "int32", "Jet_pt": "var * float32"}
+            tree = file.mktree("folder/Events", types, counter_name=lambda _: "nJet", title="events")
+            record = TreeRecord(file, tree, titles, {"nJet": np.dtype(kind)}, compact=compact)
+            for run in (1, 2):
+                tree.extend({"run": np.full(3, run, np.int32), "Jet_pt": LISTS})
+            record.write(uproot.LZMA(9))
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("kind", ["uint8", "int16", "uint32"])
+def test_titles_and_types_of_counters_are_those_of_the_original(write, compact, kind):
+    with uproot.open(write(compact=compact, kind=kind)) as file:
+        assert file.keys(cycle=False) == ["folder", "folder/Events"]
+        tree = file["folder/Events"]
+        assert title_of(tree) == "events"
+        assert {name: title_of(tree[name]) for name in TITLES} == TITLES
+        assert tree["nJet"].typename == f"{kind}_t"
+        assert tree["nJet"].array().tolist() == [1, 0, 3] * 2
+        assert tree["Jet_pt"].array().tolist() == LISTS.tolist() * 2
+        assert tree["run"].array().tolist() == [1] * 3 + [2] * 3
+        assert tree["Jet_pt"].member("fLeaves")[0].member("fLeafCount").member("fMaximum") == 3
+
+
+def test_a_compact_record_is_smaller(write):
+    sizes = {}
+    for compact in (True, False):
+        with uproot.open(write(compact=compact)) as file:
+            key = file.key("folder/Events")
+            sizes[compact] = key.fNbytes - key.fKeylen, key.fObjlen
+    assert sizes[True][0] < sizes[True][1] / 3
+    assert sizes[False][0] == sizes[False][1]
+
+
+def test_another_uproot_is_named(tmp_path):
+    with (
+        uproot.recreate(tmp_path / "x.root") as file,
+        pytest.raises(OutputError, match=r"install uproot==5\.7\.\*"),
+    ):
+        TreeRecord(file, object(), {}, {}, compact=True)
+
+
+def test_what_has_no_title_has_an_empty_one():
+    assert title_of(object()) == ""
