@@ -3,7 +3,7 @@
 uproot gives every branch a title of its own making and every counter the type int32, writes the description of a tree (its record)
 uncompressed, with room for baskets to come, and writes it again at each extension. Used here: of ``WritableTree`` its
 ``_cascading``; of that its ``_branch_data`` (``fTitle``, ``dtype`` and ``kind`` of each branch), ``_build_out``, ``_directory``,
-``_key``, ``_name``, ``_title``, ``write_anew`` and ``write_updates``; and ``_move_tree`` of the file.
+``_key``, ``_name``, ``_relocate``, ``_title``, ``write_anew`` and ``write_updates``; and ``_move_tree`` of the file.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class TreeRecord:
                 branch["fTitle"] = titles.get(name, branch["fTitle"])
             if compact:
                 self._replace(b"", 0)
-                self._tree.write_anew = self._tree.write_updates = lambda sink: None  # noqa: ARG005
+                for member in ("_relocate", "write_updates"):  # what writes the record at each extension
+                    getattr(self._tree, member)
+                    setattr(self._tree, member, _nothing)
             elif before != [(branch["fTitle"], branch["dtype"]) for branch in self._tree._branch_data]:
                 self._replace(b"", 0)  # the record goes where the first one was
                 start = self._tree._key.seek_location
@@ -92,6 +94,10 @@ class TreeRecord:
             self._file.sink, "TTree", tree._name, tree._title, stored, length, replaces=before, big=True
         )
         self._file._move_tree(before.seek_location, tree._key.seek_location)
+
+
+def _nothing(*_: object) -> None:
+    """Write nothing."""
 
 
 class _Memory:

@@ -13,7 +13,7 @@ from hepae.errors import InputError
 from hepae.files import parts as parts_module
 from hepae.files.agreement import differences
 from hepae.files.header import CodedCollection, Header, Sizes, StoredTree
-from hepae.files.parts import Part, is_compressed, read_parts, write_part
+from hepae.files.parts import Part, Parts, is_compressed, read_parts, write_part
 from hepae.io.layouts import Branch, Collection, Column
 from hepae.io.objects import ObjectRecord
 from hepae.io.readers import HEADER_TREE
@@ -69,9 +69,9 @@ def _read(path):
 def test_parts_come_back(tmp_path, model):
     with uproot.recreate(tmp_path / "x.root") as file:
         write_part(file, Part(HEADER, 5, model))
-    assert _read(tmp_path / "x.root") == [Part(HEADER, 5, model)]
+    assert _read(tmp_path / "x.root") == Parts([Part(HEADER, 5, model)])
     rows = [(HEADER.to_json(), 5, model), (HEADER.to_json(), 5, b"x")]
-    assert _read(_write(tmp_path / "y.root", *rows)) == [Part(HEADER, 5, model), Part(HEADER, 5, b"x")]
+    assert _read(_write(tmp_path / "y.root", *rows)) == Parts([Part(HEADER, 5, model), Part(HEADER, 5, b"x")])
 
 
 def test_the_header_is_json_and_back():

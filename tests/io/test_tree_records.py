@@ -45,6 +45,29 @@ def test_titles_and_types_of_counters_are_those_of_the_original(write, compact, 
         assert tree["Jet_pt"].member("fLeaves")[0].member("fLeafCount").member("fMaximum") == 3
 
 
+@pytest.mark.parametrize("compact", [False, True])
+def test_hundreds_of_chunks_come_back_and_touch_nothing_else(tmp_path, compact):
+    """uproot makes room for more baskets after 10, 100 and 1000 of them."""
+    path, chunks = tmp_path / "x.root", 250
+    with uproot.recreate(path) as file:
+        file["first"] = "a text before the tree"
+        tree = file.mktree(
+            "Events", {"run": "int32", "Jet_pt": "var * float32"}, counter_name=lambda _: "nJet"
+        )
+        record = TreeRecord(file, tree, TITLES, {"nJet": np.dtype("u4")}, compact=compact)
+        other = file.mktree("Other", {"x": "float64"})
+        for number in range(chunks):
+            tree.extend({"run": np.full(3, number, np.int32), "Jet_pt": LISTS + number})
+            other.extend({"x": np.arange(50.0) + number})
+        record.write(uproot.LZMA(9))
+        file["last"] = "a text behind the tree"
+    with uproot.open(path) as file:
+        assert (str(file["first"]), str(file["last"])) == ("a text before the tree", "a text behind the tree")
+        assert file["Events/run"].array().tolist() == np.repeat(np.arange(chunks), 3).tolist()
+        assert ak.all(file["Events/Jet_pt"].array()[-3:] == LISTS + (chunks - 1))
+        assert file["Other/x"].array().tolist() == [x + n for n in range(chunks) for x in np.arange(50.0)]
+
+
 def test_a_compact_record_is_smaller(write):
     sizes = {}
     for compact in (True, False):
