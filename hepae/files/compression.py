@@ -24,7 +24,7 @@ from hepae.files.provenance import history_of
 from hepae.io.checksums import Checksums
 from hepae.io.cloning import Added, longest, root_compression
 from hepae.io.layouts import Branch
-from hepae.io.objects import HISTORY, copy_classes
+from hepae.io.objects import HISTORY, copy_classes, declare_texts
 from hepae.io.sources import steps
 from hepae.io.writers import open_writer, storage_of
 
@@ -87,6 +87,7 @@ class Compression:
     ) -> Header:
         """Write the compressed file; give its header."""
         with uproot.recreate(output, compression=compression) as file:
+            declare_texts(file)
             self._begin(file)
             self.others = self._other_trees(file)
             self._read(files, progress)

@@ -15,7 +15,7 @@ from hepae.files.other_trees import restore_objects, restore_other_trees
 from hepae.io.checksums import Checksums
 from hepae.io.cloning import INSTALL, Filled
 from hepae.io.locations import locate, same_file
-from hepae.io.objects import HISTORY, check_objects, copy_classes
+from hepae.io.objects import HISTORY, check_objects, copy_classes, declare_texts
 from hepae.io.outputs import atomic_output
 from hepae.io.parquet import HISTORY_KEY
 from hepae.io.rootfiles import open_root
@@ -153,6 +153,7 @@ class _Restoring:
                 f"{', …' if names[5:] else ''}): restore them with ROOT ({INSTALL}), or with --format rntuple"
             )
         with uproot.recreate(self.output, compression=parse_compression(self.compression)) as file:
+            declare_texts(file)
             objects = restore_objects(source, file)
             file[HISTORY] = self.history
             writer = open_writer(file, source.tree, branches, kind, title=source.header.title, compact=True)

@@ -18,7 +18,7 @@ from hepae.files.provenance import history_of
 from hepae.io.checksums import Checksums
 from hepae.io.guards import reading
 from hepae.io.ntuples import tree_source
-from hepae.io.objects import HISTORY, ObjectRecord, copy_objects
+from hepae.io.objects import HISTORY, ObjectRecord, copy_objects, declare_texts
 from hepae.io.outputs import atomic_output
 from hepae.io.rootfiles import open_root
 from hepae.io.sources import STEP_SIZE, entries_in, steps
@@ -68,6 +68,7 @@ def join_files(
     """
     with atomic_output(output, force=force) as temporary:
         with uproot.recreate(temporary, compression=parse_compression(compression)) as file:
+            declare_texts(file)
             joined = _Joined(file, drop)
             for path in map(Path, paths):
                 with reading(path):
