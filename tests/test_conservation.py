@@ -54,13 +54,14 @@ def _branches(path):
     return found
 
 
-def _plain(branch):
-    """Name of a branch without the sizes of its arrays and without its parent, where it names that itself."""
-    *parents, name = branch.split("/")
-    name = re.sub(r"\[.*", "", name)
-    if parents and not name.startswith(parents[-1].rstrip(".")):
-        name = f"{parents[-1].rstrip('.')}.{name}"
-    return _colons(name)
+def _plain(path):
+    """Name of a branch: its path without the sizes of arrays, a parent left out where the branch names it itself."""
+    first, *others = (re.sub(r"\[.*", "", name) for name in path.split("/"))
+    plain = last = first
+    for name in others:
+        plain = plain.removesuffix(last) + name if name.startswith(last.rstrip(".")) else f"{plain}.{name}"
+        last = name
+    return _colons(re.sub(r"\.+", ".", plain))
 
 
 def _with_prefixes(names):

@@ -137,6 +137,8 @@ class NtupleSource(Source):
             try:
                 found = list(plain_branches(stored.name, stored.form, stored.counter))
             except (TypeError, AttributeError):
+                found = []
+            if not found:  # a type that uproot does not read, or objects without a number in them
                 unreadable[stored.name] = stored.path
                 continue
             self._parts[id(stored)] = len(found)
