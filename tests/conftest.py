@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 import uproot
+from hypothesis import settings
 
 import hepae
 from hepae.io.layouts import Branch
 from hepae.io.writers import TreeWriter
 from hepae.samples import sample_path
 
-os.environ.setdefault(
-    "HEPAE_ROOT", "off"
-)  # where ROOT is installed or not, the tests do the same; some ask for it
+# where ROOT is installed or not, the tests do the same; some ask for it
+os.environ.setdefault("HEPAE_ROOT", "off")
+settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
