@@ -38,6 +38,7 @@ from hepae.files.parts import is_compressed
 from hepae.files.payload import PAYLOAD_TREE
 from hepae.io.checksums import Checksums
 from hepae.io.ntuples import HEADER_TREE, open_root
+from hepae.io.objects import is_tree
 from hepae.io.readers import choose_collections, open_source
 from hepae.io.written import WrittenTree
 from hepae.threads import PROCESSORS
@@ -182,7 +183,9 @@ def decompressed(path: Path) -> dict[str, Any]:
         hepae.decompress_file(path, output)
         found = {}
         with open_root(output) as file:
-            for name in file.keys(cycle=False):
+            for name, classname in file.classnames(cycle=False).items():
+                if not is_tree(classname):  # the history has the date in it
+                    continue
                 tree = WrittenTree(file, name)
                 checksums = Checksums()
                 checksums.update(tree.arrays(tree.branches, 0, tree.num_entries))

@@ -316,3 +316,10 @@ def test_inference_prints_a_ratio_of_each_part(script, codec, tmp_path):
     output = run(script("benchmark_inference").main, tmp_path / "m.safetensors", "--jets", 5000, "--turns", 1)
     assert re.search(r"16-8-3, 5000 jets", output)
     assert len(re.findall(r"^(?:encoder|decoder) .*jets/s .*jets/s .* × \(", output, re.MULTILINE)) == 2
+
+
+def test_damaged_copies_are_refused_or_right(script, sample, tmp_path):
+    """The script ends with status 1 where one is not: `run` asserts that it does not."""
+    hepae.compress_file(sample, tmp_path / "small.root", hepae.BoundedCodec(), entry_stop=100)
+    output = run(script("mutations").main, tmp_path / "small.root", "--count", 12)
+    assert output.count("small.root") >= 2  # uniform and targeted damage
