@@ -82,8 +82,8 @@ for line in sys.stdin:
 class Worker:
     """A process with ROOT that runs code and answers with what it leaves as ``result``."""
 
-    def __init__(self, errors):
-        self._errors = errors
+    def __init__(self):
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # close() closes it
         self._process = subprocess.Popen(
             [sys.executable, "-c", WORKER],
             stdin=subprocess.PIPE,
@@ -131,10 +131,13 @@ class Worker:
                 name: _array(Path(folder) / str(i), types[i], columns[name]) for i, name in enumerate(columns)
             }
 
+    @property
+    def ended(self):
+        return self._process.poll() is not None
+
     def close(self):
-        self._process.stdin.close()
-        self._process.wait(timeout=60)
-        self._process.stdout.close()
+        self._process.communicate(timeout=60)
+        self._errors.close()
 
 
 def _array(path, kind, dtype):
@@ -145,11 +148,20 @@ def _array(path, kind, dtype):
 
 
 @pytest.fixture(scope="module")
-def root():
-    with tempfile.TemporaryFile("w+") as errors:
-        worker = Worker(errors)
-        yield worker
+def workers():
+    """The process with ROOT of the whole module, in a list; the last one is the one in use."""
+    started = [Worker()]
+    yield started
+    for worker in started:
         worker.close()
+
+
+@pytest.fixture
+def root(workers):
+    """The process with ROOT: a new one where the last test's crashed, so that one crash fails one test."""
+    if workers[-1].ended:
+        workers.append(Worker())
+    return workers[-1]
 
 
 def _plain(path):
@@ -223,6 +235,7 @@ def test_files_that_hadd_joined(root, sample, tmp_path, threads):
     hepae.compress_file(sample, parts[0], hepae.BoundedCodec(), entry_stop=12_345)
     hepae.compress_file(sample, parts[1], hepae.BoundedCodec({"pt": "1%"}, {"pt": "30"}), entry_start=12_345)
     root.run(
+        "ROOT.DisableImplicitMT()  # with it, ROOT 6.40's TFileMerger crashes on any two trees, its own too\n"
         "merger = ROOT.TFileMerger(False)\nmerger.OutputFile(arguments['joined'], True)\n"
         "result = [merger.AddFile(part) for part in arguments['parts']] and bool(merger.Merge())",
         joined=str(joined),
