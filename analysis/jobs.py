@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from coffea.processor import Runner
 
-from hepae.errors import HepaeError
+from hepae.errors import HepaeError, InputError
 from hepae.io.readers import open_source
 from hepae.processors import EXECUTORS, executor, files_of
 
@@ -86,6 +86,15 @@ def running(
             return Runner(started, schema=schema, chunksize=chunksize)(fileset, processor, treename=tree)
 
         yield run
+
+
+def one_file_each(fileset: dict[str, Any]) -> dict[str, str]:
+    """File of each dataset of a fileset that has one a dataset, as compress_dataset.py writes it."""
+    found = {dataset: list(files) for dataset, files in files_of(fileset, "Events").items()}
+    for dataset, files in found.items():
+        if len(files) != 1:
+            raise InputError(f"{dataset} has {len(files)} compressed files; compress_dataset.py makes one")
+    return {dataset: files[0] for dataset, files in found.items()}
 
 
 def offsets(fileset: dict[str, Any], tree: str | None) -> dict[str, dict[str, int]]:

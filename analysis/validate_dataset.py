@@ -14,8 +14,7 @@ import click
 import jobs
 from coffea.nanoevents import BaseSchema
 
-from hepae.errors import InputError
-from hepae.processors import ValidationProcessor, files_of
+from hepae.processors import ValidationProcessor
 from hepae.validation.canvas import Style
 
 
@@ -48,13 +47,7 @@ def main(
 ) -> None:
     """Compare the jets of FILESET with those of COMPRESSED, which has one file a dataset."""
     with jobs.running(**execution, tree=tree) as run:
-        versions = {}
-        for dataset, files in files_of(compressed, "Events").items():
-            if len(files) != 1:
-                raise InputError(
-                    f"{dataset} has {len(files)} compressed files; compress_dataset.py makes one"
-                )
-            (versions[dataset],) = files
+        versions = jobs.one_file_each(compressed)
         job = ValidationProcessor(
             fileset,
             versions,

@@ -14,8 +14,7 @@ import click
 import jobs
 from coffea.nanoevents import BaseSchema
 
-from hepae.errors import InputError
-from hepae.processors import VerificationProcessor, files_of
+from hepae.processors import VerificationProcessor
 
 
 @click.command()
@@ -39,13 +38,7 @@ def main(
 ) -> None:
     """Verify FILESET against COMPRESSED, which has one compressed or restored file a dataset."""
     with jobs.running(**execution, tree=tree) as run:
-        versions = {}
-        for dataset, files in files_of(compressed, "Events").items():
-            if len(files) != 1:
-                raise InputError(
-                    f"{dataset} has {len(files)} compressed files; compress_dataset.py makes one"
-                )
-            (versions[dataset],) = files
+        versions = jobs.one_file_each(compressed)
         job = VerificationProcessor(
             fileset, versions, output=output, treename=tree, accept_left_out=accept_left_out
         )

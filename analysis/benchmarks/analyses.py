@@ -11,6 +11,7 @@ from coffea.nanoevents import BaseSchema
 from coffea.processor import IterativeExecutor, ProcessorABC, Runner
 
 import hepae
+from hepae.files.decoded import DECODED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +47,24 @@ class Jets(Met):
         jets = hepae.restore(events)
         pt, eta, mass = (jets[f"Jet_{name}"] for name in ("pt", "eta", "mass"))
         return {"sum": float(ak.sum(np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2) * np.cos(jets.Jet_phi)))}
+
+
+class _Fresh:
+    """A worker that keeps nothing of the chunks before: each of its chunks is the first one."""
+
+    def process(self, events: Any) -> dict[str, float]:
+        """Forget what was decoded, then analyse the chunk."""
+        DECODED.clear()
+        found: dict[str, float] = super().process(events)  # type: ignore[misc]  # the analysis comes behind
+        return found
+
+
+class FreshPt(_Fresh, Pt):
+    """One column of the jets, each chunk in a fresh worker."""
+
+
+class FreshJets(_Fresh, Jets):
+    """The jets' four-momenta, each chunk in a fresh worker."""
 
 
 def analyse(path: Path, processor: ProcessorABC, chunk: int) -> tuple[float, float]:
