@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
+import signal
+import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import awkward as ak
@@ -353,3 +357,21 @@ def test_damaged_copies_are_refused_or_right(script, sample, tmp_path):
     hepae.compress_file(sample, tmp_path / "small.root", hepae.BoundedCodec(), entry_stop=100)
     output = run(script("mutations").main, tmp_path / "small.root", "--count", 12)
     assert output.count("small.root") >= 2  # uniform and targeted damage
+
+
+@pytest.mark.slow
+def test_killed_commands_leave_nothing_partial(script):
+    """The script ends with status 1 where something partial, changed or left behind is found."""
+    output = run(script("faults").main, "--moments", 1, "--events", 100, "--command", "decompress")
+    assert output.count("decompress") == 2  # SIGKILL and SIGTERM
+
+
+def test_a_partial_output_is_found(script, sample, tmp_path):
+    faults, counts = script("faults"), Counter()
+    (tmp_path / "jets.root").write_bytes(sample.read_bytes())
+    half = (
+        f"open('small.root', 'wb').write(open({str(sample)!r}, 'rb').read(1000)); import time; time.sleep(60)"
+    )
+    command = replace(faults.commands()["compress"], words=(sys.executable, "-c", half))
+    faults.killed(command, tmp_path, signal.SIGKILL, 1.0, counts)
+    assert (counts["killed"], counts["partial"], counts["input changed"]) == (1, 1, 0)
