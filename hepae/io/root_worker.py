@@ -93,10 +93,10 @@ class Worker:
 
     def _tree(self, out: Any, step: dict[str, Any]) -> None:
         """Write one tree: the baskets of the inputs as they are, and what stands in another file."""
-        sources = [self._get(path, step["tree"]) for path in step["inputs"]]
+        first = step["inputs"][0]
         folder, _, name = step["name"].rpartition("/")
-        directory = self._directory(out, self._open(step["inputs"][0]), folder)
-        model = self._get(*step["skeleton"]) if step.get("skeleton") else sources[0]
+        directory = self._directory(out, self._open(first), folder)
+        model = self._get(*step.get("skeleton") or (first, step["tree"]))
         if keep := step.get("new_skeleton"):
             self._clone(model, out, step["dropped"], keep).Write()
         new = self._clone(model, directory, [*step["off"], *step["dropped"]], name)
@@ -106,8 +106,10 @@ class Worker:
         for target in targets:
             for branch in target.branches:
                 filled.push_back(branch)
-        for tree in sources:
-            self._tools.copy_baskets(tree, new, filled)
+        for path in step["inputs"]:
+            self._tools.copy_baskets(self._get(path, step["tree"]), new, filled)
+            if path != first:  # thousands of inputs are more than a process may have open
+                self._files.pop(path).Close()
         if side:
             values = self._get(side["file"], side["tree"])
             for added in side["added"]:
