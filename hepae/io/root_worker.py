@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
 NEEDED = 63000
 """ROOT 6.30, as ``gROOT->GetVersionInt()`` counts."""
@@ -47,6 +47,15 @@ def branches_of(tree: Any) -> Iterator[tuple[str, Any]]:
             yield from inside(branch.GetListOfBranches(), f"{path}/")
 
     yield from inside(tree.GetListOfBranches(), "")
+
+
+def within(path: str, chosen: Container[str]) -> bool:
+    """Whether a branch or one of its mothers is among the chosen paths.
+
+    >>> within("jets/jets.pt", {"jets"}), within("jets2", {"jets"})
+    (True, False)
+    """
+    return path in chosen or ("/" in path and within(path.rpartition("/")[0], chosen))
 
 
 class Worker:
@@ -129,7 +138,8 @@ class Worker:
     def _clone(self, model: Any, directory: Any, off: Sequence[str], name: str) -> Any:
         """Give a tree without entries that has the branches of another one but these."""
         here = dict(branches_of(model))
-        inactive = {path for path in here for gone in off if path == gone or path.startswith(f"{gone}/")}
+        gone = {*off}
+        inactive = {path for path in here if within(path, gone)}
         kept = [branch for path, branch in here.items() if path not in inactive]
         counters = {
             leaf.GetLeafCount().GetBranch().GetName()
