@@ -66,13 +66,26 @@ def read_bounds(path: str | Path) -> Bounds:
 
 
 def overridden(bounds: Bounds, other: Bounds) -> Bounds:
-    """Give the bounds and edges of a file with those of the command line in place of them where both have some."""
-    given = {*other.columns, *other.edges}
+    """Give the bounds and edges of a file with those of the command line in place of them where both have some.
+
+    A column that the command line names alone is that of every collection: ``pt`` goes before ``Jet.pt`` of the file.
+    """
+    columns, edges = _without(bounds.columns, other.columns), _without(bounds.edges, other.edges)
+    gone = (bounds.columns.keys() - columns.keys()) | (bounds.edges.keys() - edges.keys())
     return Bounds(
-        {**bounds.columns, **other.columns},
-        {**bounds.edges, **other.edges},
-        lines={key: line for key, line in bounds.lines.items() if key not in given},
+        {**columns, **other.columns},
+        {**edges, **other.edges},
+        lines={key: line for key, line in bounds.lines.items() if key not in gone},
     )
+
+
+def _without(file: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of columns that are not given: neither by the same name nor by that without the collection."""
+    return {
+        key: value
+        for key, value in file.items()
+        if key not in given and key.partition(".")[2] not in {*given}
+    }
 
 
 def _entries(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
