@@ -177,6 +177,7 @@ def test_a_resolution_of_ones_own(sample, tmp_path):
         ("[pt]\nnoise = -1\n", "is a number, 0 or more"),
         ('name = "x"\n', "has no column"),
         ("[pt\n", "line 1"),
+        ("mass = 0.1\n[pt]\nrelative = 0.1\n", r"write \[mass\] and below it relative = 0.1"),
     ]:
         path.write_text(text)
         with pytest.raises(ConfigError, match=error):
