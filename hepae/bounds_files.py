@@ -10,6 +10,7 @@ pt = "20,30"
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -57,8 +58,10 @@ def read_bounds(path: str | Path) -> Bounds:
                 raise ConfigError(f"{path}, line {line}: {name or table} holds no columns")
             try:
                 one = Bounds.parse({name: value}) if table == "bounds" else Bounds.parse({}, {name: value})
-            except (ConfigError, TypeError, ValueError) as error:
+            except (ConfigError, TypeError, ValueError, OverflowError) as error:
                 raise ConfigError(f"{path}, line {line}: {error}") from None
+            if twice := (one.columns.keys() & bounds.keys()) | (one.edges.keys() & edges.keys()):
+                raise ConfigError(f"{path}, line {line}: {min(twice)} is given twice; give it once")
             bounds.update(one.columns)
             edges.update(one.edges)
             lines.update(dict.fromkeys((*one.columns, *one.edges), f"{path}, line {line}"))
@@ -124,14 +127,14 @@ def bounds_text(bounds: Mapping[str, Mapping[str, tuple[Bound, str]]], head: Seq
     head
         Lines of comment at the top.
     """
-    lines = [f"# {line}".rstrip() for line in head]
+    lines = [f"# {_one_line(line)}".rstrip() for line in head]
     for collection, columns in bounds.items():
         lines += ["", f"[bounds.{_key(collection)}]"]
         written = {
             f"{_key(name)} = {_quoted(str(bound))}": comment for name, (bound, comment) in columns.items()
         }
         width = max(map(len, written), default=0)
-        lines += [f"{entry:{width}}  # {comment}" for entry, comment in written.items()]
+        lines += [f"{entry:{width}}  # {_one_line(comment)}" for entry, comment in written.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -140,4 +143,8 @@ def _key(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML escapes as JSON does
+
+
+def _one_line(comment: str) -> str:
+    return " ".join("".join(c if c.isprintable() else "\n" for c in comment).split("\n"))

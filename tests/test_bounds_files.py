@@ -70,6 +70,27 @@ def test_the_command_line_goes_before_the_file():
     assert {*found.edges} == {"pt", "eta"}
 
 
+def test_no_name_or_comment_breaks_a_file(tmp_path):
+    path = tmp_path / "bounds.toml"
+    bounds = {"Jet": {'a"\n\x7f\\': (Bound.parse("1%"), 'why\npt = "5%"')}}
+    path.write_text(bounds_text(bounds, ["head\r[edges.Jet]"]), encoding="utf-8")
+    assert read_bounds(path).columns == {'Jet.a"\n\x7f\\': Bound.parse("1%")}
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("m = 1\nmass = 2", "line 3: Jet.mass is given twice"),
+        (f"pt = 1{'0' * 400}", "line 2: int too large"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(tmp_path, text, error):
+    path = tmp_path / "bounds.toml"
+    path.write_text(f"[bounds.Jet]\n{text}\n")
+    with pytest.raises(ConfigError, match=error):
+        read_bounds(path)
+
+
 def test_a_column_named_alone_goes_before_that_of_a_collection_in_the_file():
     file = Bounds.parse({"Jet.pt": "1%", "Jet.eta": "0.1", "Muon.pt": "2%"}, {"Jet.pt": "20"})
     found = overridden(file, Bounds.parse({"pt": "exact"}, {"pt": "30"}))
