@@ -130,12 +130,11 @@ def find_clone(
     only_root = [name for name in source.unreadable if name not in gone]
     for tree in source.other_trees(lambda name: may_be_wanted(name, keep, drop)):
         if isinstance(tree, TreeSource):
-            out = {
-                name: None
-                for name in (*tree.branches, *tree.unreadable)
-                if not wanted(f"{tree.tree}/{name}", keep, drop)
-            }
-            if not {*tree.branches, *tree.unreadable} <= out.keys():
+            every = (*tree.branches, *tree.unreadable)
+            held = {name for name in every if wanted(f"{tree.tree}/{name}", keep, drop)}
+            together = {tree.origin(name).path for name in held}  # numbers that share a branch stay together
+            out = {name: None for name in every if tree.origin(name).path not in together}
+            if held:
                 others[tree.tree] = tuple(tree.origin(name).path for name in out)
                 left_out += [f"{tree.tree}/{name}" for name in out]
                 only_root += [f"{tree.tree}/{name}" for name in tree.unreadable if name not in out]
