@@ -183,11 +183,14 @@ class Version:
         Of all jets.
     stored
         Bytes of the coded columns by what takes them (a column, a latent, the payload), in the original and in the version.
+    restored
+        Whether it is of a restored file, and not a compressed one.
     """
 
     name: str
     counts: Counts
     stored: tuple[Mapping[str, int], Mapping[str, int]]
+    restored: bool = False
 
     @cached_property
     def residuals(self) -> Residuals:

@@ -309,8 +309,7 @@ class Gallery:
         before = {part: size for version in versions for part, size in version.stored[0].items()}
         after = {literal(version.name): version.stored[1] for version in versions}
         if len(versions) == 1:
-            (sizes,) = after.values()
-            after = {"Restored" if sizes.keys() == before.keys() else "Compressed": sizes}
+            after = {"Restored" if versions[0].restored else "Compressed": versions[0].stored[1]}
         per_jet = {
             name: {literal(part): size / jets for part, size in sizes.items()}
             for name, sizes in {ORIGINAL: before, **after}.items()
