@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from hepae.io.locations import Url
     from hepae.validation.canvas import Style
-    from hepae.validation.gallery import Figures
     from hepae.validation.profiles import JetEnergyResolution
+    from hepae.validation.selection import Figures
 
 STEP_JETS = 500_000
 """Jets that a step has at most, whatever else the file holds: each takes some hundred bytes while it is compared."""
@@ -109,7 +109,7 @@ def compare_files(
     report
         Write the page ``report.html`` as well, which needs nothing beside it.
     figures
-        ``all`` to draw figures of every column that changed; by default of those that `hepae.validation.gallery.select`
+        ``all`` to draw figures of every column that changed; by default of those that `hepae.validation.selection.select`
         chooses. ``metrics.json`` and the page's tables have all columns in any case.
     tree
         As for `hepae.read_jets`.
@@ -173,7 +173,8 @@ def compare_files(
         )
         for i, path in enumerate(paths)
     ]
-    from hepae.validation.gallery import Gallery, select
+    from hepae.validation.gallery import Gallery
+    from hepae.validation.selection import select
 
     chosen_figures = select({one.prefix: one.versions for one in compared}, figures)
     left_out = sum(len(selection.left_out) for selection in chosen_figures.values())

@@ -86,9 +86,7 @@ def page(
     sizes = dict(zip(names, (numbers["bytes"] for numbers in found), strict=True))
     counted = [one.versions[0].residuals for one in compared]
     jets = sum(of.jets for of in counted)
-    return Page(
-        jets, counted[0].events, files, columns, sizes, figures, without_figure, certified, parts
-    )
+    return Page(jets, counted[0].events, files, columns, sizes, figures, without_figure, certified, parts)
 
 
 def _facts(compared: Sequence[Compared], i: int) -> dict[str, str]:

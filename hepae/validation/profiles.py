@@ -130,7 +130,9 @@ def response(
         if bound is not None:
             widths.append(promised)
         main.axhline(0, color="black", linewidth=0.8, zorder=0)
-        span, headroom = 1.25 * reach or 1e-3, headroom_of("response", versions)
+        beyond = beyond_text(versions.values())
+        headroom = headroom_of(2 if len(versions) == 1 else len(versions), style, beyond)
+        span = 1.15 * reach or 1e-3
         main.set_ylim(-span, span * (1 + headroom) / (1 - headroom))
         main.yaxis.set_major_locator(MaxNLocator(6))
         main.set_ylabel(residuals.label, fontsize="medium")
@@ -155,7 +157,7 @@ def response(
         below.set_xlabel(axis.label)
         if below.get_legend_handles_labels()[0]:
             below.legend(loc="upper right", fontsize="x-small", ncols=2)
-        write_corner(main, style, beyond_text(versions.values()))
+        write_corner(main, style, beyond)
         main.legend(loc="upper right")
         return aligned_figure(main)
 

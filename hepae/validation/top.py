@@ -47,12 +47,10 @@ def top_and_w_mass(columns: Mapping[str, FloatArray], counts: IntArray) -> tuple
     """
     event = np.repeat(np.arange(len(counts)), counts)
     central = (columns["pt"] > PT) & (np.abs(columns["eta"]) < ETA)
-    event, (pt, eta, phi, mass) = (
-        event[central],
-        (columns[name][central] for name in ("pt", "eta", "phi", "mass")),
-    )
-    order = np.lexsort((-pt, event))
-    event, pt, eta, phi, mass = (values[order] for values in (event, pt, eta, phi, mass))
+    event = event[central]
+    order = np.lexsort((-columns["pt"][central], event))
+    event = event[order]
+    pt, eta, phi, mass = (columns[name][central][order] for name in ("pt", "eta", "phi", "mass"))
     found = np.bincount(event, minlength=len(counts))
     rank = np.arange(len(event)) - np.repeat(np.cumsum(found) - found, found)
     used = (rank < MOST_JETS) & (found[event] >= FEWEST_JETS)

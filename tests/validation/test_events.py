@@ -75,7 +75,12 @@ def test_events_without_jets_and_with_nan():
     columns["phi"] = [[], [0.0, 0.0, 1.0, np.pi], [0.0, np.pi, 1.0], []]
     jets = momenta({name: ak.Array(values) for name, values in columns.items()})
     histograms = EventHistograms(
-        EventBinning(AxisBinning(9, 5, 95), AxisBinning(10, 0, 200), pt=25, eta=2.5, mass=70)
+        EventBinning(
+            {"leading_pt": AxisBinning(9, 5, 95), "dijet_mass": AxisBinning(10, 0, 200)},
+            pt=25,
+            eta=2.5,
+            mass=70,
+        )
     )
     histograms.fill(jets, jets)
     leading = histograms.pairs["leading_pt"].original
@@ -89,7 +94,7 @@ def test_events_without_jets_and_with_nan():
     assert empty.cut_flow.sum() == 0
     assert EventBinning.choose(jets[:0]).pt == 30
     one = EventBinning.choose(jets[:1])
-    assert (one.leading_pt.scale, one.mass) == ("log", 100)
+    assert (one.axes["leading_pt"].scale, one.mass) == ("log", 100)
 
 
 def test_weights_of_events(wide_jets, wide_events):

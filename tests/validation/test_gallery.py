@@ -8,11 +8,12 @@ import pytest
 
 from hepae.bounds import Bound
 from hepae.kinematics import momenta
-from hepae.validation import gallery
+from hepae.validation import gallery, selection
 from hepae.validation.canvas import Style
 from hepae.validation.counts import Counts, Scheme, Version
-from hepae.validation.gallery import Gallery, Selection, select
+from hepae.validation.gallery import Gallery
 from hepae.validation.profiles import JetEnergyResolution
+from hepae.validation.selection import Selection, select
 
 RESOLUTION = JetEnergyResolution("resolution", 3.0, 0.7, 0.03)
 
@@ -49,7 +50,7 @@ def test_columns_that_came_back_exactly_have_no_figures():
 
 
 def test_the_columns_that_differ_most_have_figures_and_the_others_are_named():
-    further = {f"x{n}": 0.03 * (n + 1) for n in range(gallery.MOST_COLUMNS + 2)}
+    further = {f"x{n}": 0.03 * (n + 1) for n in range(selection.MOST_COLUMNS + 2)}
     chosen = select({"": [version(further=further)]})[""]
     assert chosen.left_out == ("x0", "x1")
     assert {f"x{n}" for n in range(2, 12)} <= {*chosen.columns}
@@ -59,7 +60,7 @@ def test_the_columns_that_differ_most_have_figures_and_the_others_are_named():
 
 
 def test_a_broken_bound_goes_before_a_large_residual():
-    further = {f"x{n}": 1.0 for n in range(gallery.MOST_COLUMNS)} | {"broken": 0.001}
+    further = {f"x{n}": 1.0 for n in range(selection.MOST_COLUMNS)} | {"broken": 0.001}
     found = version(further=further, bounds={"broken": Bound(absolute=1e-4)})
     assert "broken" in select({"": [found]})[""].columns
 
