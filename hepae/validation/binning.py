@@ -282,6 +282,25 @@ def round_median(values: FloatArray, otherwise: float) -> float:
     return _round(float(np.median(positive)), down=True) if positive.size else otherwise
 
 
+def nearest_round(values: FloatArray) -> FloatArray:
+    """Nearest number to each positive value that starts with one of :data:`LEADING_DIGITS`, by ratio; 1 for any other value.
+
+    >>> nearest_round(np.array([19.0, 23.0, 0.71])).tolist()
+    [20.0, 25.0, 0.8]
+    """
+    some = np.isfinite(values) & (values > 0)
+    usual = np.where(some, values, 1.0)
+    digits = np.array(LEADING_DIGITS)
+    powers = np.floor(np.log10(usual)).astype(np.int64)
+    mantissas = usual / 10.0**powers
+    places = np.searchsorted(np.sqrt(digits[1:] * digits[:-1]), mantissas)
+    # Divided by a power of ten where that is the number as it is written: 0.8, and not 0.8000000000000001.
+    rounded: FloatArray = np.where(
+        powers >= 0, digits[places] * 10.0**powers, digits[places] / 10.0 ** (-powers)
+    )
+    return rounded
+
+
 def _round(value: float, *, down: bool = False) -> float:
     """Up, or down, to the next number that starts with one of ``LEADING_DIGITS``."""
     exponent = math.floor(math.log10(value))

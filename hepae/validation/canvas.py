@@ -57,7 +57,7 @@ LOOKS = (
 HEADROOM = {"residual": 0.42, "loss": 0.3}
 """Part of the panel's height that is kept free for the corner and the legend, by kind of figure."""
 
-LINE = 0.085
+LINE = 0.095
 """Part of a panel's height that a line of the corner or the legend takes, where two or three panels share a figure."""
 
 
@@ -165,7 +165,7 @@ def by_version(histograms: Any) -> Mapping[str, Any]:
 def headroom_of(legend: int, style: Style, beyond: str = "") -> float:
     """Part of the panel's height to keep free for so many lines of the legend, and for the corner beside it."""
     corner = 1 + (style.com is not None or style.lumi is not None) + bool(beyond)
-    return min(0.06 + LINE * max(legend, corner), 0.62)
+    return min(0.09 + LINE * max(legend, corner), 0.62)
 
 
 def version_looks(versions: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -151,7 +151,9 @@ class Gallery:
         bounds = {version.bounds.get(name) for version in versions}
         figure = profiles.response(
             residuals,
-            bound=bound_curve(name, other, bounds.pop()) if len(bounds) == 1 else None,
+            bound=bound_curve(name, other, bounds.pop(), floor_of(versions, name))
+            if len(bounds) == 1
+            else None,
             references=references(name, other, versions[0].counts.histograms, self.resolution),
             style=self.style,
         )
@@ -171,8 +173,10 @@ class Gallery:
             figure = thresholds.tails(
                 name,
                 {literal(version.name): version.tail(name) for version in versions},
-                bound=constant_bound(name, bounds.pop()) if len(bounds) == 1 else None,
-                floor=versions[0].counts.scheme.binning.columns[name].floor,
+                bound=constant_bound(name, bounds.pop(), floor_of(versions, name))
+                if len(bounds) == 1
+                else None,
+                floor=floor_of(versions, name),
                 style=self.style,
                 axes=panel,
             )
@@ -188,7 +192,7 @@ class Gallery:
             of = version.counts.histograms
             threshold = of.binning.threshold
             assert threshold is not None
-            lost, gained = thresholds.crossings(of.turn_on["near"])
+            lost, gained = thresholds.crossings(of.turn_on["wide"])
             told.append(f"{version.name}: {lost} jets lost, {gained} gained")
             figure = thresholds.turn_on(
                 of.turn_on["wide"],
@@ -215,7 +219,6 @@ class Gallery:
         figure = profiles.response(
             {name: part for name, part in slices.items() if part.sum()} or slices,
             bound=bound_curve("pt", "pt", version.bounds.get("pt")),
-            references=references("pt", "pt", version.counts.histograms, self.resolution),
             style=self._style_of(version, several=several),
         )
         suffix, whose = (f"_{version.name}", f", {version.name}") if several else ("", "")
@@ -278,7 +281,7 @@ class Gallery:
                 figure = maps.largest(
                     histogram,
                     unit=residual_unit(name),
-                    bound=constant_bound(name, version.bounds.get(name)),
+                    bound=constant_bound(name, version.bounds.get(name), floor_of([version], name)),
                     style=style,
                     axes=panel,
                 )
@@ -307,9 +310,15 @@ class Gallery:
         self._add("bytes", figure, "Latents and bytes", "Bytes of the coded columns", alt)
 
 
+def floor_of(versions: Sequence[Version], name: str) -> float | None:
+    """Original value below which jets are left out of the figures of a column's residual, the same in all versions."""
+    floors = {version.counts.scheme.binning.columns[name].floor for version in versions}
+    return floors.pop() if len(floors) == 1 else None
+
+
 def residual_alt(version: Version, name: str) -> str:
     """What a residual's figure says of one version: its numbers, and how many jets are beyond the bound."""
-    of = version.residuals[name]
+    of = version.shown(name)
     told = ", ".join(
         f"{what} {value:.2g}"
         for what, value in (("mean", of.mean), ("standard deviation", of.std), ("68 % within", of.p68))
@@ -319,9 +328,18 @@ def residual_alt(version: Version, name: str) -> str:
     return f"Residual of {name}, {version.name}: {told or 'no finite residual'}{beyond}"
 
 
-def constant_bound(name: str, bound: Bound | None) -> float | None:
-    """Bound of a column's residual where it is the same for every jet."""
-    return None if bound is None or (bound.relative and bound.absolute) else residual_bound(name, bound)
+def constant_bound(name: str, bound: Bound | None, floor: float | None = None) -> float | None:
+    """Bound of a column's residual where it is the same for every jet; of those above a floor in GeV, the largest of all.
+
+    >>> from hepae.bounds import Bound
+    >>> constant_bound("mass", Bound.parse("1%+1MeV")), constant_bound("mass", Bound.parse("1%+1MeV"), floor=1.0)
+    (None, 0.011)
+    """
+    if bound is None or bound.exact:
+        return None
+    if bound.relative and bound.absolute:
+        return None if floor is None else float(bound.allowed(floor)) / floor
+    return residual_bound(name, bound)
 
 
 def bound_text(name: str, bound: Bound | None) -> str:
@@ -338,11 +356,11 @@ def bound_text(name: str, bound: Bound | None) -> str:
     return f"{replace(bound, absolute=0.0, unit='')} (+ {f'{bound.absolute:g} {bound.unit}'.strip()})"
 
 
-def bound_curve(name: str, other: str, bound: Bound | None) -> Curve | None:
-    """Bound of a column's residual as a function of pt or eta, where it is one."""
+def bound_curve(name: str, other: str, bound: Bound | None, floor: float | None = None) -> Curve | None:
+    """Bound of a column's residual as a function of pt or eta, where it is one; ``floor`` as for `constant_bound`."""
     if bound is not None and not bound.exact and name == other == "pt":
         return lambda pt: bound.allowed(pt) / pt
-    largest = constant_bound(name, bound)
+    largest = constant_bound(name, bound, floor)
     return None if largest is None else lambda _: largest
 
 

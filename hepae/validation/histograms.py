@@ -20,7 +20,7 @@ import numpy as np
 
 from hepae.errors import InputError
 from hepae.kinematics import CENTRAL, UNITS, column_residual, flat_column
-from hepae.validation.binning import AxisBinning, Binning, ColumnBinning, LatentBinning
+from hepae.validation.binning import AxisBinning, Binning, ColumnBinning, LatentBinning, nearest_round
 from hepae.validation.labels import SYMBOLS, change_label, column_symbol, residual_label, value_label
 from hepae.validation.residuals import ResidualSums, require_same_jets
 
@@ -64,8 +64,8 @@ class ComparisonHistograms:
     by_eta
         Entries in bins of the original \\|eta\\|, of its pt and of the residual of pt; None where there is no eta.
     turn_on
-        Entries by the original pt, and whether the restored pt is above the binning's threshold: "wide" around it, and "near"
-        it by original / threshold − 1, as far as residuals reach.
+        Entries by the original pt, and whether the restored pt is above the binning's threshold: "wide" around it; and "near"
+        by original / threshold − 1, as far as residuals reach, for the nearest of all round thresholds.
     above
         Residuals of the columns with a floor, of the jets above it.
     """
@@ -131,7 +131,7 @@ class ComparisonHistograms:
                 "pt", "Original " + value_label("pt")
             ),
             "near": AxisBinning(NEAR_BINS, -reach, reach).axis(
-                "pt", rf"Original $p_\mathrm{{T}}$ / {threshold:g} GeV − 1"
+                "pt", r"Original $p_\mathrm{T}$ / nearest threshold (20, 25, 30, 40, … GeV) − 1"
             ),
         }
         return {name: empty_counts(axis, hist.axis.Boolean(name="passing")) for name, axis in axes.items()}
@@ -175,10 +175,11 @@ class ComparisonHistograms:
             histogram.fill(residuals[name][both], residuals[other][both])
         if self.by_eta is not None:
             self.by_eta.fill(np.abs(values["eta"]), values["pt"], residuals["pt"])
-        threshold = self.binning.threshold or 0.0
-        for name, histogram in self.turn_on.items():
-            before = values["pt"] if name == "wide" else values["pt"] / threshold - 1
-            histogram.fill(before, np.asarray(flat_column(restored, "pt"), np.float64) > threshold)
+        if self.turn_on:
+            pt, threshold = np.asarray(flat_column(restored, "pt"), np.float64), self.binning.threshold or 0.0
+            self.turn_on["wide"].fill(values["pt"], pt > threshold)
+            nearest = nearest_round(values["pt"])
+            self.turn_on["near"].fill(values["pt"] / nearest - 1, pt > nearest)
         if self.largest:
             axes = next(iter(self.largest.values())).axes
             phi = flat_column(original, "phi")

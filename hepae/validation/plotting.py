@@ -405,7 +405,7 @@ def _draw_deviations(
     axes.axhline(around, color="black", linewidth=0.8)
     # Bins with few jets may lie far off: they must not flatten all others, so they are marked at the panel's edge.
     deviations = np.abs(np.concatenate(deviating) - around)
-    deviations = deviations[np.isfinite(deviations)]
+    deviations = deviations[np.isfinite(deviations) & (deviations > 0)]
     most = float(np.quantile(deviations, 0.9)) if deviations.size else 0.0
     step = next((step for step in steps if 1.2 * step >= most), steps[-1])
     reach = 1.4 * step

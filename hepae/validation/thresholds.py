@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-FAR = 1e4
-"""How many times the largest residual is above the smallest one that a figure of tails shows."""
+FAR = 1e6
+"""How many times the largest residual is above the smallest one that a figure of tails shows at most."""
 
 
 def turn_on_panels(count: int) -> list[tuple[Axes, Axes]]:
@@ -62,12 +62,12 @@ def turn_on(
     """Draw the efficiency of a threshold of the restored pt as a function of the original pt.
 
     Without any loss it is a step at the threshold. The upper panel shows it as wide as a detector sees it, the lower one as near
-    as residuals reach; errors are Wilson's 68 % intervals.
+    as residuals reach, there for many thresholds together, as few jets are so near to one; errors are Wilson's 68 % intervals.
 
     Parameters
     ----------
     wide, near
-        Entries by the original pt, and by original / threshold − 1, and by whether the restored pt is above the threshold.
+        Entries by the original pt, and by original / nearest threshold − 1, and by whether the restored pt is above the threshold.
     threshold
         In GeV.
     resolution, resolution_name
@@ -105,21 +105,23 @@ def turn_on(
             panel.set_xlim(edges[0], edges[-1])
             panel.set_ylim(-0.05, 1.6 if panel is above else 1.25)
             panel.set_yticks([0, 0.5, 1])
-            panel.set_xlabel(histogram.axes[0].label)
+            panel.set_xlabel(
+                histogram.axes[0].label, labelpad=4 if panel is above else 22
+            )  # below the power of ten
         below.xaxis.set_major_locator(MaxNLocator(6, symmetric=True))
         below.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3))
         above.set_ylabel(rf"Share with restored $p_\mathrm{{T}}$ > {threshold:g} GeV", fontsize="small")
-        below.set_ylabel("near the threshold", fontsize="small")
-        lost, gained = crossings(near)
+        below.set_ylabel("Share above threshold", fontsize="small")
+        lost, gained = crossings(wide)
         write_corner(above, style, f"lost: {lost}, gained: {gained}")
         above.legend(loc="upper right", fontsize="small")
         above.set_title(title, loc="right", fontsize="small")
         return aligned_figure(above)
 
 
-def crossings(near: hist.Hist) -> tuple[int, int]:
+def crossings(histogram: hist.Hist) -> tuple[int, int]:
     """How many jets fell below the threshold, and how many rose above it, those beyond the axis included."""
-    entries = near.values(flow=True)
+    entries = histogram.values(flow=True)
     middle = len(entries) // 2  # the threshold is an edge: as many bins are below it as above
     return int(entries[middle:, 0].sum()), int(entries[:middle, 1].sum())
 
@@ -175,7 +177,7 @@ def tails(
     """
     with atlas_style():
         panel = Figure().add_subplot() if axes is None else axes
-        ends, least = [bound] if bound else [], 1.0
+        ends, typical, least = [bound] if bound else [], list[float](), 1.0
         looks = [(BLUE, "-")] if len(versions) == 1 else version_looks(versions)
         for (name, (sizes, shares)), (color, line) in zip(versions.items(), looks, strict=True):
             some = sizes > 0
@@ -186,6 +188,7 @@ def tails(
                     x, y, color=color, linestyle=line, linewidth=1.8, drawstyle="steps-pre", label=name
                 )
                 ends.append(float(sizes[-1]))
+                typical.append(float(sizes[some][np.argmax(shares[some] <= 0.5 * shares[some][0])]))
                 least = min(least, float(shares[-1]))
         if bound:
             panel.axvline(
@@ -194,8 +197,7 @@ def tails(
         panel.set_xscale("log")
         panel.set_yscale("log")
         end = max(ends, default=1.0)
-        low = min((end / FAR, *(each / 30 for each in ends)))
-        panel.set_xlim(low, 3 * end)
+        panel.set_xlim(max(min(typical, default=end) / 10, end / FAR), 3 * end)
         panel.set_ylim(0.4 * least, 1.6)
         panel.xaxis.set_major_locator(LogLocator(numticks=8))
         panel.xaxis.set_minor_formatter(NullFormatter())
