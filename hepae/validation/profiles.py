@@ -167,7 +167,7 @@ def response(
         if below.get_legend_handles_labels()[0]:
             below.legend(loc="upper right", fontsize="x-small", ncols=2)
         write_corner(main, style, beyond)
-        title = None if len(versions) == 1 else "median, and thin the central 68%"
+        title = None if len(versions) == 1 else "thick: median; thin: central 68%"
         main.legend(loc="upper right", ncols=columns, title=title, fontsize="small" if columns > 1 else None)
         return aligned_figure(main)
 

@@ -293,6 +293,7 @@ class Page:
         environment.trim_blocks = environment.lstrip_blocks = True
         environment.filters |= {
             "number": _number,
+            "ratio": _ratio,
             "count": _count,
             "anchor": _anchor,
             "size": _size,
@@ -344,6 +345,11 @@ def _number(value: float | None) -> Markup:
         return escape(mantissa)
     power = re.sub(r"^(−?)\+?0*", r"\1", power)
     return Markup("{}\u202f×\u202f10<sup>{}</sup>").format(mantissa, power)
+
+
+def _ratio(value: float | None) -> str:
+    """Six digits: whether an error is a little below its bound or a little beyond it has to be seen."""
+    return "–" if value is None else f"{value:.6g}"
 
 
 def _sentence(text: Markup) -> Markup:
