@@ -17,7 +17,7 @@ def test_the_efficiency_is_the_share_above_the_threshold(compared, texts):
         (points,) = panel.containers
         failing, passing = histogram.values().T
         some = failing + passing > 0
-        np.testing.assert_allclose(points[0].get_ydata(), (passing / (failing + passing))[some])
+        np.testing.assert_allclose(points[0].get_ydata(), passing[some] / (failing + passing)[some])
         low, high = points[2][1].get_paths(), points[0].get_ydata()
         spans = np.array([path.vertices[:, 1] for path in low])
         assert (spans[:, 0] <= high).all()
