@@ -96,12 +96,15 @@ class Gallery:
                 self._draw_response(name, other, having)
         if not selection.whole:
             return
-        self._draw_tails(versions)
-        self._draw_turn_on(versions)
-        self._draw_events(versions)
+        several = len(versions) > 1
+        if selection.first:
+            self._draw_tails(versions)
+            self._draw_turn_on(versions)
+            for version in versions:
+                self._draw_by_eta(version, several=several)
+        self._draw_events(versions, every=selection.first)
         for version in versions:
-            self._draw_by_eta(version, several=len(versions) > 1)
-            self._draw_matrices(version, several=len(versions) > 1)
+            self._draw_matrices(version, several=several)
         self._draw_bytes(versions)
 
     def _add(self, stem: str, figure: Figure, section: str, title: str, alt: str) -> None:
@@ -232,7 +235,7 @@ class Gallery:
             return self.style
         return replace(self.style, label=f"{self.style.label} {literal(version.name)}".strip())
 
-    def _draw_events(self, versions: Sequence[Version]) -> None:
+    def _draw_events(self, versions: Sequence[Version], *, every: bool) -> None:
         counted = {
             literal(version.name): version.counts.events
             for version in versions
@@ -242,6 +245,8 @@ class Gallery:
             return
         first = next(iter(counted.values()))
         for name, pair in first.pairs.items():
+            if not every and name not in ("multiplicity", "leading_pt", "dijet_mass"):
+                continue
             title = EVENT_TITLES[name]
             figure = plotting.comparison(
                 pair.original,

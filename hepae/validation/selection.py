@@ -34,11 +34,15 @@ class Selection:
         Whether events, residuals against each other, latents and bytes have figures.
     left_out
         Columns that changed and have no figure.
+    first
+        Whether it is the collection that is looked at most closely. It has figures of tails, of a turn-on, of the response in
+        bins of |eta|, and all those of events; any other one those of multiplicity, leading pt and dijet mass.
     """
 
     columns: tuple[str, ...]
     whole: bool = True
     left_out: tuple[str, ...] = ()
+    first: bool = True
 
 
 def select(collections: Mapping[str, Sequence[Version]], figures: Figures = "main") -> dict[str, Selection]:
@@ -84,6 +88,7 @@ def select(collections: Mapping[str, Sequence[Version]], figures: Figures = "mai
                 for name in columns
                 if (prefix, name) not in drawn and _changed(collections[prefix], name)
             ),
+            prefix == ranked[0],
         )
         for prefix, columns in drawable.items()
     }

@@ -89,8 +89,27 @@ def test_figures_are_saved_under_names_of_their_own_and_described(figures, tmp_p
 def test_figures_of_whole_events_are_those_of_one_gallery(figures, tmp_path):
     Gallery(tmp_path, Style(), RESOLUTION).draw([version()], selection=Selection(()))
     stems = {path.name for path in figures}
-    assert {"dijet_mass", "multiplicity", "bytes"} <= stems
+    assert {
+        "dijet_mass",
+        "multiplicity",
+        "bytes",
+        "tails",
+        "turn_on",
+        "pt_response_by_eta",
+        "ht",
+        "missing_ht",
+    } <= stems
     assert not {"pt", "pt_residual"} & stems
+
+
+def test_collections_beside_the_first_have_fewer_figures(figures, tmp_path):
+    Gallery(tmp_path, Style(), RESOLUTION).draw([version()], selection=Selection((), first=False))
+    stems = {path.name for path in figures}
+    assert {"dijet_mass", "multiplicity", "bytes", "correlations"} <= stems
+    assert not {"tails", "turn_on", "pt_response_by_eta", "ht", "missing_ht", "delta_r"} & stems
+    chosen = select({"A.": [version()], "B.": [version(size=0.1)], "Jet.": [version()]})
+    assert [name for name, each in chosen.items() if each.first] == ["Jet."]
+    assert all(each.whole for each in chosen.values())
 
 
 @pytest.mark.parametrize(
