@@ -59,7 +59,7 @@ MOST_PARTS = 8
 """Parts of a bar of bytes whose names have room in it."""
 
 MOST_ROWS = 30
-"""Rows of a figure of bytes; what takes less is summed up in the last one."""
+"""Rows of a figure of bytes; what takes less has none."""
 
 RATIO_STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Distances from 1 of the ticks of a ratio."""
@@ -312,16 +312,8 @@ def _bytes_by_part(
     files: Mapping[str, Mapping[str, float]], parts: Sequence[str], style: Style, axes: Axes | None
 ) -> Figure:
     """Draw a row for each part with a bar for each file, the largest first: names in one bar would overprint each other."""
-    parts = sorted(parts, key=lambda part: -max(sizes.get(part, 0.0) for sizes in files.values()))
-    if len(parts) > MOST_ROWS:
-        small = parts[MOST_ROWS - 1 :]
-        rest = f"{len(small)} smaller ones"
-        files = {
-            name: {part: size for part, size in sizes.items() if part not in small}
-            | {rest: sum(sizes.get(part, 0.0) for part in small)}
-            for name, sizes in files.items()
-        }
-        parts = [*parts[: MOST_ROWS - 1], rest]
+    every = len(parts)
+    parts = sorted(parts, key=lambda part: -max(sizes.get(part, 0.0) for sizes in files.values()))[:MOST_ROWS]
     with atlas_style():
         height = 1.6 + len(parts) * (0.12 + 0.16 * len(files))
         panel = axes or Figure(figsize=(8, height)).add_subplot()
@@ -342,7 +334,9 @@ def _bytes_by_part(
         panel.tick_params(axis="y", which="both", left=False, right=False)
         panel.set_ylim(len(parts) - 0.4, -2.2 - 0.5 * len(files))  # room for the corner and the legend
         panel.set_xlim(0, 1.15 * longest)
-        panel.set_xlabel("Bytes a jet")
+        panel.set_xlabel(
+            "Bytes a jet" + (f" (the {len(parts)} largest of {every})" if every > len(parts) else "")
+        )
         panel.legend(loc="upper right", fontsize="small")
         write_corner(panel, style)
         return aligned_figure(panel)

@@ -153,3 +153,13 @@ def test_bytes_of_many_columns_have_a_row_each():
     labels = [label.get_window_extent() for label in panel.get_yticklabels()]
     assert min(label.x0 for label in labels) > 0
     assert not any(one.overlaps(other) for one, other in pairwise(labels))
+
+
+def test_only_the_parts_that_take_most_bytes_have_rows():
+    sizes = {f"column{i}": 1.0 + i for i in range(46)}
+    (panel,) = stored_bytes({"Original": sizes}).axes
+    assert [label.get_text() for label in panel.get_yticklabels()] == [
+        f"column{i}" for i in range(45, 15, -1)
+    ]
+    assert panel.get_xlabel() == "Bytes a jet (the 30 largest of 46)"
+    assert panel.get_legend().get_texts()[0].get_text() == f"Original: {sum(sizes.values()):.2f} B"
