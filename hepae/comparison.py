@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 
 from hepae import kinematics
+from hepae.comparison_page import Compared, page
 from hepae.errors import InputError, OutputError
 from hepae.files.compressed import CompressedFile
 from hepae.files.parts import is_compressed
@@ -27,7 +27,10 @@ from hepae.io.readers import (
     open_source,
     steps,
 )
+from hepae.resolution.beside import CollectionBesideResolution
+from hepae.resolution.parametrisation import Parametrisation, usual_of
 from hepae.validation.counts import BINNING_ENTRIES, ORIGINAL, Counts, Scheme, Version, metrics
+from hepae.verification.verify import promises_of, verify
 from hepae.versions import StoredJets, VersionJets, require_same_events, require_same_lengths
 
 if TYPE_CHECKING:
@@ -35,9 +38,8 @@ if TYPE_CHECKING:
 
     from hepae.io.locations import Url
     from hepae.validation.canvas import Style
-    from hepae.validation.gallery import Figures
     from hepae.validation.profiles import JetEnergyResolution
-    from hepae.validation.report import Page, Shown
+    from hepae.validation.selection import Figures
 
 STEP_JETS = 500_000
 """Jets that a step has at most, whatever else the file holds: each takes some hundred bytes while it is compared."""
@@ -66,17 +68,6 @@ class ComparisonResult:
     report: Path | None = None
     without_figure: int = 0
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """One collection, compared: the original, the files beside it, and what was found of each."""
-
-    prefix: str
-    """What the names of its columns and figures begin with, where there are several."""
-    before: StoredJets
-    files: list[VersionJets]
-    versions: list[Version]
 
 
 def compare_files(
@@ -118,7 +109,7 @@ def compare_files(
     report
         Write the page ``report.html`` as well, which needs nothing beside it.
     figures
-        ``all`` to draw figures of every column that changed; by default of those that `hepae.validation.gallery.select`
+        ``all`` to draw figures of every column that changed; by default of those that `hepae.validation.selection.select`
         chooses. ``metrics.json`` and the page's tables have all columns in any case.
     tree
         As for `hepae.read_jets`.
@@ -158,33 +149,42 @@ def compare_files(
         for file in files:
             _require_same_events(source, file, step_size)
         compared = []
+        promised = [promises_of(file, source)[0] for file in files]
+        passes = len(chosen) + (len(files) if report else 0)
         for number, name in enumerate(chosen):
             beside = [
-                VersionJets(called, path, _jets(file, name), name)
-                for called, path, file in zip(names, paths, files, strict=True)
+                VersionJets(called, path, _jets(file, name), name, promises)
+                for called, path, file, promises in zip(names, paths, files, promised, strict=True)
             ]
-            done = source.num_entries * number, source.num_entries * len(chosen)
+            done = source.num_entries * number, source.num_entries * passes
             update = None if progress is None else _after(progress, *done)
             prefix = f"{name}." if len(chosen) > 1 else ""
             compared.append(_compare(source, name, prefix, beside, step_size, update))
+    certificates = []
+    for number, path in enumerate(paths if report else ()):
+        done = source.num_entries * (len(chosen) + number), source.num_entries * passes
+        update = None if progress is None else _after(progress, *done)
+        certificates.append(
+            verify(original, path, tree=tree, unit=unit, step_size=step_size, progress=update)
+        )
     found = [
         metrics(
             {one.prefix: one.versions[i] for one in compared}, original.stat().st_size, path.stat().st_size
         )
         for i, path in enumerate(paths)
     ]
-    from hepae.validation.gallery import Gallery, select
+    from hepae.validation.gallery import Gallery
+    from hepae.validation.selection import select
 
     chosen_figures = select({one.prefix: one.versions for one in compared}, figures)
     left_out = sum(len(selection.left_out) for selection in chosen_figures.values())
     written = _written(paths, found)
     with output_folder(output, marker="metrics.json", force=force) as folder:
-        gallery = Gallery(folder, style, resolution or default_resolution())
+        gallery = Gallery(folder, style, resolution or default_resolution(source.layout.name))
         for one in compared:
             gallery.draw(one.versions, one.prefix, chosen_figures[one.prefix])
         if report:
-            sizes = [numbers["bytes"] for numbers in found]
-            text = _page(original, compared, sizes, gallery.shown, left_out).render()
+            text = page(compared, certificates, found, gallery.shown, left_out).render()
             (folder / "report.html").write_bytes(text.encode("utf-8", "replace"))
         (folder / "metrics.json").write_text(json.dumps(written, indent=2) + "\n")
     drawn = [output / file.name for file in gallery.files]
@@ -277,9 +277,9 @@ def _jets(file: CompressedFile | Source, collection: str) -> CompressedFile | St
     return StoredJets(file, choose_collection(file, collection))
 
 
-def _after(progress: Callable[[int, int], None], before: int, total: int) -> Callable[[int], None]:
-    """Progress within one collection as progress of all."""
-    return lambda done: progress(before + done, total)
+def _after(progress: Callable[[int, int], None], before: int, total: int) -> Callable[..., None]:
+    """Progress within one pass over the events as progress of all."""
+    return lambda done, _=0: progress(before + done, total)
 
 
 def _compare(
@@ -289,7 +289,7 @@ def _compare(
     files: list[VersionJets],
     step_size: str | int,
     progress: Callable[[int], None] | None,
-) -> _Compared:
+) -> Compared:
     """Read one collection of all files step by step, and count."""
     collection = choose_collection(source, name)
     coded = [file.coded for file in files]
@@ -299,6 +299,10 @@ def _compare(
         _require_same_momentum(before, file)
     stop = min(source.num_entries, BINNING_ENTRIES)
     sample = before.read(0, stop)
+    parametrisation = Parametrisation.load(usual_of(source.layout.name))
+    resolutions = [
+        CollectionBesideResolution(name, parametrisation, kinematics.GEV[collection.unit]) for _ in files
+    ]
     counted = []
     for file in files:
         restored, latents = file.read(0, stop)
@@ -312,17 +316,21 @@ def _compare(
         step = min(step, max(1, int(STEP_JETS / max(jets_per_entry, 1e-9))))
     for start, end in steps(source.num_entries, step):
         jets = before.read(start, end)
-        for file, counts in zip(files, counted, strict=True):
+        for file, counts, beside in zip(files, counted, resolutions, strict=True):
             restored, latents = file.read(start, end)
             require_same_lengths(before, file, jets, restored, start)
-            counts.fill(jets, restored, latents, promised=file.bounds_by_events(start, end))
+            promised = file.bounds_by_events(start, end)
+            counts.fill(jets, restored, latents, promised=promised)
+            for begin, finish, bounds in promised or ():
+                events = slice(begin - start, finish - start)
+                beside.fill(jets[events], restored[events], bounds)
         if progress is not None:
             progress(end)
     versions = [
-        Version(file.name, counts, file.stored_bytes(before))
+        Version(file.name, counts, file.stored_bytes(before), restored=file.restored)
         for file, counts in zip(files, counted, strict=True)
     ]
-    return _Compared(prefix, before, files, versions)
+    return Compared(prefix, before, files, versions, resolutions)
 
 
 def _require_same_momentum(before: StoredJets, file: VersionJets) -> None:
@@ -344,68 +352,12 @@ def _require_same_momentum(before: StoredJets, file: VersionJets) -> None:
         raise InputError(f"{before.source.path} and {file.path} have no column of {after.name} in common")
 
 
-def default_resolution() -> JetEnergyResolution:
-    """Jet energy resolution of ATLAS (`hepae.resolution`), as a figure draws it."""
-    from hepae.resolution.parametrisation import Parametrisation
+def default_resolution(layout: str = "") -> JetEnergyResolution:
+    """Jet energy resolution (`hepae.resolution`) that a figure draws for files of a layout: CMS' for NanoAOD, else ATLAS'."""
     from hepae.validation.profiles import JetEnergyResolution
 
-    atlas = Parametrisation.load("ATLAS")
-    terms = atlas.columns["pt"]
+    usual = Parametrisation.load(usual_of(layout))
+    terms = usual.columns["pt"]
     return JetEnergyResolution(
-        f"Jet energy resolution, {atlas.source}", terms.noise, terms.stochastic, terms.constant
+        f"Jet energy resolution, {usual.source}", terms.noise, terms.stochastic, terms.constant
     )
-
-
-def _page(
-    original: Location,
-    compared: Sequence[_Compared],
-    sizes: Sequence[dict[str, Any]],
-    figures: Sequence[Shown],
-    without_figure: int,
-) -> Page:
-    """Put together what the page tells."""
-    from hepae.validation.report import ComparedColumn, ComparedFile, Page
-
-    source = compared[0].before.source
-    facts = {
-        "format": source.format,
-        "layout": source.layout.name,
-        "tree": source.tree,
-        "collection": ", ".join(one.before.collection.name for one in compared),
-    }
-    files = [ComparedFile(ORIGINAL, str(original), *_size_and_hash(original), facts)]
-    columns = []
-    for i, file in enumerate(compared[0].files):
-        told: dict[str, str] = {}
-        for one in compared:
-            prefix = f"{one.before.collection.name}: " if len(compared) > 1 else ""
-            told |= {
-                (name if name in ("codec", "written by", "model SHA-256") else prefix + name): text
-                for name, text in one.files[i].facts().items()
-                if not prefix or name not in ("collection", "columns", "bounds")  # the tables have them
-            }
-        restored = isinstance(file.jets, StoredJets)
-        files.append(ComparedFile(file.name, str(file.path), *_size_and_hash(file.path), told, restored))
-        for one in compared:
-            bounds, numbers = one.files[i].bound_texts, one.versions[i].residuals
-            columns += [
-                ComparedColumn(
-                    one.prefix + name,
-                    file.name,
-                    bounds.get(name),
-                    numbers[name],
-                    jets=numbers.jets,
-                    relative=name in kinematics.RELATIVE,
-                    deviation=one.versions[i].deviation(name),
-                )
-                for name in numbers
-            ]
-    by_version = dict(zip((file.name for file in compared[0].files), sizes, strict=True))
-    counted = [one.versions[0].residuals for one in compared]
-    jets = sum(of.jets for of in counted)
-    return Page(jets, counted[0].events, files, columns, by_version, figures, without_figure)
-
-
-def _size_and_hash(path: Location) -> tuple[int, str]:
-    with path.open("rb") as file:
-        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()

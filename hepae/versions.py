@@ -9,6 +9,7 @@ import awkward as ak
 import numpy as np
 
 from hepae import kinematics
+from hepae.bounds import loosest
 from hepae.errors import InputError
 from hepae.files.compressed import CompressedFile
 from hepae.files.description import bound_texts
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hepae.bounds import Bound
     from hepae.io.layouts import Branch, Collection
     from hepae.io.locations import Location
+    from hepae.verification.promises import Promises
 
 
 @dataclass(frozen=True)
@@ -80,30 +82,48 @@ class VersionJets:
         The open file.
     collection
         Name of the collection.
+    promises
+        What it promises of the original's jets: a restored file by its history.
     """
 
     name: str
     path: Location
     jets: CompressedFile | StoredJets
     collection: str
+    promises: Promises
 
     @property
     def bounds(self) -> dict[str, Bound]:
         """Bounds that it promises; the loosest of each column where hadd joined files with other bounds."""
-        return self.jets.bounds(self.collection) if isinstance(self.jets, CompressedFile) else {}
+        ranges = [bounds for _, _, bounds in self.bounds_by_events(0, self._entries) or ()]
+        return {name: loosest(bounds[name] for bounds in ranges) for name in (ranges[0] if ranges else ())}
 
     def bounds_by_events(self, start: int, stop: int) -> list[tuple[int, int, dict[str, Bound]]] | None:
-        """Bounds by ranges of these events; None of a restored file, which does not know them."""
-        if not isinstance(self.jets, CompressedFile):
-            return None
-        return self.jets.bounds_by_events(start, stop, collection=self.collection)
+        """Bounds by ranges of these events; None of a file that says nothing of this collection."""
+        found: list[tuple[int, int, dict[str, Bound]]] = []
+        for begin, end, promised in self.promises.within(start, stop):
+            if self.collection not in promised:
+                return None
+            bounds = dict(promised[self.collection].bounds)
+            if found and found[-1][2] == bounds:
+                begin = found.pop()[0]
+            found.append((begin, end, bounds))
+        return found or None
 
     @property
     def bound_texts(self) -> dict[str, str]:
         """Bounds that it promises, as `hepae.files.description.bound_texts` writes them."""
-        if not isinstance(self.jets, CompressedFile):
-            return {}
-        return bound_texts(self.bounds, self.jets.bounds_by_events(collection=self.collection))
+        return bound_texts(self.bounds, self.bounds_by_events(0, self._entries) or [])
+
+    @property
+    def restored(self) -> bool:
+        """Whether the file is a restored one."""
+        return isinstance(self.jets, StoredJets)
+
+    @property
+    def _entries(self) -> int:
+        jets = self.jets.source if isinstance(self.jets, StoredJets) else self.jets
+        return jets.num_entries
 
     @property
     def coded(self) -> tuple[str, ...] | None:

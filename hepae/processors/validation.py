@@ -46,6 +46,7 @@ class _Dataset:
     """Of the whole files, before and after."""
     stored: tuple[dict[str, int], dict[str, int]]
     """Bytes of the coded columns by what takes them, before and after."""
+    layout: str
 
 
 class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
@@ -109,7 +110,7 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
             collection = after.choose(collection)
             coded = after.coded(collection)
             unit = after.original_unit(self.unit)
-            offsets, total = {}, 0
+            offsets, total, layout = {}, 0, ""
             sample, stored, left = [], [], BINNING_ENTRIES
             for file, tree in files.items():
                 with self._open(file, tree, collection, coded, unit) as jets:
@@ -120,6 +121,7 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
                     sample.append(jets.read(0, min(left, jets.source.num_entries)))
                     left -= len(sample[-1])
                     stored.append(jets.stored_bytes(coded))
+                    layout = jets.source.layout.name
             if total != after.num_entries:
                 raise InputError(
                     f"the files of the dataset have {total} events and {version} {after.num_entries}: these are not the same jets"
@@ -142,6 +144,7 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
                     {name: sum(sizes[name] for sizes in stored) for name in coded},
                     after.stored_bytes(collection),
                 ),
+                layout,
             )
 
     @contextmanager
@@ -206,5 +209,5 @@ class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no 
         version = Version("Restored", counts, dataset.stored)
         found = metrics({"": version}, *dataset.file_bytes)
         with output_folder(folder, marker="metrics.json", force=True) as temporary:
-            Gallery(temporary, self.style or Style(), default_resolution()).draw([version])
+            Gallery(temporary, self.style or Style(), default_resolution(dataset.layout)).draw([version])
             (temporary / "metrics.json").write_text(json.dumps(found, indent=2) + "\n")

@@ -11,6 +11,8 @@ import numpy as np
 from hepae.column_names import is_weight
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     Values = NDArray[Any]
@@ -23,6 +25,9 @@ _CUT = 0.999
 
 _SPECIAL = (0.0, 1.0, -1.0, -99.0, -999.0, -9999.0)
 """Values that stay exactly what they are, whatever the bound."""
+
+_ERRORS = ("Err", "Error", "_err", "_error", "Unc")
+"""Ends of the names of columns that hold the resolution of another one: ptErr, dxyErr."""
 
 _ANGLE = re.compile(r"(?i)(^|.*[_a-z])(eta|phi)$")
 
@@ -102,3 +107,22 @@ def _cut(values: Values) -> str:
     if kept <= width - 6 and not (width == 52 and 17 < kept <= 23):
         return f"already truncated to {kept} bits of mantissa"
     return ""
+
+
+def holds_jets(collection: str) -> bool:
+    """Whether a collection is of jets that a detector measured, told from its name.
+
+    >>> holds_jets("FatJet"), holds_jets("GenJet"), holds_jets("Muon")
+    (True, False, False)
+    """
+    name = collection.lower()
+    return "jet" in name and not name.startswith(("gen", "truth"))
+
+
+def error_column(name: str, columns: Collection[str]) -> str | None:
+    """Name of the column that holds the resolution of another one; None where there is none.
+
+    >>> error_column("pt", ["pt", "ptErr"])
+    'ptErr'
+    """
+    return next((name + end for end in _ERRORS if name + end in columns), None)

@@ -119,3 +119,8 @@ class Parametrisation:
         if not columns:
             raise ConfigError(f"{where} has no column: write [pt] and below it noise = 3.33, for instance")
         return cls(str(content.get("name", where)), str(content.get("source", where)), columns)
+
+
+def usual_of(layout: str) -> str:
+    """Name of the parametrisation that fits files of a layout: CMS' for NanoAOD, else ATLAS'."""
+    return "CMS" if layout == "nanoaod" else "ATLAS"

@@ -16,8 +16,8 @@ from hepae.errors import ConfigError, InputError
 from hepae.io.inputs import Inputs
 from hepae.io.readers import choose_collections
 from hepae.kinematics import ENERGIES, GEV
-from hepae.resolution.columns import ColumnKind, ordinary
-from hepae.resolution.parametrisation import Parametrisation
+from hepae.resolution.columns import ColumnKind, error_column, holds_jets, ordinary
+from hepae.resolution.parametrisation import Parametrisation, usual_of
 from hepae.resolution.widening import bound_over_sigma, fit_bound, statistical_bound, widening_of
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 SAMPLE_JETS = 60_000
 """Jets of each collection that bounds are measured on."""
-
-_ERRORS = ("Err", "Error", "_err", "_error", "Unc")
-"""Ends of the names of columns that hold the resolution of another one: ptErr, dxyErr."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def suggest(
     with Inputs(inputs, tree=tree, unit=unit) as files:
         first = files.open(0)
         chosen = choose_collections(first, collection)
-        named = resolution or ("CMS" if first.layout.name == "nanoaod" else "ATLAS")
+        named = resolution or usual_of(first.layout.name)
         parametrisation = Parametrisation.load(named)
         samples = [_Sample.of(files, one.name) for one in chosen]
         if files.unit.note:
@@ -267,9 +264,7 @@ class _Proposal:
         self._kinds = {
             name: ColumnKind.of(sample.name, name, values) for name, values in self._columns.items()
         }
-        truth = sample.name.lower().startswith(("gen", "truth"))
-        is_jets = "jet" in sample.name.lower() and not truth
-        self._resolution = parametrisation if is_jets else None
+        self._resolution = parametrisation if holds_jets(sample.name) else None
         self._exact = self._sizes(dict.fromkeys(self._columns, EXACT))
 
     @staticmethod
@@ -357,7 +352,7 @@ class _Proposal:
 
     def _error(self, name: str) -> str | None:
         """Column that holds the resolution of another one."""
-        return next((name + end for end in _ERRORS if name + end in self._columns), None)
+        return error_column(name, self._columns)
 
     def _sigma(self, name: str) -> tuple[Sigma, str]:
         """Resolution of a column as a function of its value, and whose it is; by default its own distribution's width."""

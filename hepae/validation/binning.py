@@ -57,6 +57,10 @@ PROFILE_RESIDUAL_BINS = 801
 LATENT_PT_BINS = 40
 
 
+MASS_FLOOR = 1.0
+"""Mass in GeV below which a relative residual says nothing."""
+
+
 LEADING_DIGITS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 """Leading digits of an axis' ends."""
 
@@ -102,12 +106,13 @@ class ColumnBinning:
     """Binning of one column's values, of its residual, and of its residual where that is taken in bins of another column.
 
     ``profiled`` reaches further than ``residual`` and is finer, for the quantiles of the bins where residuals are largest
-    and smallest.
+    and smallest. Histograms of residuals leave out jets whose original value is below ``floor``.
     """
 
     value: AxisBinning
     residual: AxisBinning
     profiled: AxisBinning
+    floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,8 @@ class Binning:
     """Binning of every compared column, by name. Choose it once (:meth:`choose`) and use it for all chunks."""
 
     columns: Mapping[str, ColumnBinning]
+    threshold: float | None = None
+    """pt in GeV that an efficiency is looked at for."""
 
     @classmethod
     def choose(
@@ -130,7 +137,8 @@ class Binning:
         pt, mass and E get logarithmic axes between round numbers, eta a symmetric one, phi the circle; integers
         get bins around integers, any other column equal bins over its central 99.8 %. Residual axes are
         symmetric and end at 1.3 times the 99.5 % quantile of |residual|, rounded up; where a bound is given and reached, the
-        bins end at it.
+        bins end at it. Residuals of the mass leave out jets below :data:`MASS_FLOOR` where most jets are above it: a
+        relative error says nothing of a mass that is nearly zero. The threshold of pt is a round number near the median.
 
         Parameters
         ----------
@@ -150,14 +158,20 @@ class Binning:
         chosen = {}
         for name in columns or compared_columns(original, restored):
             before, after = flat_column(original, name), flat_column(restored, name)
-            residual = fit_sample(column_residual(name, before, after))
+            residual, floor = column_residual(name, before, after), None
+            values = np.asarray(before, np.float64)
+            if name == "mass" and values.size and np.median(values) > MASS_FLOOR:
+                residual, floor = residual[values >= MASS_FLOOR], MASS_FLOOR
+            residual = fit_sample(residual)
             integers = before.dtype.kind in "biu"
             chosen[name] = ColumnBinning(
                 _value_binning(name, fit_sample(before), integers=integers),
                 _residual_binning(residual, (bounds or {}).get(name), integers=integers),
                 AxisBinning(PROFILE_RESIDUAL_BINS, -(end := _residual_end(residual, 4)), end),
+                floor,
             )
-        return cls(chosen)
+        pt = fit_sample(flat_column(original, "pt")) if "pt" in chosen else np.empty(0)
+        return cls(chosen, round_median(pt, 30.0) if pt.size else None)
 
 
 @dataclass(frozen=True)
@@ -266,6 +280,25 @@ def round_median(values: FloatArray, otherwise: float) -> float:
     """A round number at or below the median."""
     positive = values[values > 0]
     return _round(float(np.median(positive)), down=True) if positive.size else otherwise
+
+
+def nearest_round(values: FloatArray) -> FloatArray:
+    """Nearest number to each positive value that starts with one of :data:`LEADING_DIGITS`, by ratio; 1 for any other value.
+
+    >>> nearest_round(np.array([19.0, 23.0, 0.71])).tolist()
+    [20.0, 25.0, 0.8]
+    """
+    some = np.isfinite(values) & (values > 0)
+    usual = np.where(some, values, 1.0)
+    digits = np.array(LEADING_DIGITS)
+    powers = np.floor(np.log10(usual)).astype(np.int64)
+    mantissas = usual / 10.0**powers
+    places = np.searchsorted(np.sqrt(digits[1:] * digits[:-1]), mantissas)
+    # Divided by a power of ten where that is the number as it is written: 0.8, and not 0.8000000000000001.
+    rounded: FloatArray = np.where(
+        powers >= 0, digits[places] * 10.0**powers, digits[places] / 10.0 ** (-powers)
+    )
+    return rounded
 
 
 def _round(value: float, *, down: bool = False) -> float:

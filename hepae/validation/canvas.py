@@ -54,8 +54,11 @@ LOOKS = (
 """Colour and line of each restored version that is drawn over the original."""
 
 
-HEADROOM = {"comparison": 0.38, "residual": 0.42, "loss": 0.3, "response": 0.36, "cut_flow": 0.4}
+HEADROOM = {"residual": 0.42, "loss": 0.3}
 """Part of the panel's height that is kept free for the corner and the legend, by kind of figure."""
+
+LINE = 0.095
+"""Part of a panel's height that a line of the corner or the legend takes, where two or three panels share a figure."""
 
 
 @dataclass(frozen=True)
@@ -159,9 +162,10 @@ def by_version(histograms: Any) -> Mapping[str, Any]:
     return histograms if isinstance(histograms, Mapping) else {"Restored": histograms}
 
 
-def headroom_of(kind: str, versions: Mapping[str, Any]) -> float:
-    """With a line of the legend for each further version."""
-    return min(HEADROOM[kind] + 0.08 * max(len(versions) - 2, 0), 0.62)
+def headroom_of(legend: int, style: Style, beyond: str = "") -> float:
+    """Part of the panel's height to keep free for so many lines of the legend, and for the corner beside it."""
+    corner = 1 + (style.com is not None or style.lumi is not None) + bool(beyond)
+    return min(0.09 + LINE * max(legend, corner), 0.62)
 
 
 def version_looks(versions: Mapping[str, Any]) -> list[tuple[str, Any]]:

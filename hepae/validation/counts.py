@@ -5,7 +5,7 @@ Files are compared with it, step by step, and the chunks of a job.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,24 @@ from hepae.kinematics import MOMENTUM, RELATIVE
 from hepae.validation.binning import Binning, LatentBinning
 from hepae.validation.events import EventBinning, EventHistograms
 from hepae.validation.histograms import ComparisonHistograms, LatentHistograms, spread
-from hepae.validation.residuals import Residuals, ResidualSums, compared_columns, residual_bound
+from hepae.validation.residuals import (
+    ColumnResiduals,
+    Residuals,
+    ResidualSums,
+    compared_columns,
+    residual_bound,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import awkward as ak
+    import numpy as np
+    from numpy.typing import NDArray
 
     from hepae.bounds import Bound
+
+    FloatArray = NDArray[np.float64]
 
 ORIGINAL = "Original"
 """What the original is called in figures, and no version."""
@@ -183,16 +193,29 @@ class Version:
         Of all jets.
     stored
         Bytes of the coded columns by what takes them (a column, a latent, the payload), in the original and in the version.
+    restored
+        Whether it is of a restored file, and not a compressed one.
     """
 
     name: str
     counts: Counts
     stored: tuple[Mapping[str, int], Mapping[str, int]]
+    restored: bool = False
 
     @cached_property
     def residuals(self) -> Residuals:
         """The numbers."""
         return self.counts.sums.result()
+
+    def shown(self, name: str) -> ColumnResiduals:
+        """The numbers of a column as its figures show them: of the jets above the column's floor, where it has one."""
+        numbers = self.residuals[name]
+        above = self.counts.histograms.above.get(name)
+        return numbers if above is None else replace(above.result()[name], violations=numbers.violations)
+
+    def tail(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """Sizes of a column's residuals and the share of the jets with as large ones, as its figures show them."""
+        return self.counts.histograms.above.get(name, self.counts.sums).tail(name)
 
     @property
     def bounds(self) -> Mapping[str, Bound]:

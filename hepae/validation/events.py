@@ -1,4 +1,4 @@
-"""Histograms of whole events: how many jets, the leading ones, and a cut-flow; filled chunk by chunk and added up."""
+"""Histograms of whole events: jets, HT, missing HT, the leading jets, tops, a cut-flow; filled chunk by chunk and added up."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import hist
 import numpy as np
 
 from hepae.kinematics import flat_column, momenta
+from hepae.validation import top
 from hepae.validation.binning import AxisBinning, fit_sample, log_binning, round_median
 from hepae.validation.histograms import empty_counts, empty_spectrum, flat_weights
-from hepae.validation.residuals import (
-    require_same_jets,
-)
+from hepae.validation.residuals import require_same_jets
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     FloatArray = NDArray[np.float64]
@@ -30,41 +31,58 @@ ETA_CUT = 2.5
 MULTIPLICITY_MAX = 15
 
 
+LABELS = {
+    "multiplicity": r"Jets with $p_\mathrm{{T}}$ > {pt:g} GeV",
+    "ht": r"$H_\mathrm{{T}}$ of jets with $p_\mathrm{{T}}$ > {pt:g} GeV [GeV]",
+    "missing_ht": r"$H_\mathrm{{T}}^\mathrm{{miss}}$ of jets with $p_\mathrm{{T}}$ > {pt:g} GeV [GeV]",
+    "leading_pt": r"Leading jet's $p_\mathrm{{T}}$ [GeV]",
+    "dijet_mass": r"$m_{{jj}}$ of the two leading jets [GeV]",
+    "delta_r": r"$\Delta R$ of the two leading jets",
+    "w_mass": r"Mass of the W candidate, two jets [GeV]",
+    "top_mass": r"Mass of the top candidate, three jets [GeV]",
+}
+"""What is looked at event by event, and how an axis says it."""
+
+
 @dataclass(frozen=True)
 class EventBinning:
     r"""Binning and cuts of what is looked at event by event. Choose it once (:meth:`choose`) and use it for all chunks.
 
     Parameters
     ----------
-    leading_pt, dijet_mass
-        Axes in GeV.
+    axes
+        By what is looked at: some of :data:`LABELS`.
     pt
-        Smallest pt in GeV of the jets that are counted, and of the leading jet in the cut-flow.
+        Smallest pt in GeV of the jets that are counted and summed, and of the leading jet in the cut-flow.
     eta
         Largest \\|eta\\| in the cut-flow.
     mass
         Smallest dijet mass in GeV in the cut-flow.
     """
 
-    leading_pt: AxisBinning
-    dijet_mass: AxisBinning
+    axes: Mapping[str, AxisBinning]
     pt: float
     eta: float
     mass: float
 
     @classmethod
     def choose(cls, original: ak.Array) -> Self:
-        """Fit axes and cuts to a sample of jets in lists per event; cuts are round numbers near the medians."""
-        events = _Events.of(original)
-        leading, mass = (fit_sample(values) for values in (events.leading_pt, events.dijet_mass))
-        pt = fit_sample(flat_column(original, "pt"))
-        return cls(
-            log_binning(leading[leading > 0]),
-            log_binning(mass[mass > 0]),
-            pt=round_median(pt, 30.0),
-            eta=ETA_CUT,
-            mass=round_median(mass, 100.0),
-        )
+        """Fit axes and cuts to a sample of jets in lists per event; cuts are round numbers near the medians.
+
+        Masses of W and top are looked at where the sample has them, as `hepae.validation.top.has_tops` decides.
+        """
+        pt = round_median(fit_sample(flat_column(original, "pt")), 30.0)
+        values = _Events.of(original, pt, tops=True).values
+        samples = {
+            name: fit_sample(values[name]) for name in ("ht", "missing_ht", "leading_pt", "dijet_mass")
+        }
+        axes = {name: log_binning(sample[sample > 0]) for name, sample in samples.items()}
+        axes["multiplicity"] = AxisBinning(MULTIPLICITY_MAX + 1, -0.5, MULTIPLICITY_MAX + 0.5)
+        axes["delta_r"] = AxisBinning(48, 0.0, 6.0)
+        if top.has_tops(values["top_mass"]):
+            axes |= {"w_mass": AxisBinning(40, 0.0, 200.0), "top_mass": AxisBinning(40, 0.0, 400.0)}
+        mass = round_median(samples["dijet_mass"], 100.0)
+        return cls({name: axes[name] for name in LABELS if name in axes}, pt, ETA_CUT, mass)
 
     @property
     def cuts(self) -> tuple[str, ...]:
@@ -87,34 +105,28 @@ class EventPair:
 
 
 class EventHistograms:
-    """What an analysis sees of an event's jets: how many, the leading one, the leading two, and a cut-flow.
+    """What an analysis sees of an event's jets: how many, their sums, the leading ones, tops, and a cut-flow.
 
     In each of original and restored jets the leading ones are those of largest pt there, as an analysis would choose.
 
     Attributes
     ----------
-    multiplicity
-        Jets above the binning's pt.
-    leading_pt, dijet_mass
-        Of the events with one or two jets.
+    pairs
+        By what is looked at: jets above the binning's pt, the scalar sum of their pt (HT) and the size of the vector sum
+        (missing HT), of events with such a jet; pt of the leading jet, mass and ΔR of the two leading jets, masses of W and top
+        candidates, of events with so many jets.
     cut_flow
         Events that pass each cut, in the original, the restored and both: two category axes.
     """
 
     def __init__(self, binning: EventBinning) -> None:
         self.binning = binning
-        multiplicity = AxisBinning(MULTIPLICITY_MAX + 1, -0.5, MULTIPLICITY_MAX + 0.5)
-        axes = {
-            "multiplicity": multiplicity.axis(
-                "multiplicity", rf"Jets with $p_\mathrm{{T}}$ > {binning.pt:g} GeV"
-            ),
-            "leading_pt": binning.leading_pt.axis("leading_pt", r"Leading jet's $p_\mathrm{T}$ [GeV]"),
-            "dijet_mass": binning.dijet_mass.axis("dijet_mass", r"$m_{jj}$ of the two leading jets [GeV]"),
-        }
-        self.pairs = {
-            name: EventPair(empty_spectrum(axis, "Events"), empty_spectrum(axis, "Events"))
-            for name, axis in axes.items()
-        }
+        self.pairs = {}
+        for name, axis in binning.axes.items():
+            labelled = axis.axis(name, LABELS[name].format(pt=binning.pt))
+            self.pairs[name] = EventPair(
+                empty_spectrum(labelled, "Events"), empty_spectrum(labelled, "Events")
+            )
         self.cut_flow = empty_counts(
             hist.axis.StrCategory(binning.cuts, name="cut", label=""),
             hist.axis.StrCategory(["original", "restored", "both"], name="passing"),
@@ -137,16 +149,15 @@ class EventHistograms:
             If these are not the same jets, or the weights are not theirs or not finite.
         """
         require_same_jets(original, restored)
-        before, after = _Events.of(original), _Events.of(restored)
+        before, after = (
+            _Events.of(jets, self.binning.pt, tops="top_mass" in self.pairs) for jets in (original, restored)
+        )
         weights = None if weight is None else flat_weights(weight, before.counts)
         for name, pair in self.pairs.items():
             for histogram, events in ((pair.original, before), (pair.restored, after)):
-                if name == "multiplicity":
-                    histogram.fill(events.jets_above(self.binning.pt), weight=weights)
-                else:
-                    values = getattr(events, name)
-                    some = ~np.isnan(values)
-                    histogram.fill(values[some], weight=None if weights is None else weights[some])
+                values = events.values[name]
+                some = ~np.isnan(values)
+                histogram.fill(values[some], weight=None if weights is None else weights[some])
         view = self.cut_flow.view()
         passing = before.passing(self.binning), after.passing(self.binning)
         for i, (one, other) in enumerate(zip(*passing, strict=True)):
@@ -168,55 +179,69 @@ class EventHistograms:
 
 @dataclass(frozen=True)
 class _Events:
-    """Events by their two leading jets; NaN where there are too few jets."""
+    """Events by their jets: quantities by name, NaN where there are too few jets."""
 
-    pt: FloatArray
     counts: IntArray
-    leading_pt: FloatArray
+    values: dict[str, FloatArray]
     leading_eta: FloatArray
     """Shape (2, events)."""
-    dijet_mass: FloatArray
 
     @classmethod
-    def of(cls, jets: ak.Array) -> _Events:
+    def of(cls, jets: ak.Array, threshold: float, *, tops: bool) -> _Events:
+        """Compute them, those of the masses of W and top where asked for; jets above the threshold are counted and summed."""
         counts = ak.to_numpy(ak.num(jets)).astype(np.int64)
         columns = {
             name: np.asarray(flat_column(jets, name), np.float64) for name in ("pt", "eta", "phi", "mass")
         }
+        values = _sums(columns, counts, threshold)
         first, second = _two_leading(columns["pt"], counts)
         two = second >= 0
-        pair = (
-            momenta({name: values[chosen[two]] for name, values in columns.items()})
+        one, other = (
+            momenta({name: column[chosen[two]] for name, column in columns.items()})
             for chosen in (first, second)
         )
-        one, other = pair
-        mass = np.full(len(counts), np.nan)
-        mass[two] = ak.to_numpy((one + other).mass)
+        for name in ("leading_pt", "dijet_mass", "delta_r"):
+            values[name] = np.full(len(counts), np.nan)
+        values["leading_pt"][first >= 0] = columns["pt"][first[first >= 0]]
+        values["dijet_mass"][two] = ak.to_numpy((one + other).mass)
+        values["delta_r"][two] = ak.to_numpy(one.deltaR(other))
+        if tops:
+            values["top_mass"], values["w_mass"] = top.top_and_w_mass(columns, counts)
         eta = np.full((2, len(counts)), np.nan)
-        leading = np.full(len(counts), np.nan)
-        leading[first >= 0] = columns["pt"][first[first >= 0]]
         for row, chosen in zip(eta, (first, second), strict=True):
             row[chosen >= 0] = columns["eta"][chosen[chosen >= 0]]
-        return cls(columns["pt"], counts, leading, eta, mass)
-
-    def jets_above(self, pt: float) -> IntArray:
-        passing = np.append(0, np.cumsum(self.pt > pt))
-        ends = np.cumsum(self.counts)
-        counted: IntArray = passing[ends] - passing[ends - self.counts]
-        return counted
+        return cls(counts, values, eta)
 
     def passing(self, cuts: EventBinning) -> list[NDArray[np.bool_]]:
         """Whether an event passes each cut and those before."""
         steps = (
             self.counts >= 2,
-            self.leading_pt > cuts.pt,
+            self.values["leading_pt"] > cuts.pt,
             (np.abs(self.leading_eta) < cuts.eta).all(axis=0),
-            self.dijet_mass > cuts.mass,
+            self.values["dijet_mass"] > cuts.mass,
         )
         passed = [np.ones(len(self.counts), bool)]
         for step in steps:
             passed.append(passed[-1] & step)
         return passed
+
+
+def _sums(columns: Mapping[str, FloatArray], counts: IntArray, threshold: float) -> dict[str, FloatArray]:
+    """How many jets of each event are above the threshold, the sum of their pt, and the size of their vector sum."""
+    event = np.repeat(np.arange(len(counts)), counts)
+    above = columns["pt"] > threshold
+    event, pt, phi = event[above], columns["pt"][above], columns["phi"][above]
+    found = np.bincount(event, minlength=len(counts))
+    ht, px, py = (
+        np.bincount(event, weights=weights, minlength=len(counts))
+        for weights in (pt, pt * np.cos(phi), pt * np.sin(phi))
+    )
+    some = found > 0
+    return {
+        "multiplicity": found.astype(np.float64),
+        "ht": np.where(some, ht, np.nan),
+        "missing_ht": np.where(some, np.hypot(px, py), np.nan),
+    }
 
 
 def _two_leading(pt: FloatArray, counts: IntArray) -> tuple[IntArray, IntArray]:

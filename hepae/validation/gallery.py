@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from hepae.kinematics import MOMENTUM
-from hepae.validation import canvas, maps, plotting, profiles
+from hepae.validation import canvas, maps, plotting, profiles, thresholds
 from hepae.validation.counts import ORIGINAL
 from hepae.validation.histograms import PROFILED
 from hepae.validation.labels import literal, residual_unit
 from hepae.validation.report import Shown
 from hepae.validation.residuals import residual_bound
+from hepae.validation.selection import Selection, select
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -25,99 +26,17 @@ if TYPE_CHECKING:
     from hepae.validation.histograms import ComparisonHistograms
     from hepae.validation.profiles import Curve, JetEnergyResolution
 
-MOST_COLUMNS = 10
-"""Columns beside the four-momentum that have figures, of all collections together, unless all are asked for."""
-
-MOST_COLLECTIONS = 3
-"""Collections whose four-momentum has figures, unless all are asked for."""
-
-Figures = Literal["main", "all"]
-"""Which figures are drawn: those of the columns that differ most, or of every column that changed."""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which figures of a collection are drawn.
-
-    Parameters
-    ----------
-    columns
-        Columns that have figures.
-    whole
-        Whether events, residuals against each other, latents and bytes have figures.
-    left_out
-        Columns that changed and have no figure.
-    """
-
-    columns: tuple[str, ...]
-    whole: bool = True
-    left_out: tuple[str, ...] = ()
-
-
-def select(collections: Mapping[str, Sequence[Version]], figures: Figures = "main") -> dict[str, Selection]:
-    """Choose which figures are drawn.
-
-    Of each of the first :data:`MOST_COLLECTIONS` collections these are the figures of its four-momentum: ``Jet`` or
-    ``AnalysisJets``, then the collections whose four-momentum differs most. Further columns have figures if they are
-    among the :data:`MOST_COLUMNS` that differ most: first those with broken bounds or residuals that are not finite,
-    then those with the largest residual relative to the spread of their values.
-
-    Parameters
-    ----------
-    collections
-        Versions of each collection, by what its names begin with.
-    figures
-        ``all`` to draw every column that changed, and all collections.
-    """
-    drawable = {prefix: _drawable(versions) for prefix, versions in collections.items()}
-    if figures == "all":
-        return {prefix: Selection(columns) for prefix, columns in drawable.items()}
-    worst = {
-        (prefix, name): max(
-            _importance(version, name) for version in versions if name in version.residuals.columns
-        )
-        for prefix, versions in collections.items()
-        for name in drawable[prefix]
-    }
-    momentum = {
-        prefix: [worst[key] for key in worst if key[0] == prefix and key[1] in MOMENTUM]
-        for prefix in collections
-    }
-    ranked = sorted(momentum, key=lambda prefix: max(momentum[prefix], default=()), reverse=True)
-    ranked.sort(key=lambda prefix: prefix not in ("Jet.", "AnalysisJets."))
-    whole = ranked[:MOST_COLLECTIONS]
-    further = sorted((key for key in worst if key[1] not in MOMENTUM), key=worst.__getitem__, reverse=True)
-    drawn = {*further[:MOST_COLUMNS], *(key for key in worst if key[0] in whole and key[1] in MOMENTUM)}
-    return {
-        prefix: Selection(
-            tuple(name for name in columns if (prefix, name) in drawn),
-            prefix in whole,
-            tuple(
-                name
-                for name in columns
-                if (prefix, name) not in drawn and _changed(collections[prefix], name)
-            ),
-        )
-        for prefix, columns in drawable.items()
-    }
-
-
-def _drawable(versions: Sequence[Version]) -> tuple[str, ...]:
-    """Columns that changed, and those of the four-momentum: what came back exactly, as integers do, has nothing to show."""
-    names = dict.fromkeys(name for version in versions for name in version.residuals)
-    return tuple(name for name in names if name in MOMENTUM or _changed(versions, name))
-
-
-def _changed(versions: Sequence[Version], name: str) -> bool:
-    """Whether any version has another value of this column than the original."""
-    found = [version.residuals[name] for version in versions if name in version.residuals.columns]
-    return any(numbers.max_abs or numbers.non_finite for numbers in found)
-
-
-def _importance(version: Version, name: str) -> tuple[bool, float, float]:
-    """What columns are ranked by."""
-    numbers = version.residuals[name]
-    return bool(numbers.violations or numbers.non_finite), *version.deviation(name)
+EVENT_TITLES = {
+    "multiplicity": "Jets an event",
+    "ht": "HT, the scalar sum of the jets' pt",
+    "missing_ht": "Missing HT, the size of the vector sum of the jets' pt",
+    "leading_pt": "Leading jet's pt",
+    "dijet_mass": "Mass of the two leading jets",
+    "delta_r": "ΔR of the two leading jets",
+    "w_mass": "Mass of the W candidate",
+    "top_mass": "Mass of the top candidate",
+}
+"""Titles of what is looked at event by event."""
 
 
 class Gallery:
@@ -177,9 +96,15 @@ class Gallery:
                 self._draw_response(name, other, having)
         if not selection.whole:
             return
-        self._draw_events(versions)
+        several = len(versions) > 1
+        if selection.first:
+            self._draw_tails(versions)
+            self._draw_turn_on(versions)
+            for version in versions:
+                self._draw_by_eta(version, several=several)
+        self._draw_events(versions, every=selection.first)
         for version in versions:
-            self._draw_matrices(version, several=len(versions) > 1)
+            self._draw_matrices(version, several=several)
         self._draw_bytes(versions)
 
     def _add(self, stem: str, figure: Figure, section: str, title: str, alt: str) -> None:
@@ -208,7 +133,7 @@ class Gallery:
             bound = version.bounds.get(name)
             figure = plotting.residual(
                 version.counts.histograms.residual[name],
-                version.residuals[name],
+                version.shown(name),
                 bound=None if bound is None else residual_bound(name, bound),
                 bound_text=bound_text(name, bound),
                 title="" if len(versions) == 1 else literal(version.name),
@@ -229,7 +154,9 @@ class Gallery:
         bounds = {version.bounds.get(name) for version in versions}
         figure = profiles.response(
             residuals,
-            bound=bound_curve(name, other, bounds.pop()) if len(bounds) == 1 else None,
+            bound=bound_curve(name, other, bounds.pop(), floor_of(versions, name))
+            if len(bounds) == 1
+            else None,
             references=references(name, other, versions[0].counts.histograms, self.resolution),
             style=self.style,
         )
@@ -239,7 +166,76 @@ class Gallery:
         )
         self._add(f"{name}_against_{other}", figure, name, f"{name}: residual against {other}", alt)
 
-    def _draw_events(self, versions: Sequence[Version]) -> None:
+    def _draw_tails(self, versions: Sequence[Version]) -> None:
+        names = [name for name in PROFILED if all(name in version.residuals.columns for version in versions)]
+        if not names:
+            return
+        panels = canvas.panels(len(names))
+        for panel, name in zip(panels, names, strict=True):
+            bounds = {version.bounds.get(name) for version in versions}
+            figure = thresholds.tails(
+                name,
+                {literal(version.name): version.tail(name) for version in versions},
+                bound=constant_bound(name, bounds.pop(), floor_of(versions, name))
+                if len(bounds) == 1
+                else None,
+                floor=floor_of(versions, name),
+                style=self.style,
+                axes=panel,
+            )
+        alt = f"Share of the jets with at least so large a residual, of {', '.join(names)}, on logarithmic axes."
+        self._add("tails", figure, "All columns", "Tails of the residuals", alt)
+
+    def _draw_turn_on(self, versions: Sequence[Version]) -> None:
+        having = [version for version in versions if version.counts.histograms.turn_on]
+        if not having:
+            return
+        told = []
+        for axes, version in zip(thresholds.turn_on_panels(len(having)), having, strict=True):
+            of = version.counts.histograms
+            threshold = of.binning.threshold
+            assert threshold is not None
+            lost, gained = thresholds.crossings(of.turn_on["wide"])
+            told.append(f"{version.name}: {lost} jets lost, {gained} gained")
+            figure = thresholds.turn_on(
+                of.turn_on["wide"],
+                of.turn_on["near"],
+                threshold,
+                resolution=self.resolution,
+                resolution_name=self.resolution.name.replace("Jet energy resolution, ", "detector, "),
+                title="" if len(having) == 1 else literal(version.name),
+                style=self.style,
+                axes=axes,
+            )
+        alt = f"Efficiency of a threshold of the restored pt at {threshold:g} GeV as a function of the original pt; {'; '.join(told)}."
+        self._add("turn_on", figure, "All columns", f"Turn-on of a threshold of pt at {threshold:g} GeV", alt)
+
+    def _draw_by_eta(self, version: Version, *, several: bool) -> None:
+        histogram = version.counts.histograms.by_eta
+        if histogram is None:
+            return
+        edges = histogram.axes[0].edges
+        slices = {
+            rf"{low:g} < $|\eta|$ < {high:g}": histogram[i, :, :]
+            for i, (low, high) in enumerate(pairwise(edges))
+        }
+        figure = profiles.response(
+            {name: part for name, part in slices.items() if part.sum()} or slices,
+            bound=bound_curve("pt", "pt", version.bounds.get("pt")),
+            style=self._style_of(version, several=several),
+        )
+        suffix, whose = (f"_{version.name}", f", {version.name}") if several else ("", "")
+        alt = "Median and central 68 % of the residual of pt in bins of the original pt, for bins of |eta|."
+        title = f"pt: residual against pt in bins of |eta|{whose}"
+        self._add(f"pt_response_by_eta{suffix}", figure, "pt", title, alt)
+
+    def _style_of(self, version: Version, *, several: bool) -> Style:
+        """Style of a figure that shows one version, and has to say which."""
+        if not several:
+            return self.style
+        return replace(self.style, label=f"{self.style.label} {literal(version.name)}".strip())
+
+    def _draw_events(self, versions: Sequence[Version], *, every: bool) -> None:
         counted = {
             literal(version.name): version.counts.events
             for version in versions
@@ -248,14 +244,12 @@ class Gallery:
         if not counted:
             return
         first = next(iter(counted.values()))
-        titles = {
-            "multiplicity": "Jets an event",
-            "leading_pt": "Leading jet's pt",
-            "dijet_mass": "Mass of the two leading jets",
-        }
-        for name, title in titles.items():
+        for name, pair in first.pairs.items():
+            if not every and name not in ("multiplicity", "leading_pt", "dijet_mass"):
+                continue
+            title = EVENT_TITLES[name]
             figure = plotting.comparison(
-                first.pairs[name].original,
+                pair.original,
                 {version: events.pairs[name].restored for version, events in counted.items()},
                 style=self.style,
             )
@@ -275,14 +269,16 @@ class Gallery:
     def _draw_matrices(self, version: Version, *, several: bool) -> None:
         suffix, whose = (f"_{version.name}", f", {version.name}") if several else ("", "")
         of, latents = version.counts.histograms, version.counts.latents
-        # These show one version each, so they have to say which.
-        label = f"{self.style.label} {literal(version.name)}".strip() if several else self.style.label
-        style = replace(self.style, label=label)
+        style = self._style_of(version, several=several)
+        others = len([name for name in of.residual if name not in PROFILED and name != "E"])
+        if others:
+            shown = len([name for name in of.residual if name in PROFILED])
+            style = replace(style, label=f"{style.label} {shown} of {shown + others} columns".strip())
         if of.correlation:
             residuals = {name: of.residual[name] for name in PROFILED if name in of.residual}
             figure = maps.correlations(residuals, of.correlation, style=style)
             alt = f"Residuals of {', '.join(residuals)} against each other, as a matrix, with their correlation coefficients."
-            title = f"Residuals of {_of_how_many(residuals, of.residual)} against each other{whose}"
+            title = f"Residuals of {', '.join(residuals)} against each other{whose}"
             self._add(f"correlations{suffix}", figure, "All columns", title, alt)
         if of.largest:
             panels = canvas.panels(len(of.largest))
@@ -290,12 +286,12 @@ class Gallery:
                 figure = maps.largest(
                     histogram,
                     unit=residual_unit(name),
-                    bound=constant_bound(name, version.bounds.get(name)),
+                    bound=constant_bound(name, version.bounds.get(name), floor_of([version], name)),
                     style=style,
                     axes=panel,
                 )
             alt = f"Maps of the largest residual of {', '.join(of.largest)} over eta and phi."
-            title = f"Largest residuals of {_of_how_many(of.largest, of.residual)} over eta and phi{whose}"
+            title = f"Largest residuals of {', '.join(of.largest)} over eta and phi{whose}"
             self._add(f"largest{suffix}", figure, "All columns", title, alt)
         if latents is not None:
             figure = maps.latents(latents.single, latents.pairs, style=style)
@@ -309,8 +305,7 @@ class Gallery:
         before = {part: size for version in versions for part, size in version.stored[0].items()}
         after = {literal(version.name): version.stored[1] for version in versions}
         if len(versions) == 1:
-            (sizes,) = after.values()
-            after = {"Restored" if sizes.keys() == before.keys() else "Compressed": sizes}
+            after = {"Restored" if versions[0].restored else "Compressed": versions[0].stored[1]}
         per_jet = {
             name: {literal(part): size / jets for part, size in sizes.items()}
             for name, sizes in {ORIGINAL: before, **after}.items()
@@ -320,15 +315,15 @@ class Gallery:
         self._add("bytes", figure, "Latents and bytes", "Bytes of the coded columns", alt)
 
 
-def _of_how_many(shown: Mapping[str, object], every: Mapping[str, object]) -> str:
-    """Names of the columns that a figure shows, and of how many they are."""
-    names = ", ".join(shown)
-    return names if len(shown) == len(every) else f"{names} (of {len(every)} columns)"
+def floor_of(versions: Sequence[Version], name: str) -> float | None:
+    """Original value below which jets are left out of the figures of a column's residual, the same in all versions."""
+    floors = {version.counts.scheme.binning.columns[name].floor for version in versions}
+    return floors.pop() if len(floors) == 1 else None
 
 
 def residual_alt(version: Version, name: str) -> str:
     """What a residual's figure says of one version: its numbers, and how many jets are beyond the bound."""
-    of = version.residuals[name]
+    of = version.shown(name)
     told = ", ".join(
         f"{what} {value:.2g}"
         for what, value in (("mean", of.mean), ("standard deviation", of.std), ("68 % within", of.p68))
@@ -338,9 +333,18 @@ def residual_alt(version: Version, name: str) -> str:
     return f"Residual of {name}, {version.name}: {told or 'no finite residual'}{beyond}"
 
 
-def constant_bound(name: str, bound: Bound | None) -> float | None:
-    """Bound of a column's residual where it is the same for every jet."""
-    return None if bound is None or (bound.relative and bound.absolute) else residual_bound(name, bound)
+def constant_bound(name: str, bound: Bound | None, floor: float | None = None) -> float | None:
+    """Bound of a column's residual where it is the same for every jet; of those above a floor in GeV, the largest of all.
+
+    >>> from hepae.bounds import Bound
+    >>> constant_bound("mass", Bound.parse("1%+1MeV")), constant_bound("mass", Bound.parse("1%+1MeV"), floor=1.0)
+    (None, 0.011)
+    """
+    if bound is None or bound.exact:
+        return None
+    if bound.relative and bound.absolute:
+        return None if floor is None else float(bound.allowed(floor)) / floor
+    return residual_bound(name, bound)
 
 
 def bound_text(name: str, bound: Bound | None) -> str:
@@ -357,11 +361,11 @@ def bound_text(name: str, bound: Bound | None) -> str:
     return f"{replace(bound, absolute=0.0, unit='')} (+ {f'{bound.absolute:g} {bound.unit}'.strip()})"
 
 
-def bound_curve(name: str, other: str, bound: Bound | None) -> Curve | None:
-    """Bound of a column's residual as a function of pt or eta, where it is one."""
+def bound_curve(name: str, other: str, bound: Bound | None, floor: float | None = None) -> Curve | None:
+    """Bound of a column's residual as a function of pt or eta, where it is one; ``floor`` as for `constant_bound`."""
     if bound is not None and not bound.exact and name == other == "pt":
         return lambda pt: bound.allowed(pt) / pt
-    largest = constant_bound(name, bound)
+    largest = constant_bound(name, bound, floor)
     return None if largest is None else lambda _: largest
 
 

@@ -19,12 +19,10 @@ import hist
 import numpy as np
 
 from hepae.errors import InputError
-from hepae.kinematics import CENTRAL, column_residual, flat_column
-from hepae.validation.binning import AxisBinning, Binning, LatentBinning
-from hepae.validation.labels import change_label, column_symbol, residual_label, value_label
-from hepae.validation.residuals import (
-    require_same_jets,
-)
+from hepae.kinematics import CENTRAL, UNITS, column_residual, flat_column
+from hepae.validation.binning import AxisBinning, Binning, ColumnBinning, LatentBinning, nearest_round
+from hepae.validation.labels import SYMBOLS, change_label, column_symbol, residual_label, value_label
+from hepae.validation.residuals import ResidualSums, require_same_jets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +37,10 @@ PROFILED = ("pt", "eta", "phi", "mass")
 
 PROFILE_BINS = 24
 CORRELATION_BINS = 41
+NEAR_BINS = 16
+ETA_PROFILE_BINS = 16
+ETA_EDGES = (0.0, 0.8, 1.3, 2.5, 5.0)
+"""Bins of |eta|: the barrel, its end, the end of the trackers, and the forward calorimeters."""
 MAP_BINS = (45, 32)
 
 
@@ -59,6 +61,13 @@ class ComparisonHistograms:
         ``hist.Hist`` by two columns: entries in bins of the residual of each.
     largest
         ``hist.Hist`` by column: the largest \\|residual\\| in bins of the original eta and phi, 0 where there is no jet.
+    by_eta
+        Entries in bins of the original \\|eta\\|, of its pt and of the residual of pt; None where there is no eta.
+    turn_on
+        Entries by the original pt, and whether the restored pt is above the binning's threshold: "wide" around it; and "near"
+        by original / threshold − 1, as far as residuals reach, for the nearest of all round thresholds.
+    above
+        Residuals of the columns with a floor, of the jets above it.
     """
 
     def __init__(self, binning: Binning) -> None:
@@ -71,13 +80,14 @@ class ComparisonHistograms:
         self.largest: dict[str, hist.Hist] = {}
         for name, column in binning.columns.items():
             value = column.value.axis(name, value_label(name))
-            residual = column.residual.axis(f"{name}_residual", residual_label(name))
+            residual = column.residual.axis(f"{name}_residual", _residual_label(name, column))
             self.original[name] = empty_spectrum(value, "Jets")
             self.restored[name] = empty_spectrum(value, "Jets")
             self.residual[name] = empty_counts(residual)
         profiled = [name for name in PROFILED if name in binning.columns]
         for name in profiled:
-            residual = binning.columns[name].profiled.axis(f"{name}_residual", residual_label(name))
+            column = binning.columns[name]
+            residual = column.profiled.axis(f"{name}_residual", _residual_label(name, column))
             for other in ("pt", "eta"):
                 if other in binning.columns:
                     value = binning.columns[other].value.coarse(PROFILE_BINS).axis(other, value_label(other))
@@ -85,7 +95,7 @@ class ComparisonHistograms:
         coarse = {
             name: binning.columns[name]
             .residual.coarse(CORRELATION_BINS)
-            .axis(f"{name}_residual", residual_label(name))
+            .axis(f"{name}_residual", _residual_label(name, binning.columns[name]))
             for name in profiled
         }
         for one, other in combinations(profiled, 2):
@@ -95,6 +105,36 @@ class ComparisonHistograms:
             phi = AxisBinning(MAP_BINS[1], -math.pi, math.pi, "circular").axis("phi", value_label("phi"))
             for name in profiled:
                 self.largest[name] = empty_counts(eta, phi, label=change_label(name))
+        self.by_eta = self._empty_by_eta()
+        self.turn_on = self._empty_turn_on()
+        self.above = {
+            name: ResidualSums([name]) for name, column in binning.columns.items() if column.floor is not None
+        }
+
+    def _empty_by_eta(self) -> hist.Hist | None:
+        columns = self.binning.columns
+        if not {"pt", "eta"} <= columns.keys():
+            return None
+        return empty_counts(
+            hist.axis.Variable(ETA_EDGES, name="abs_eta", label=r"$|\eta|$"),
+            columns["pt"].value.coarse(ETA_PROFILE_BINS).axis("pt", value_label("pt")),
+            columns["pt"].profiled.axis("pt_residual", residual_label("pt")),
+        )
+
+    def _empty_turn_on(self) -> dict[str, hist.Hist]:
+        threshold = self.binning.threshold
+        if threshold is None:
+            return {}
+        reach = min(self.binning.columns["pt"].residual.high, 0.5)
+        axes = {
+            "wide": AxisBinning(40, 0.5 * threshold, 1.5 * threshold).axis(
+                "pt", "Original " + value_label("pt")
+            ),
+            "near": AxisBinning(NEAR_BINS, -reach, reach).axis(
+                "pt", r"Original $p_\mathrm{T}$ / nearest threshold (20, 25, 30, 40, … GeV) − 1"
+            ),
+        }
+        return {name: empty_counts(axis, hist.axis.Boolean(name="passing")) for name, axis in axes.items()}
 
     def fill(self, original: ak.Array, restored: ak.Array, weight: Any = None) -> None:
         """Count in a chunk of jets.
@@ -113,20 +153,33 @@ class ComparisonHistograms:
         """
         require_same_jets(original, restored)
         weights = None if weight is None else flat_weights(weight, original[original.fields[0]])
-        values, residuals = {}, {}
+        values, residuals, taken = {}, {}, {}
         for name, column in self.binning.columns.items():
             before, after = flat_column(original, name), flat_column(restored, name)
             residual = column_residual(name, before, after)
+            some = np.ones(len(residual), bool)
+            if column.floor is not None:
+                some = np.asarray(before, np.float64) >= column.floor
+                self.above[name].fill(*(ak.zip({name: part[some]}) for part in (before, after)))
             before = _fillable(before, column.value)
             self.original[name].fill(before, weight=weights)
             self.restored[name].fill(_fillable(after, column.value), weight=weights)
-            self.residual[name].fill(residual)
+            self.residual[name].fill(residual[some])
             if name in PROFILED:
                 values[name], residuals[name] = before, residual
+                taken[name] = some
         for (name, other), histogram in self.against.items():
-            histogram.fill(values[other], residuals[name])
+            histogram.fill(values[other][taken[name]], residuals[name][taken[name]])
         for (name, other), histogram in self.correlation.items():
-            histogram.fill(residuals[name], residuals[other])
+            both = taken[name] & taken[other]
+            histogram.fill(residuals[name][both], residuals[other][both])
+        if self.by_eta is not None:
+            self.by_eta.fill(np.abs(values["eta"]), values["pt"], residuals["pt"])
+        if self.turn_on:
+            pt, threshold = np.asarray(flat_column(restored, "pt"), np.float64), self.binning.threshold or 0.0
+            self.turn_on["wide"].fill(values["pt"], pt > threshold)
+            nearest = nearest_round(values["pt"])
+            self.turn_on["near"].fill(values["pt"] / nearest - 1, pt > nearest)
         if self.largest:
             axes = next(iter(self.largest.values())).axes
             phi = flat_column(original, "phi")
@@ -137,7 +190,7 @@ class ComparisonHistograms:
             for name, histogram in self.largest.items():
                 residual = np.abs(residuals[name])
                 most = np.zeros(math.prod(shape))
-                np.maximum.at(most, flat, np.where(np.isfinite(residual), residual, 0))
+                np.maximum.at(most, flat, np.where(np.isfinite(residual) & taken[name], residual, 0))
                 view = histogram.view(flow=True)
                 np.maximum(view, most.reshape(shape), out=view)
 
@@ -147,7 +200,7 @@ class ComparisonHistograms:
         if self.binning != other.binning:
             raise ValueError("histograms of different binning do not add up")
         total = ComparisonHistograms(self.binning)
-        for kind in ("original", "restored", "residual", "against", "correlation"):
+        for kind in ("original", "restored", "residual", "against", "correlation", "turn_on", "above"):
             _add(getattr(total, kind), getattr(self, kind), getattr(other, kind))
         for name, histogram in total.largest.items():
             np.maximum(
@@ -155,6 +208,8 @@ class ComparisonHistograms:
                 other.largest[name].view(flow=True),
                 out=histogram.view(flow=True),
             )
+        if self.by_eta is not None:
+            total.by_eta = self.by_eta + other.by_eta
         return total
 
 
@@ -241,7 +296,13 @@ def empty_counts(*axes: Any, label: str = "Jets") -> hist.Hist:
     return hist.Hist(*axes, storage=hist.storage.Double(), label=label)
 
 
-def _add(total: dict[Any, hist.Hist], one: dict[Any, hist.Hist], other: dict[Any, hist.Hist]) -> None:
+def _residual_label(name: str, column: ColumnBinning) -> str:
+    """Label of a residual, with the floor where jets are left out."""
+    floor = "" if column.floor is None else f" (${SYMBOLS[name]}$ ≥ {column.floor:g} {UNITS[name]})"
+    return residual_label(name) + floor
+
+
+def _add(total: dict[Any, Any], one: dict[Any, Any], other: dict[Any, Any]) -> None:
     for name in total:
         total[name] = one[name] + other[name]
 

@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 MOST_PARTS = 8
 """Parts of a bar of bytes whose names have room in it."""
 
+MOST_ROWS = 30
+"""Rows of a figure of bytes; what takes less has none."""
+
 RATIO_STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Distances from 1 of the ticks of a ratio."""
 
@@ -96,7 +99,9 @@ def comparison(
         for (name, histogram), (color, line) in zip(versions.items(), version_looks(versions), strict=True):
             draw_entries(main, histogram, color=color, linewidth=1.6, linestyle=line, label=name)
         contents = [histogram.values() for histogram in versions.values()]
-        scale_entries(main, original.values(), *contents, headroom=headroom_of("comparison", versions))
+        beyond = beyond_text(versions.values(), original=original)
+        headroom = headroom_of(1 + len(versions), style, beyond)
+        scale_entries(main, original.values(), *contents, headroom=headroom)
         main.set_ylabel(entries_label(original))
         before = original.values()
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -112,7 +117,7 @@ def comparison(
         main.tick_params(labelbottom=False)
         middle.tick_params(labelbottom=False)
         below.set_xlabel(axis.label)
-        write_corner(main, style, beyond_text(versions.values(), original=original))
+        write_corner(main, style, beyond)
         main.legend(loc="upper right")
         return aligned_figure(main)
 
@@ -217,11 +222,13 @@ def cut_flow(
             main.stairs(after, edges, baseline=None, color=color, linestyle=line, linewidth=1.6, label=name)
             with np.errstate(divide="ignore", invalid="ignore"):
                 lost, gained = (1e3 * np.nan_to_num((part - both) / before) for part in (before, after))
-            look = {"fill": True, "alpha": 0.5} if len(versions) == 1 else {"linestyle": line}
-            below.stairs(gained, edges, color=color, label=name, **look)
-            below.stairs(-lost, edges, color=color, **look)
             changes += [lost, gained]
-            if len(versions) == 1:
+            if len(versions) > 1:
+                below.stairs(gained, edges, color=color, label=name, linestyle=line)
+                below.stairs(-lost, edges, color=color, linestyle=line)
+            else:
+                below.stairs(gained, edges, fill=True, color=RED, alpha=0.6, label="gained")
+                below.stairs(-lost, edges, fill=True, color=GREY, alpha=0.8, label="lost")
                 for i, (out, come) in enumerate(zip(before - both, after - both, strict=True)):
                     text = f"+{come:g}  −{out:g}" if out or come else "0"
                     below.annotate(
@@ -232,7 +239,7 @@ def cut_flow(
                         va="top",
                         fontsize="x-small",
                     )
-        make_headroom(main, 0, before.max(initial=0) or 1, headroom=headroom_of("cut_flow", versions))
+        make_headroom(main, 0, before.max(initial=0) or 1, headroom=headroom_of(1 + len(versions), style))
         below.axhline(0, color="black", linewidth=0.8)
         reach = 1.9 * max(largest_finite(change) for change in changes) or 1.0
         below.set_ylim(-reach, reach)
@@ -242,8 +249,12 @@ def cut_flow(
         main.set_xlim(edges[0], edges[-1])
         main.tick_params(labelbottom=False)
         below.set_xlim(edges[0], edges[-1])
-        if len(versions) > 1:  # of one version the numbers stand above its bars
-            below.legend(loc="upper left", ncols=len(versions), fontsize="xx-small")
+        # Of one version the numbers stand above its bars.
+        below.legend(
+            loc="lower left" if len(versions) == 1 else "upper left",
+            ncols=max(2, len(versions)),
+            fontsize="x-small",
+        )
         for panel in (main, below):
             panel.tick_params(axis="x", which="minor", bottom=False, top=False)
         below.set_xticks(range(len(cuts)), cuts, fontsize="small")
@@ -300,7 +311,9 @@ def stored_bytes(
 def _bytes_by_part(
     files: Mapping[str, Mapping[str, float]], parts: Sequence[str], style: Style, axes: Axes | None
 ) -> Figure:
-    """Draw a row for each part with a bar for each file: names in one bar would overprint each other."""
+    """Draw a row for each part with a bar for each file, the largest first: names in one bar would overprint each other."""
+    every = len(parts)
+    parts = sorted(parts, key=lambda part: -max(sizes.get(part, 0.0) for sizes in files.values()))[:MOST_ROWS]
     with atlas_style():
         height = 1.6 + len(parts) * (0.12 + 0.16 * len(files))
         panel = axes or Figure(figsize=(8, height)).add_subplot()
@@ -321,7 +334,9 @@ def _bytes_by_part(
         panel.tick_params(axis="y", which="both", left=False, right=False)
         panel.set_ylim(len(parts) - 0.4, -2.2 - 0.5 * len(files))  # room for the corner and the legend
         panel.set_xlim(0, 1.15 * longest)
-        panel.set_xlabel("Bytes a jet")
+        panel.set_xlabel(
+            "Bytes a jet" + (f" (the {len(parts)} largest of {every})" if every > len(parts) else "")
+        )
         panel.legend(loc="upper right", fontsize="small")
         write_corner(panel, style)
         return aligned_figure(panel)
@@ -384,15 +399,18 @@ def _draw_deviations(
     axes.axhline(around, color="black", linewidth=0.8)
     # Bins with few jets may lie far off: they must not flatten all others, so they are marked at the panel's edge.
     deviations = np.abs(np.concatenate(deviating) - around)
-    deviations = deviations[np.isfinite(deviations)]
+    deviations = deviations[np.isfinite(deviations) & (deviations > 0)]
     most = float(np.quantile(deviations, 0.9)) if deviations.size else 0.0
     step = next((step for step in steps if 1.2 * step >= most), steps[-1])
     reach = 1.4 * step
     axes.set_ylim(around - reach, around + reach)
     axes.set_yticks([around - step, around, around + step])
     centers = (edges[:-1] + edges[1:]) / 2
-    for values, (color, _) in zip(deviating, islice(cycle(LOOKS), len(deviating)), strict=True):
-        axes.stairs(values, edges, baseline=None, color=color, linewidth=1.6)
+    # Of several versions the first ones are drawn broader, and show behind the others where they agree.
+    widths = [1.6] if len(deviating) == 1 else np.linspace(3.6, 1.2, len(deviating)).tolist()
+    looks = islice(cycle(LOOKS), len(deviating))
+    for values, width, (color, _) in zip(deviating, widths, looks, strict=True):
+        axes.stairs(values, edges, baseline=None, color=color, linewidth=width)
         for beyond, sign, marker in ((values > around + reach, 1, "^"), (values < around - reach, -1, "v")):
             edge = np.full(beyond.sum(), around + 0.88 * sign * reach)
             axes.plot(centers[beyond], edge, marker, color=color, markersize=5)

@@ -101,7 +101,14 @@ def response(
         for (name, entries), (color, line) in zip(versions.items(), version_looks(versions), strict=True):
             low, middle, high = profile(entries)
             look: dict[str, Any] = {"color": color, "linestyle": "-" if len(versions) == 1 else line}
-            main.stairs(middle, axis.edges, baseline=None, linewidth=1.8, label=f"{name}: median", **look)
+            main.stairs(
+                middle,
+                axis.edges,
+                baseline=None,
+                linewidth=1.8,
+                label=f"{name}: median" if len(versions) == 1 else name,
+                **look,
+            )
             low, high = (np.where(np.isnan(low + high), np.nan, edge) for edge in (low, high))
             if len(versions) == 1:
                 main.stairs(
@@ -130,7 +137,11 @@ def response(
         if bound is not None:
             widths.append(promised)
         main.axhline(0, color="black", linewidth=0.8, zorder=0)
-        span, headroom = 1.25 * reach or 1e-3, headroom_of("response", versions)
+        beyond = beyond_text(versions.values())
+        columns = 2 if len(versions) > 2 else 1
+        lines = 2 if len(versions) == 1 else 1 + -(-len(versions) // columns)
+        headroom = headroom_of(lines, style, beyond)
+        span = 1.15 * reach or 1e-3
         main.set_ylim(-span, span * (1 + headroom) / (1 - headroom))
         main.yaxis.set_major_locator(MaxNLocator(6))
         main.set_ylabel(residuals.label, fontsize="medium")
@@ -155,8 +166,9 @@ def response(
         below.set_xlabel(axis.label)
         if below.get_legend_handles_labels()[0]:
             below.legend(loc="upper right", fontsize="x-small", ncols=2)
-        write_corner(main, style, beyond_text(versions.values()))
-        main.legend(loc="upper right")
+        write_corner(main, style, beyond)
+        title = None if len(versions) == 1 else "thick: median; thin: central 68%"
+        main.legend(loc="upper right", ncols=columns, title=title, fontsize="small" if columns > 1 else None)
         return aligned_figure(main)
 
 

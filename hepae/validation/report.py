@@ -72,6 +72,78 @@ class ComparedFile:
 
 
 @dataclass(frozen=True)
+class CertifiedColumn:
+    """What ``hepae verify`` found of a column.
+
+    Parameters
+    ----------
+    values, crossed
+        How many there are, and how many crossed one of the ``edges``.
+    beyond
+        Values beyond their bound; None where none is promised.
+    error_over_bound
+        Largest error divided by its bound.
+    bin_shift
+        Largest change of a bin of its histogram, divided by the bin's statistical error.
+    """
+
+    values: int
+    beyond: int | None
+    edges: str
+    crossed: int
+    error_over_bound: float | None
+    bin_shift: float | None
+
+
+@dataclass(frozen=True)
+class CertifiedFile:
+    """What ``hepae verify`` says of a version.
+
+    Parameters
+    ----------
+    version
+        Its name.
+    verdict
+        In one sentence.
+    told
+        What was compared, and how far quantities of whole events changed: one line each.
+    broken
+        What is lost or changed, one line each.
+    """
+
+    version: str
+    verdict: str
+    told: Sequence[str]
+    broken: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ColumnResolution:
+    """The bound of a column beside its resolution: means over the jets, in the column's unit."""
+
+    source: str
+    resolution: float
+    bound: float
+    bound_over_resolution: float
+    widening: float
+
+
+@dataclass(frozen=True)
+class PartBytes:
+    """Bytes a jet of what takes some: a column, or a latent; None where the original or the version has no such part."""
+
+    name: str
+    version: str
+    before: float | None
+    after: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Before ÷ after."""
+        return self.before / self.after if self.before and self.after else None
+
+
+@dataclass(frozen=True)
 class ComparedColumn:
     """A column of one version: its bound as it was given (None where none was promised), and its residuals."""
 
@@ -85,6 +157,8 @@ class ComparedColumn:
     """Whether mean to p99 are relative to the original."""
     deviation: tuple[float, float] = (0.0, 0.0)
     """How far it is off, as `hepae.validation.counts.Version.deviation` says."""
+    certified: CertifiedColumn | None = None
+    resolution: ColumnResolution | None = None
 
     @property
     def residual_unit(self) -> str:
@@ -195,6 +269,10 @@ class Page:
         In their order; those that would make the page larger than :data:`PAGE_BYTES` are left out.
     without_figure
         Number of columns that changed and have no figure.
+    certificates
+        Of each version.
+    parts
+        Bytes a jet of each part of each version.
     """
 
     jets: int
@@ -204,6 +282,8 @@ class Page:
     bytes: Mapping[str, Mapping[str, float | None]]
     figures: Sequence[Shown]
     without_figure: int = 0
+    certificates: Sequence[CertifiedFile] = ()
+    parts: Sequence[PartBytes] = ()
 
     def render(self) -> str:
         """Give the page as HTML."""
@@ -213,6 +293,7 @@ class Page:
         environment.trim_blocks = environment.lstrip_blocks = True
         environment.filters |= {
             "number": _number,
+            "ratio": _ratio,
             "count": _count,
             "anchor": _anchor,
             "size": _size,
@@ -264,6 +345,11 @@ def _number(value: float | None) -> Markup:
         return escape(mantissa)
     power = re.sub(r"^(−?)\+?0*", r"\1", power)
     return Markup("{}\u202f×\u202f10<sup>{}</sup>").format(mantissa, power)
+
+
+def _ratio(value: float | None) -> str:
+    """Six digits: whether an error is a little below its bound or a little beyond it has to be seen."""
+    return "–" if value is None else f"{value:.6g}"
 
 
 def _sentence(text: Markup) -> Markup:

@@ -29,6 +29,7 @@ from hepae.kinematics import (
     form,
     relative,
 )
+from hepae.validation.sketch import Sketch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from hepae.bounds import Bound
 
     FloatArray = NDArray[np.float64]
-    IntArray = NDArray[np.int64]
 
 WITHOUT_RELATIVE = frozenset({"eta", "phi"})
 """Columns whose zero means nothing special, so that a relative residual would mean nothing either."""
@@ -270,6 +270,10 @@ class ResidualSums:
         total.jets = self.jets + other.jets
         return total
 
+    def tail(self, column: str) -> tuple[FloatArray, FloatArray]:
+        """Sizes of a column's residuals, rising, and the share of the finite ones that are as large or larger."""
+        return self._columns[column].sketch.absolute().tail()
+
     def result(self) -> Residuals:
         """The numbers of what was filled so far."""
         columns = {name: sums.result() for name, sums in self._columns.items()}
@@ -289,7 +293,7 @@ class _ColumnSums:
     max_rel: float = -math.inf
     total: Fraction = Fraction(0)
     squares: Fraction = Fraction(0)
-    sketch: _Sketch = field(default_factory=lambda: _Sketch.of(np.empty(0)))
+    sketch: Sketch = field(default_factory=lambda: Sketch.of(np.empty(0)))
 
     def fill(
         self, original: NDArray[np.generic], restored: NDArray[np.generic], bound: Allowance | None
@@ -310,7 +314,7 @@ class _ColumnSums:
         self.non_finite += residual.size - finite.size
         self.total += _exact_sum(*np.frexp(finite))
         self.squares += _exact_sum_of_squares(finite)
-        self.sketch += _Sketch.of(finite)
+        self.sketch += Sketch.of(finite)
 
     def __add__(self, other: _ColumnSums) -> _ColumnSums:
         return _ColumnSums(
@@ -379,61 +383,6 @@ def _exact_sum_of_squares(values: FloatArray) -> Fraction:
     mantissas, exponents = np.frexp(values)
     squares, shifts = np.frexp(mantissas * mantissas)
     return _exact_sum(squares, 2 * exponents + shifts)
-
-
-@dataclass(frozen=True)
-class _Sketch:
-    """How many values there are of each value rounded to a mantissa of 11 bits, which is enough for quantiles.
-
-    A key is sign and leading bits of the value as float32, so that keys are ordered as values are. A quantile is
-    that of the values, linearly interpolated as numpy does by default, each value rounded by at most a relative
-    2⁻¹¹ = 0.05 %. Absolute values below 10⁻³⁸ lose bits, those above 3·10³⁸ count as that.
-    """
-
-    keys: IntArray
-    counts: IntArray
-
-    _DROPPED = 13
-    """Bits of the float32 mantissa (23 bits) that are rounded off."""
-
-    @classmethod
-    def of(cls, values: FloatArray) -> _Sketch:
-        if not values.size:
-            return cls(np.empty(0, np.int64), np.empty(0, np.int64))
-        largest = np.uint32(0x7F800000 - (1 << cls._DROPPED)).view(np.float32)
-        with np.errstate(under="ignore"):
-            bits = np.clip(values, -largest, largest).astype(np.float32).view(np.int32)
-        magnitude = ((bits & 0x7FFFFFFF) + (1 << (cls._DROPPED - 1))) >> cls._DROPPED
-        keys = np.where(bits < 0, -magnitude, magnitude).astype(np.int64)
-        lowest = keys.min()
-        counts = np.bincount(keys - lowest)
-        filled = np.flatnonzero(counts)
-        return cls(filled + lowest, counts[filled])
-
-    def __add__(self, other: _Sketch) -> _Sketch:
-        return self._count(
-            np.concatenate([self.keys, other.keys]), np.concatenate([self.counts, other.counts])
-        )
-
-    def absolute(self) -> _Sketch:
-        """Of the absolute values."""
-        return self._count(np.abs(self.keys), self.counts)
-
-    @classmethod
-    def _count(cls, keys: IntArray, counts: IntArray) -> _Sketch:
-        merged, positions = np.unique(keys, return_inverse=True)
-        sums = np.zeros(merged.size, np.int64)
-        np.add.at(sums, positions, counts)
-        return cls(merged, sums)
-
-    def quantile(self, fraction: float) -> float:
-        reached = np.cumsum(self.counts)
-        position = fraction * (int(reached[-1]) - 1)
-        below = math.floor(position)
-        ranks = [below, min(below + 1, int(reached[-1]) - 1)]
-        keys = self.keys[np.searchsorted(reached, ranks, side="right")]
-        lower, upper = np.sign(keys) * (np.abs(keys).astype(np.uint32) << self._DROPPED).view(np.float32)
-        return float(lower + (upper - lower) * (position - below))
 
 
 def _largest(values: FloatArray) -> float:

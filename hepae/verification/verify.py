@@ -147,7 +147,7 @@ class Plan:
         accept_left_out: bool = False,
     ) -> Plan:
         """Decide it from the version and its (first) original; parameters as those of `verify`."""
-        promises, notes = _promises(after, original)
+        promises, notes = promises_of(after, original)
         if asked.columns or asked.edges:
             chosen = [] if promises.collections else choose_collections(original, collection)
             promises, notes = promises.accepting(asked, chosen), ()
@@ -185,7 +185,7 @@ class Plan:
         )
 
 
-def _promises(after: CompressedFile | Source, original: Source) -> tuple[Promises, tuple[str, ...]]:
+def promises_of(after: CompressedFile | Source, original: Source) -> tuple[Promises, tuple[str, ...]]:
     """Give what a version promises beside its (first) original, and what a user should know of that."""
     earlier = History.of_source(original)
     history = after.history if isinstance(after, CompressedFile) else History.of_source(after)

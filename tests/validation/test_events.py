@@ -31,6 +31,27 @@ def test_events_by_their_leading_jets(wide_jets, wide_events):
         assert histogram.values(flow=True).sum() == len(mass)
 
 
+def test_sums_and_distances_are_those_of_a_direct_computation(wide_jets, wide_events):
+    threshold = wide_events.binning.pt
+    for which, part in zip(("original", "restored"), wide_jets, strict=True):
+        above = part[part.pt > threshold]
+        some = ak.num(above) > 0
+        total = [ak.to_numpy(ak.sum(getattr(above, axis), axis=1)[some]) for axis in ("px", "py")]
+        two = part[ak.num(part) >= 2]
+        two = two[ak.argsort(two.pt, axis=1, ascending=False)][:, :2]
+        expected = {
+            "ht": ak.to_numpy(ak.sum(above.pt, axis=1)[some]),
+            "missing_ht": np.hypot(*total),
+            "delta_r": ak.to_numpy(two[:, 0].deltaR(two[:, 1])),
+        }
+        for name, values in expected.items():
+            histogram = getattr(wide_events.pairs[name], which)
+            counted, _ = np.histogram(values, histogram.axes[0].edges)
+            assert histogram.values() == pytest.approx(counted, abs=1)
+            assert histogram.values(flow=True).sum() == len(values)
+    assert not {"w_mass", "top_mass"} & wide_events.pairs.keys()  # few events have four jets
+
+
 def test_cut_flow_counts_events_before_after_and_in_both(wide_jets, wide_events):
     binning, passing = wide_events.binning, []
     few = [part[:300] for part in wide_jets]
@@ -75,7 +96,12 @@ def test_events_without_jets_and_with_nan():
     columns["phi"] = [[], [0.0, 0.0, 1.0, np.pi], [0.0, np.pi, 1.0], []]
     jets = momenta({name: ak.Array(values) for name, values in columns.items()})
     histograms = EventHistograms(
-        EventBinning(AxisBinning(9, 5, 95), AxisBinning(10, 0, 200), pt=25, eta=2.5, mass=70)
+        EventBinning(
+            {"leading_pt": AxisBinning(9, 5, 95), "dijet_mass": AxisBinning(10, 0, 200)},
+            pt=25,
+            eta=2.5,
+            mass=70,
+        )
     )
     histograms.fill(jets, jets)
     leading = histograms.pairs["leading_pt"].original
@@ -89,7 +115,7 @@ def test_events_without_jets_and_with_nan():
     assert empty.cut_flow.sum() == 0
     assert EventBinning.choose(jets[:0]).pt == 30
     one = EventBinning.choose(jets[:1])
-    assert (one.leading_pt.scale, one.mass) == ("log", 100)
+    assert (one.axes["leading_pt"].scale, one.mass) == ("log", 100)
 
 
 def test_weights_of_events(wide_jets, wide_events):

@@ -8,11 +8,12 @@ import pytest
 
 from hepae.bounds import Bound
 from hepae.kinematics import momenta
-from hepae.validation import gallery
+from hepae.validation import gallery, selection
 from hepae.validation.canvas import Style
 from hepae.validation.counts import Counts, Scheme, Version
-from hepae.validation.gallery import Gallery, Selection, select
+from hepae.validation.gallery import Gallery
 from hepae.validation.profiles import JetEnergyResolution
+from hepae.validation.selection import Selection, select
 
 RESOLUTION = JetEnergyResolution("resolution", 3.0, 0.7, 0.03)
 
@@ -49,7 +50,7 @@ def test_columns_that_came_back_exactly_have_no_figures():
 
 
 def test_the_columns_that_differ_most_have_figures_and_the_others_are_named():
-    further = {f"x{n}": 0.03 * (n + 1) for n in range(gallery.MOST_COLUMNS + 2)}
+    further = {f"x{n}": 0.03 * (n + 1) for n in range(selection.MOST_COLUMNS + 2)}
     chosen = select({"": [version(further=further)]})[""]
     assert chosen.left_out == ("x0", "x1")
     assert {f"x{n}" for n in range(2, 12)} <= {*chosen.columns}
@@ -59,7 +60,7 @@ def test_the_columns_that_differ_most_have_figures_and_the_others_are_named():
 
 
 def test_a_broken_bound_goes_before_a_large_residual():
-    further = {f"x{n}": 1.0 for n in range(gallery.MOST_COLUMNS)} | {"broken": 0.001}
+    further = {f"x{n}": 1.0 for n in range(selection.MOST_COLUMNS)} | {"broken": 0.001}
     found = version(further=further, bounds={"broken": Bound(absolute=1e-4)})
     assert "broken" in select({"": [found]})[""].columns
 
@@ -88,8 +89,27 @@ def test_figures_are_saved_under_names_of_their_own_and_described(figures, tmp_p
 def test_figures_of_whole_events_are_those_of_one_gallery(figures, tmp_path):
     Gallery(tmp_path, Style(), RESOLUTION).draw([version()], selection=Selection(()))
     stems = {path.name for path in figures}
-    assert {"dijet_mass", "multiplicity", "bytes"} <= stems
+    assert {
+        "dijet_mass",
+        "multiplicity",
+        "bytes",
+        "tails",
+        "turn_on",
+        "pt_response_by_eta",
+        "ht",
+        "missing_ht",
+    } <= stems
     assert not {"pt", "pt_residual"} & stems
+
+
+def test_collections_beside_the_first_have_fewer_figures(figures, tmp_path):
+    Gallery(tmp_path, Style(), RESOLUTION).draw([version()], selection=Selection((), first=False))
+    stems = {path.name for path in figures}
+    assert {"dijet_mass", "multiplicity", "bytes", "correlations"} <= stems
+    assert not {"tails", "turn_on", "pt_response_by_eta", "ht", "missing_ht", "delta_r"} & stems
+    chosen = select({"A.": [version()], "B.": [version(size=0.1)], "Jet.": [version()]})
+    assert [name for name, each in chosen.items() if each.first] == ["Jet."]
+    assert all(each.whole for each in chosen.values())
 
 
 @pytest.mark.parametrize(

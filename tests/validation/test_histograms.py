@@ -10,9 +10,10 @@ import pytest
 
 from hepae.errors import InputError
 from hepae.kinematics import flat_column, momenta
-from hepae.validation.binning import Binning, LatentBinning
+from hepae.validation.binning import LEADING_DIGITS, Binning, LatentBinning
 from hepae.validation.events import EventHistograms
 from hepae.validation.histograms import ComparisonHistograms, LatentHistograms
+from hepae.validation.thresholds import crossings
 
 
 def contents(histograms: ComparisonHistograms) -> dict[str, np.ndarray]:
@@ -212,3 +213,46 @@ def test_other_jets_are_refused(wide_jets, filled):
 def test_histograms_are_hist_objects(filled):
     assert isinstance(filled.original["pt"], hist.Hist)
     assert (filled + filled).original["pt"].label == "Jets"
+
+
+def test_jets_that_cross_a_threshold_are_counted(wide_jets, filled):
+    before, after = (ak.to_numpy(ak.flatten(part.pt)) for part in wide_jets)
+    threshold = filled.binning.threshold
+    lost, gained = crossings(filled.turn_on["wide"])
+    assert lost == np.count_nonzero((before >= threshold) & (after <= threshold)) > 5
+    assert gained == np.count_nonzero((before < threshold) & (after > threshold)) > 5
+    near = filled.turn_on["near"]
+    thresholds = np.array([10.0**power * digit for power in range(4) for digit in LEADING_DIGITS[:-1]])
+    nearest = thresholds[np.abs(np.log(before[:, None] / thresholds)).argmin(axis=1)]
+    inside = (before / nearest - 1 > near.axes[0].edges[0]) & (before / nearest - 1 < near.axes[0].edges[-1])
+    assert near.values()[:, 1].sum() == np.count_nonzero(inside & (after > nearest))
+    assert near.values().sum() == np.count_nonzero(inside)
+
+
+def test_residuals_of_pt_in_bins_of_eta_and_pt(wide_jets, filled):
+    eta, before, after = (
+        ak.to_numpy(ak.flatten(values)) for values in (wide_jets[0].eta, wide_jets[0].pt, wide_jets[1].pt)
+    )
+    axes = [axis.edges for axis in filled.by_eta.axes]
+    expected, _ = np.histogramdd((np.abs(eta), before, after / before - 1), axes)
+    assert np.abs(filled.by_eta.values() - expected).sum() <= 4  # at the edges of bins
+    assert filled.by_eta.values().sum() > 5000
+
+
+def test_residuals_of_the_mass_leave_out_jets_of_no_mass(wide_jets, filled):
+    mass = ak.to_numpy(ak.flatten(wide_jets[0].mass))
+    heavy = int(np.count_nonzero(mass >= 1))
+    assert filled.binning.columns["mass"].floor == 1
+    assert 0 < heavy < mass.size
+    assert filled.residual["mass"].values(flow=True).sum() == heavy
+    assert filled.against["mass", "pt"].values(flow=True).sum() == heavy
+    assert filled.correlation["pt", "mass"].values(flow=True).sum() == heavy
+    assert filled.above["mass"].result().jets == heavy
+    assert "m$ ≥ 1 GeV" in filled.residual["mass"].axes[0].label
+    light = momenta(
+        {
+            name: ak.flatten(getattr(wide_jets[0], name)) * (1e-3 if name == "mass" else 1)
+            for name in ("pt", "eta", "phi", "mass")
+        }
+    )
+    assert Binning.choose(light, light).columns["mass"].floor is None

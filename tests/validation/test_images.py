@@ -8,6 +8,7 @@ from matplotlib.text import Text
 from hepae.validation.maps import correlations, largest, latents
 from hepae.validation.plotting import comparison, cut_flow, loss, residual, stored_bytes
 from hepae.validation.profiles import response
+from hepae.validation.thresholds import turn_on
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,3 +98,14 @@ def test_largest_image(compared):
 @image_test
 def test_latents_image(latent):
     return without_text(latents(latent.single, latent.pairs))
+
+
+@image_test
+def test_turn_on_image(compared, resolution):
+    histograms, _ = compared
+    near, wide, threshold = (
+        histograms.turn_on["near"],
+        histograms.turn_on["wide"],
+        histograms.binning.threshold,
+    )
+    return without_text(turn_on(wide, near, threshold, resolution=resolution))

@@ -66,7 +66,7 @@ def test_scaling_all_weights_changes_nothing_that_is_compared(jets, factor):
 
 
 def test_a_ratio_beyond_its_panel_is_marked_there(spectrum):
-    original, restored = np.full(42, 1000.0), np.full(42, 1000.0)
+    original, restored = np.full(42, 1000.0), np.full(42, 1001.0)
     original[[0, -1]] = restored[[0, -1]] = 0
     restored[5], restored[7] = 3000, 10
     _, below, _ = comparison(spectrum(original), spectrum(restored)).axes
@@ -143,7 +143,7 @@ def test_bytes_of_many_columns_have_a_row_each():
     before = {f"column{i}": 4.0 + i / 10 for i in range(18)}
     figure = stored_bytes({"Original": before, "Restored": {name: size / 4 for name, size in before.items()}})
     (panel,) = figure.axes
-    assert [label.get_text() for label in panel.get_yticklabels()] == list(before)
+    assert [label.get_text() for label in panel.get_yticklabels()] == list(before)[::-1]  # the largest first
     assert len(panel.patches) == 36
     assert [text.get_text() for text in panel.get_legend().get_texts()] == [
         "Original: 87.30 B",
@@ -153,3 +153,13 @@ def test_bytes_of_many_columns_have_a_row_each():
     labels = [label.get_window_extent() for label in panel.get_yticklabels()]
     assert min(label.x0 for label in labels) > 0
     assert not any(one.overlaps(other) for one, other in pairwise(labels))
+
+
+def test_only_the_parts_that_take_most_bytes_have_rows():
+    sizes = {f"column{i}": 1.0 + i for i in range(46)}
+    (panel,) = stored_bytes({"Original": sizes}).axes
+    assert [label.get_text() for label in panel.get_yticklabels()] == [
+        f"column{i}" for i in range(45, 15, -1)
+    ]
+    assert panel.get_xlabel() == "Bytes a jet (the 30 largest of 46)"
+    assert panel.get_legend().get_texts()[0].get_text() == f"Original: {sum(sizes.values()):.2f} B"

@@ -137,8 +137,8 @@ def test_tables_sort_by_mouse_and_keyboard(opened, report):
     assert counted == ["0"] * 4 + [""] * 6  # what was not promised stands last, both ways
     tab.keyboard.press("Enter")
     assert cells(tab, "residuals", 9) == counted
-    tab.locator("section:has(#verdict) th button", has_text="Column").click()
-    assert cells(tab, "verdict", 0) == ["E"] * 2 + ["eta"] * 2 + ["mass"] * 2 + ["phi"] * 2 + ["pt"] * 2
+    tab.locator("section:has(#certificate) th button", has_text="Column").click()
+    assert cells(tab, "certificate", 0) == ["E"] * 2 + ["eta"] * 2 + ["mass"] * 2 + ["phi"] * 2 + ["pt"] * 2
     assert header.get_attribute("aria-sort") is None
 
 
@@ -194,7 +194,13 @@ def test_it_reads_without_scripts_and_for_a_screen_reader(opened, report):
     tab = opened(report, java_script_enabled=False)
     assert tab.get_by_role("heading", level=1).count() == 1
     names = tab.get_by_role("heading", level=2).all_text_contents()
-    assert names[:4] == ["What was compared", "Verdict", "Residuals", "Bytes"]
+    assert names[:5] == [
+        "Certificate",
+        "What was compared",
+        "Residuals",
+        "Bounds beside resolutions",
+        "Bytes",
+    ]
     assert tab.get_by_role("row", name="mass").count() >= 4
     assert tab.get_by_role("button", name="Enlarge: Cut-flow").count() == 1
     assert not tab.get_by_role("button", name="Dark theme").is_visible()
@@ -217,7 +223,7 @@ def test_values_from_files_are_escaped(opened, tmp_path):
     tab.locator("button.enlarge").click()
     assert tab.locator("#large-title").text_content() == HOSTILE
     tab.get_by_role("button", name="Close").click()
-    tab.locator("section:has(#verdict) th button").first.click()
+    tab.locator("section:has(#certificate) th button").first.click()
 
 
 class Parsed(HTMLParser):
