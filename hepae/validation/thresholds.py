@@ -108,7 +108,7 @@ def turn_on(
             panel.set_xlabel(
                 histogram.axes[0].label, labelpad=4 if panel is above else 22
             )  # below the power of ten
-        below.xaxis.label.set_size("small")
+        below.xaxis.label.set_fontsize("small")
         below.xaxis.set_major_locator(MaxNLocator(6, symmetric=True))
         below.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3))
         above.set_ylabel(rf"Share with restored $p_\mathrm{{T}}$ > {threshold:g} GeV", fontsize="small")
