@@ -221,9 +221,12 @@ def info(
 ) -> None:
     """Show what PATH contains: jets, compressed jets or a model.
 
-    With --sizes it shows what takes the bytes, and an estimate, from a sample, of the file that compress would write with the same
-    options, such as: hepae info jets.root --sizes --all --bound '*=0.1%' --report sizes
-    """
+    With --sizes it shows what takes the bytes, and an estimate, from a sample, of the file that compress would write with
+    the same options. Nothing is written but the page of --report.
+
+    \b
+      hepae info jets.root --sizes --all --bound '*=0.1%' --report sizes
+    """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae.files.description import describe
 
     if not sizes:

@@ -20,14 +20,15 @@ from hepae.files.plan import Options, plan
 from hepae.io.inputs import Inputs
 from hepae.io.locations import locate
 from hepae.io.ntuples import tree_source
-from hepae.io.rootfiles import file_kind
+from hepae.io.readers import choose_collections, file_kind
 from hepae.io.sources import STEP_SIZE
 from hepae.io.writers import COMPRESSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from hepae.bounds import Bounds
+    from hepae.io.layouts import Collection
     from hepae.io.locations import Location, Url
     from hepae.io.sources import Source
 
@@ -159,6 +160,8 @@ def file_sizes(
     chosen = {"tree": tree, "collection": collection, "unit": unit, "all_numbers": all_numbers}
     with Inputs(path, tree=tree, unit=unit) as files:
         source = files.open(0)
+        if collection:
+            choose_collections(source, collection)
         before = _stored(source, source.tree)
         for other in source.other_trees():
             before |= _stored(other, other.tree)
@@ -170,7 +173,7 @@ def file_sizes(
             note = None
         except (InputError, OutputError) as error:  # what cannot be compressed has its bytes all the same
             after, rest, note = None, 0.0, f"no estimate: {error}"
-        owners = _owners(source)
+        owners = _owners(source.layout.collections.values(), source.branches)
         total = None if after is None else round(sum(after.values()) + rest)
         return _sizes(path, entries, before, after, whole, total, owners, 0 if note else sample.events, note)
 
@@ -221,16 +224,13 @@ class _Sample:
         scale = self._entries / self.events
         after: Stored = {}
         for key in {**first.stored, **last.stored}:
-            name = first.coded.get(key)
-            parts = [(found.stored.get(key, 0), found.clusters(name)) for found in (first, last)]
-            size = scale * sum(stored for stored, _ in parts)
-            if name is not None and parts[0][1] == 1:  # what each cluster costs, whatever its length
+            if key[0] != self._tree:  # the other trees come with the first step
+                after[key] = first.stored[key]
+                continue
+            after[key] = scale * (first.stored.get(key, 0) + last.stored.get(key, 0))
+            if (name := first.coded.get(key)) is not None:
                 jets = scale * (first.jets[name] + last.jets[name])
-                cost = max(0.0, 2 * half.stored.get(key, 0) - parts[0][0])
-                size -= cost * (
-                    scale * sum(clusters for _, clusters in parts) - math.ceil(jets / CLUSTER_JETS)
-                )
-            after[key] = size if key[0] == self._tree else first.stored[key]
+                after[key] -= jets * _saved_by_more_jets(first, half, key, name, jets)
         if not self._cloned:
             return after, first.rest
         gone = {(self._tree, branch) for branch in first.branches}
@@ -294,9 +294,21 @@ class _Compressed:
         branches = frozenset(branch for name in file.collections for branch in file.coded_branches(name))
         return cls(stored, file.path.stat().st_size - sum(stored.values()), coded, branches, jets)
 
-    def clusters(self, collection: str | None) -> int:
-        """Clusters that a collection was coded in."""
-        return 0 if collection is None else max(1, math.ceil(self.jets[collection] / CLUSTER_JETS))
+
+def _saved_by_more_jets(
+    sample: _Compressed, half: _Compressed, key: tuple[str, str], name: str, jets: float
+) -> float:
+    """Bytes that a jet's column takes less in the clusters of the whole file than in that of the sample, which are longer.
+
+    What a jet takes falls as 1/√n with the n jets of its cluster: so it does from 3000 to 180 000 jets in the bundled sample, and with 18 columns
+    of PYTHIA jets, where this leaves less than 0.4 %.
+    """
+    few, many = half.jets[name], sample.jets[name]
+    whole = min(jets, CLUSTER_JETS)
+    if not few or many >= whole:
+        return 0.0
+    fallen = half.stored.get(key, 0) / few - sample.stored[key] / many
+    return max(0.0, fallen) * (1 - math.sqrt(many / whole)) / (math.sqrt(many / few) - 1)
 
 
 def _stored(source: Source, tree: str, fields: Mapping[str, str] | None = None) -> Stored:
@@ -307,16 +319,16 @@ def _stored(source: Source, tree: str, fields: Mapping[str, str] | None = None) 
 
 def _of_compressed(path: Location) -> FileSizes:
     with CompressedFile(path) as file:
-        owners = {column.branch: name for name, each in file.collections.items() for column in each.columns}
+        owners = _owners(file.collections.values(), [branch.name for branch in file.original_branches])
         found = _Compressed.of(file).stored
         return _sizes(path, file.num_entries, found, None, path.stat().st_size, None, owners, 0, None)
 
 
-def _owners(source: Source) -> dict[str, str]:
+def _owners(collections: Iterable[Collection], branches: Iterable[str]) -> dict[str, str]:
     """Collections by their branches and counters, of each branch its own counter as well (``nJet_pt``)."""
-    collections = source.layout.collections.values()
+    collections, names = list(collections), {*branches}
     owners = {column.branch: c.name for c in collections for column in c.columns}
-    counters = {name: owners.get(name[1:], "") for name in source.branches if name[1:] in source.branches}
+    counters = {name: owners.get(name[1:], "") for name in names if name[1:] in names}
     return {**counters, **{c.counter: c.name for c in collections if c.counter}, **owners}
 
 

@@ -133,8 +133,8 @@ def test_sizes_are_those_of_the_compressed_file(run):
     result = run("info", "jets.root", "--sizes", *options, "--report", "page")
     assert result.exit_code == 0, result.output
     assert re.search(r"│ Jet +│ +5 │ ", result.stdout)
-    assert re.search(r"│ whole file +│ +14 │ ", result.stdout)
-    assert "page/sizes.html: all 14 branches" in result.stdout
+    assert re.search(r"│ whole file +│ +16 │ ", result.stdout)
+    assert "page/sizes.html: all 16 branches" in result.stdout
     assert "Jet_mass" in Path("page/sizes.html").read_text()
     result = run("info", "small.root", "--sizes")
     assert result.exit_code == 0
