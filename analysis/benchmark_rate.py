@@ -140,7 +140,7 @@ def show(title: str, jets: int, results: dict[str, dict[str, Measured]], promise
         megabytes = [f"{value:.0f}" for value in timed_set.memory]
         beyond = max(found.beyond for found in sets.values())
         table.add_row(name, *sizes, *seconds, *megabytes, promises[name], f"{100 * beyond:.3g} %")
-    Console(width=130).print(table)
+    Console(width=140).print(table)
     for ours, peers in (
         (
             "hepae, payload",
