@@ -125,7 +125,7 @@ def main(
 
 
 def show(title: str, jets: int, results: dict[str, dict[str, Measured]], promises: dict[str, str]) -> None:
-    """Print the table, and the ratios to what hepae is compared with."""
+    """Print the table, and the ratios to what hepae is compared with; a way may not hold all of the bounds."""
     labels = list(next(iter(results.values())))
     table = Table(title=f"{title}: {jets} jets, bytes a jet", title_justify="left")
     table.add_column("")
@@ -134,8 +134,8 @@ def show(title: str, jets: int, results: dict[str, dict[str, Measured]], promise
     table.add_column("promises")
     table.add_column("beyond", justify="right")
     for name, sets in results.items():
-        sizes = [f"{sets[label].size / jets:.3f}" for label in labels]
-        timed_set = sets[TIMED]
+        sizes = [f"{sets[label].size / jets:.3f}" if label in sets else "–" for label in labels]
+        timed_set = sets.get(TIMED) or next(iter(sets.values()))
         seconds = [f"{value:.2f}" for value in timed_set.seconds]
         megabytes = [f"{value:.0f}" for value in timed_set.memory]
         beyond = max(found.beyond for found in sets.values())
@@ -150,7 +150,8 @@ def show(title: str, jets: int, results: dict[str, dict[str, Measured]], promise
     ):
         for peer in peers:
             if peer in results:
-                ratios = (f"{results[ours][b].size / results[peer][b].size:.3f} ({b})" for b in labels)
+                both = [label for label in labels if label in results[peer]]
+                ratios = (f"{results[ours][b].size / results[peer][b].size:.3f} ({b})" for b in both)
                 click.echo(f"{ours} ÷ {peer}: {', '.join(ratios)}")
 
 
@@ -162,7 +163,7 @@ def draw(results: dict[str, dict[str, Measured]], jets: int, path: Path) -> None
         ours = name.startswith("hepae")
         color = "black" if ours else colormaps["tab20"](number)
         axes.plot(
-            [sets[label].size / jets for label in BOUNDS],
+            [sets[label].size / jets if label in sets else float("nan") for label in BOUNDS],
             {"hepae, whole file": "s-", "hepae, payload": "o-"}.get(
                 name, "o--" if "latents" in name else "o-"
             ),

@@ -104,6 +104,24 @@ def test_truncation_keeps_as_few_bits_as_hold_the_bound(script, text):
     assert np.any(np.abs(coarser - values) > bound.allowed(values))
 
 
+def test_a_way_that_holds_some_bounds_only_has_a_gap_in_the_table(script, capsys):
+    rate, measured = (
+        script("benchmark_rate"),
+        script("benchmarks.measuring").Measured(100, (1, 1), (1, 1), 0.0),
+    )
+    names = ("hepae, payload", "hepae, whole file")
+    every = {label: measured for label in rate.BOUNDS}
+    rate.show(
+        "jets",
+        50,
+        {**dict.fromkeys(names, every), "SZ3": {"loose": measured}},
+        dict.fromkeys([*names, "SZ3"], ""),
+    )
+    output = capsys.readouterr().out
+    assert table(output)["SZ3"][:4] == ["2.000", "–", "–", "–"]
+    assert "hepae, payload ÷ SZ3: 1.000 (loose)\n" in output
+
+
 def test_half_precision_holds_the_bounds_of_its_name(script, few):
     rate, measure = script("benchmark_rate"), script("benchmarks.measuring").measure
     half_precision = script("benchmarks.root_files").half_precision
