@@ -110,7 +110,7 @@ def test_a_way_that_holds_some_bounds_only_has_a_gap_in_the_table(script, capsys
         script("benchmarks.measuring").Measured(100, (1, 1), (1, 1), 0.0),
     )
     names = ("hepae, payload", "hepae, whole file")
-    every = {label: measured for label in rate.BOUNDS}
+    every = dict.fromkeys(rate.BOUNDS, measured)
     rate.show(
         "jets",
         50,
