@@ -28,7 +28,7 @@ from hepae.resolution.parametrisation import Parametrisation
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -62,6 +62,9 @@ MASS = 0.1
 CALORIMETER_ETA = 4.9
 """Reach in |eta| of the ATLAS calorimeters (JINST 3 S08003)."""
 
+CONSTITUENT_PT_MIN = 0.2
+"""Smallest pt in GeV of the particles that are stored; slower ones curl up in the magnetic field."""
+
 _CLUSTERED_PT_MIN = 10.0  # GeV: low enough that the smearing lifts few lower jets above JET_PT_MIN
 _TRUTH_BITS = 10  # of mantissa kept for the true jets, the way of NanoAOD with floats that need no more
 _SEED_MAX = 900_000_000  # of PYTHIA
@@ -69,6 +72,7 @@ _BATCH = 250  # events in memory with all their particles
 _BASKET = 10_000  # events
 _BLOCK = 1000  # events that share a luminosityBlock
 _JETS = "var * {pt: float32, eta: float32, phi: float32, mass: float32}"
+_PARTICLES = "var * {pt: float32, eta: float32, phi: float32, mass: float32, pdgId: int32}"
 _BRANCHES = {
     "run": "uint32",
     "luminosityBlock": "uint32",
@@ -104,6 +108,7 @@ def generate(
     process: str = "dijets",
     events: int,
     seed: int,
+    constituents: bool = False,
     progress: Callable[[int], None] | None = None,
     force: bool = False,
 ) -> None:
@@ -111,7 +116,7 @@ def generate(
 
     Branches are run, luminosityBlock, event, genWeight, MET_pt and MET_phi, and the pt, eta, phi and mass of `Jet`
     and `GenJet`, in GeV and radians. Jets have pt > 20 GeV and |eta| < 4.5 and stand by falling pt; an event may have
-    none. The same seed gives the same content with the same versions of PYTHIA, FastJet and NumPy.
+    none. The same seed gives the same content with the same versions of PYTHIA, FastJet and NumPy, with constituents or without.
 
     Parameters
     ----------
@@ -123,6 +128,9 @@ def generate(
         How many events.
     seed
         From 1 to 900 000 000, for PYTHIA and the smearing.
+    constituents
+        Write the particles that jets are made of as well, a few hundred an event: `GenCands` with pt, eta, phi, mass and pdgId, as they
+        were generated, by falling pt. They have pt > 0.2 GeV and |eta| < 4.9.
     progress
         Called with the number of events done so far.
     force
@@ -143,8 +151,9 @@ def generate(
         raise ConfigError(f"seed {seed} is out of PYTHIA's range: choose one from 1 to {_SEED_MAX}")
     with _complete(Path(output), force=force) as temporary:
         pythia = _start_pythia(process, seed)
-        batches = _batches(pythia, events, np.random.default_rng(seed))
-        _write(temporary, batches, f"{process} {events} {seed}", progress)
+        batches = _batches(pythia, events, np.random.default_rng(seed), constituents=constituents)
+        branches = _BRANCHES | ({"GenCands": _PARTICLES} if constituents else {})
+        _write(temporary, branches, batches, f"{process} {events} {seed}", progress)
 
 
 @contextlib.contextmanager
@@ -165,7 +174,11 @@ def _complete(output: Path, *, force: bool) -> Iterator[Path]:
 
 
 def _write(
-    path: Path, batches: Iterator[dict[str, Any]], name: str, progress: Callable[[int], None] | None
+    path: Path,
+    branches: Mapping[str, str],
+    batches: Iterator[dict[str, Any]],
+    name: str,
+    progress: Callable[[int], None] | None,
 ) -> None:
     """Write the batches' events, gathered to baskets of a size that compresses well."""
     import uproot
@@ -174,7 +187,7 @@ def _write(
     identifier = uuid.uuid5(uuid.NAMESPACE_URL, f"hepae generate {name}")
     # LZMA costs less time than the events, and 15 % fewer bytes than ZSTD.
     with uproot.recreate(path, compression=uproot.LZMA(9), uuid_function=lambda: identifier) as file:
-        tree = file.mktree("Events", _BRANCHES)
+        tree = file.mktree("Events", dict(branches))
         basket: list[dict[str, Any]] = []
         done = written = 0
         for batch in batches:
@@ -190,7 +203,7 @@ def _write(
 
 
 def _extend(tree: Any, batches: list[dict[str, Any]]) -> None:
-    tree.extend({name: ak.concatenate([batch[name] for batch in batches]) for name in _BRANCHES})
+    tree.extend({name: ak.concatenate([batch[name] for batch in batches]) for name in batches[0]})
 
 
 def _start_pythia(process: str, seed: int) -> Any:
@@ -213,22 +226,25 @@ def _start_pythia(process: str, seed: int) -> Any:
     return pythia
 
 
-def _batches(pythia: Any, events: int, random: np.random.Generator) -> Iterator[dict[str, Any]]:
-    """Yield what goes into `_BRANCHES`, a batch of events at a time."""
+def _batches(
+    pythia: Any, events: int, random: np.random.Generator, *, constituents: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield what goes into `_BRANCHES`, and the constituents, a batch of events at a time."""
     for start in range(0, events, _BATCH):
         number = np.arange(start, min(start + _BATCH, events), dtype=np.uint64)
         generated = pythia.nextBatch(len(number))
         particles = generated.prt[generated.prt.status > 0]
         kind = abs(particles.id)
         neutrino = (kind == 12) | (kind == 14) | (kind == 16)
-        neutrinos, visible = particles.p[neutrino], particles.p[~neutrino & (kind != 13)]
-        truth = _cluster(visible)
+        seen = _within_reach(particles[~neutrino & (kind != 13)])
+        neutrinos = particles.p[neutrino]
+        truth = _cluster(seen.p)
         measured = _measure(truth, random)
         # What the calorimeter mismeasured is missing like a neutrino.
         missing_x = ak.sum(neutrinos.px, axis=1) + ak.sum(truth.px - measured.px, axis=1)
         missing_y = ak.sum(neutrinos.py, axis=1) + ak.sum(truth.py - measured.py, axis=1)
         missing = {"pt": np.hypot(missing_x, missing_y), "phi": np.arctan2(missing_y, missing_x)}
-        yield {
+        batch = {
             "run": np.ones(len(number), np.uint32),
             "luminosityBlock": (number // _BLOCK + 1).astype(np.uint32),
             "event": number + 1,
@@ -237,13 +253,30 @@ def _batches(pythia: Any, events: int, random: np.random.Generator) -> Iterator[
             "Jet": _stored(measured),
             "GenJet": _stored(_rounded(truth)),
         }
+        yield batch | ({"GenCands": _constituents(seen)} if constituents else {})
+
+
+def _within_reach(particles: ak.Array) -> ak.Array:
+    """Particles that the calorimeters reach."""
+    p = particles.p
+    return particles[abs(p.pz) < np.sinh(CALORIMETER_ETA) * np.hypot(p.px, p.py)]
+
+
+def _constituents(particles: ak.Array) -> ak.Array:
+    """Particles that are stored, by falling pt, with PYTHIA's own masses."""
+    p = particles.p
+    pt = np.hypot(p.px, p.py)
+    columns = {"pt": pt, "eta": np.arcsinh(p.pz / pt), "phi": np.arctan2(p.py, p.px), "mass": particles.m}
+    found = ak.zip({name: ak.values_astype(values, np.float32) for name, values in columns.items()})
+    found["pdgId"] = ak.values_astype(particles.id, np.int32)
+    found = found[found["pt"] > CONSTITUENT_PT_MIN]
+    return found[ak.argsort(found["pt"], axis=1, ascending=False)]
 
 
 def _cluster(particles: ak.Array) -> ak.Array:
-    """Jets of the particles that the calorimeters reach, one list per event, their mass never below 0."""
+    """Jets of particles, one list per event, their mass never below 0."""
     import fastjet
 
-    particles = particles[abs(particles.pz) < np.sinh(CALORIMETER_ETA) * np.hypot(particles.px, particles.py)]
     inputs = ak.zip(
         {"px": particles.px, "py": particles.py, "pz": particles.pz, "E": particles.e}, with_name="Momentum4D"
     )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hepae.files.compress import CompressionSummary
+    from hepae.files.sizes import FileSizes, Size
 
 MOST_BOUNDS = 12
 """Bounds of one collection that are listed after a compression; ``hepae info`` lists all of them."""
@@ -71,6 +72,48 @@ def print_description(path: str, content: Mapping[str, Any]) -> None:
             console.print(table)
     if content.get("history"):
         _print_history(content["history"], restored=jets)
+
+
+MOST_SIZES = 30
+"""Collections, and half as many branches, whose bytes are listed; ``--json`` and ``--report`` have all of them."""
+
+
+def print_sizes(sizes: FileSizes) -> None:
+    """Print what collections and branches take, and the estimate of what they would take compressed."""
+    console = terminal.console()
+    estimated = sizes.whole.estimate is not None
+    ends = ("bytes", "B an event", "share", *(("estimate", "ratio") if estimated else ()))
+
+    def numbers(one: Size) -> tuple[str, ...]:
+        now = (
+            f"{one.bytes / 1e3:.1f} kB",
+            f"{one.bytes / max(sizes.events, 1):.1f}",
+            f"{one.bytes / sizes.whole.bytes:.1%}",
+        )
+        if one.estimate is None:
+            return now
+        return (*now, f"{one.estimate / 1e3:.1f} kB", "–" if one.ratio is None else f"{one.ratio:.3f}")
+
+    collections = sizes.collections
+    trees = len({one.tree for one in collections}) > 1
+    table = terminal.table(f"{sizes.path}: {sizes.events} events", "collection", "branches", *ends)
+    for one in collections[:MOST_SIZES]:
+        name = f"{one.tree}: {one.collection}" if trees and one.tree != one.collection else one.collection
+        table.add_row(name, str(one.branches), *numbers(one))
+    if others := collections[MOST_SIZES:]:
+        table.add_row(
+            f"{len(others)} more", str(sum(one.branches for one in others)), *numbers(others[0].added(others))
+        )
+    table.add_row(sizes.rest.branch, "", *numbers(sizes.rest))
+    table.add_row(sizes.whole.branch, str(len(sizes.branches)), *numbers(sizes.whole))
+    console.print(table)
+    shown = sizes.branches[: MOST_SIZES // 2]
+    table = terminal.table(f"the largest of {len(sizes.branches)} branches", "branch", *ends)
+    for one in shown:
+        table.add_row(one.branch, *numbers(one))
+    console.print(table)
+    if 0 < sizes.sampled < sizes.events:
+        click.echo(f"estimated from {sizes.sampled} of {sizes.events} events")
 
 
 def _print_history(history: Mapping[str, Any], *, restored: bool) -> None:

@@ -108,12 +108,63 @@ def test_truncation_keeps_as_few_bits_as_hold_the_bound(script, text):
     assert np.any(np.abs(coarser - values) > bound.allowed(values))
 
 
+def test_a_way_that_holds_some_bounds_only_has_a_gap_in_the_table(script, capsys):
+    rate, measured = (
+        script("benchmark_rate"),
+        script("benchmarks.measuring").Measured(100, (1, 1), (1, 1), 0.0),
+    )
+    names = ("hepae, payload", "hepae, whole file")
+    every = dict.fromkeys(rate.BOUNDS, measured)
+    rate.show(
+        "jets",
+        50,
+        {**dict.fromkeys(names, every), "SZ3": {"loose": measured}},
+        dict.fromkeys([*names, "SZ3"], ""),
+    )
+    output = capsys.readouterr().out
+    assert table(output)["SZ3"][:4] == ["2.000", "–", "–", "–"]
+    assert "hepae, payload ÷ SZ3: 1.000 (loose)\n" in output
+
+
+def test_half_precision_holds_the_bounds_of_its_name(script, few):
+    rate, measure = script("benchmark_rate"), script("benchmarks.measuring").measure
+    half_precision = script("benchmarks.root_files").half_precision
+    for label, within in (("half", True), ("tight", False)):
+        bounds = Bounds.parse(rate.BOUNDS[label]).in_unit("GeV")
+        jets = script("benchmarks.jets").Jets(few.columns, few.counts, bounds)
+        assert (measure(half_precision(jets), jets).beyond == 0) == within
+
+
+@pytest.mark.root
+def test_lossy_fields_of_root_hold_the_bounds(script, few):
+    measure, real32 = script("benchmarks.measuring").measure, script("benchmarks.real32").real32
+    cut, quantized = (measure(real32(few, quantized=choice), few) for choice in (False, True))
+    assert cut.beyond == quantized.beyond == 0
+    assert quantized.size < cut.size < 16 * few.length
+    exact = script("benchmarks.jets").Jets(few.columns, few.counts, Bounds({"pt": Bound(exact=True)}))
+    assert real32(exact, quantized=True) is None
+
+
+def test_lossy_fields_take_as_few_bits_as_hold_the_bound(script):
+    real32 = script("benchmarks.real32")
+    values = np.random.default_rng(1).uniform(-5, 5, 20_000).astype(np.float32)
+    bound = Bound.parse("0.001")
+    bits, low, high = real32.quantized_bits(values, bound)
+    assert (high - low) / (2**bits - 1) / 2 <= 0.001 < (high - low) / (2 ** (bits - 1) - 1) / 2
+    assert real32.truncated_bits(values, Bound.parse("0.1%")) == 1 + 8 + 10
+    assert real32.truncated_bits(values, Bound(exact=True)) is None
+    assert real32.quantized_bits(np.append(values, np.float32(0)), Bound.parse("0.1%")) is None
+
+
 def test_rate_prints_a_table_and_draws_a_figure(script, small_file, tmp_path):
     output = run(script("benchmark_rate").main, small_file, "--epochs", 0, "--figure", tmp_path / "rate.png")
     cells = table(output)
-    assert {cells[name][-1] for name in cells} == {"0 %"}  # no value is beyond its bound
-    loose, standard, tight = map(float, cells["hepae, payload"][:3])
-    assert loose < standard < tight
+    assert {cells[name][-1] for name in cells if name != "float16, ROOT, LZMA-9"} == {
+        "0 %"
+    }  # no value is beyond its bound
+    loose, standard, half, tight = map(float, cells["hepae, payload"][:4])
+    assert loose < standard < half < tight
+    assert "Real32Trunc and Real32Quant are left out: ROOT is not here" in output
     (ratios,) = re.findall(r"hepae, payload ÷ SZ3: ([\d.]+) \(loose\), ([\d.]+) \(standard\)", output)
     expected = [ours / float(theirs) for ours, theirs in zip((loose, standard), cells["SZ3"], strict=False)]
     assert [*map(float, ratios)] == pytest.approx(expected, abs=2e-3)

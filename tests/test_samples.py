@@ -42,6 +42,29 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_constituents_are_what_the_jets_are_made_of(generated: Path, tmp_path: Path) -> None:
+    samples.generate(tmp_path / "with.root", events=50, seed=7, constituents=True)
+    events, without = read(tmp_path / "with.root"), read(generated)
+    assert set(events.fields) == BRANCHES | {
+        "nGenCands",
+        *(f"GenCands_{n}" for n in ("pt", "eta", "phi", "mass", "pdgId")),
+    }
+    assert all(ak.array_equal(events[name], without[name]) for name in BRANCHES)
+    pt, eta, phi = (events[f"GenCands_{name}"] for name in ("pt", "eta", "phi"))
+    assert 100 < ak.mean(events.nGenCands) < 600
+    assert ak.all(pt > samples.CONSTITUENT_PT_MIN)
+    assert ak.all(abs(eta) < samples.CALORIMETER_ETA + 1e-3)
+    assert ak.all(pt[:, 1:] <= pt[:, :-1])
+    assert not ak.any(abs(events.GenCands_pdgId) == 12)
+    jet = ak.firsts(events.GenJet_phi)
+    near = (abs(eta - ak.firsts(events.GenJet_eta)) < 0.4) & (
+        abs((phi - jet + np.pi) % (2 * np.pi) - np.pi) < 0.4
+    )
+    x, y = (ak.sum((pt * direction)[near], axis=1) for direction in (np.cos(phi), np.sin(phi)))
+    leading = ak.drop_none(abs(np.hypot(x, y) / ak.firsts(events.GenJet_pt) - 1))
+    assert np.median(leading) < 0.01  # in the cone of the leading jet lies its pt
+
+
 def check_jets(events: ak.Array, collection: str) -> None:
     pt, eta, phi, mass = (events[f"{collection}_{name}"] for name in ("pt", "eta", "phi", "mass"))
     assert ak.all(ak.num(pt) == events[f"n{collection}"])

@@ -71,10 +71,12 @@ def beyond(name: str, original: NDArray[Any], restored: NDArray[Any], bound: Bou
     return ~good & ~(np.isnan(after) & np.isnan(before))
 
 
-def read(path: Path, wanted: tuple[str, ...] | None) -> tuple[Columns, NDArray[np.int64] | None]:
+def read(
+    path: Path, wanted: tuple[str, ...] | None, name: str | None = None
+) -> tuple[Columns, NDArray[np.int64] | None]:
     """Columns of a file's jets, flat and in GeV, in the types of the file; and jets an event."""
     with open_source(path) as source:
-        collection = choose_collection(source)
+        collection = choose_collection(source, name)
         jets = collection.jets(source.arrays([c.branch for c in collection.columns], 0, source.num_entries))
         types = {column.name: np.dtype(column.dtype) for column in collection.columns}
     counts = ak.to_numpy(ak.num(jets)).astype(np.int64) if jets.ndim > 1 else None

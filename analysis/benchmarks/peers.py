@@ -84,7 +84,7 @@ class Evened:
             return cls(0.0, bound.absolute, values.dtype)
         smallest = float(np.abs(values[values != 0]).min(initial=1.0))
         return cls(
-            bound.relative / (bound.absolute or smallest * bound.relative / 100),
+            bound.relative / (bound.absolute or smallest * bound.relative / 1e6),
             float(np.log1p(bound.relative) * (1 - bound.relative)),
             values.dtype,
         )

@@ -59,6 +59,19 @@ def int16_ntuple(jets: Jets) -> Store:
     return store
 
 
+def half_precision(jets: Jets) -> Store | None:
+    """Floats as float16, whose bits are branches of integers in a TTree; None where there are other columns."""
+    if any(values.dtype != np.float32 for values in jets.columns.values()):
+        return None
+    halves = {name: values.astype(np.float16).view(np.uint16) for name, values in jets.columns.items()}
+
+    def store(folder: Path) -> Stored:
+        size, read = branches(jets, halves, "lzma:9")(folder)
+        return size, lambda: {name: bits.view(np.float16).astype(np.float32) for name, bits in read().items()}
+
+    return store
+
+
 def smallest(integers: NDArray[Any]) -> NDArray[Any]:
     """Integers in the smallest type that holds them, of 16 bits and more."""
     types = (np.int16, np.int32, np.int64)

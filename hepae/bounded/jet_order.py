@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-LONGEST = 32
+LONGEST = 256
 """Jets that an event has at most; longer ones are taken for several, so that a loop over the ranks is short."""
 
 

@@ -48,6 +48,8 @@ _TRIAL = 2048
 """Jets of the sample that candidates are compared with."""
 _PROBE = 1 << 14
 """Integers that tell what coding a column as it is would cost."""
+_CLOSE = 0.02
+"""If modelling gains or costs less than this share by the probe, the column is coded both ways."""
 _LONGEST_TURN = 1 << 40
 _PLAIN, _MODELLED, _BALANCED = range(3)
 _NOTHING, _PREVIOUS, _RECOIL, _PARENT = range(4)
@@ -183,11 +185,15 @@ def _encode(column: Column, known: Mapping[str, Column], pt: str | None) -> Code
     probe = slice(middle, middle + _PROBE)
     tried = [integers] if column.floats is None else [integers, column.floats]
     plain, numbers = min(((_plain(some[probe]), some) for some in tried), key=lambda pair: len(pair[0]))
+    whole = plain if len(integers) <= _PROBE else None
     if len(integers) >= _LEAST:
         modelled = _modelled(column, known, pt)
-        if len(modelled.stream) * min(_PROBE, len(integers)) <= len(plain) * len(integers):
+        expected = len(plain) * len(integers) / min(_PROBE, len(integers))
+        if whole is None and abs(len(modelled.stream) / expected - 1) < _CLOSE:
+            whole = _plain(numbers)
+        if len(modelled.stream) <= (expected if whole is None else len(whole)):
             return modelled
-    return Coded((), plain if len(integers) <= _PROBE else _plain(numbers))
+    return Coded((), _plain(numbers) if whole is None else whole)
 
 
 def _plain(numbers: NDArray[Any]) -> bytes:

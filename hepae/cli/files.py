@@ -14,20 +14,22 @@ from hepae.cli.options import (
     PATH,
     Output,
     asked_bounds,
-    bounds_file_option,
+    bound_options,
+    chosen_options,
     compression_option,
     force_option,
-    input_options,
     quiet_option,
     storage_option,
     tree_option,
     unit_option,
 )
+from hepae.errors import OutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hepae.bounds import Bounds
+    from hepae.files.sizes import FileSizes
 
 
 @click.command()
@@ -46,22 +48,7 @@ if TYPE_CHECKING:
     type=PATH,
     help="Store the latents of this model instead of the columns.",
 )
-@click.option(
-    "--bound",
-    "bounds",
-    multiple=True,
-    metavar="COLUMN=BOUND",
-    help="Largest error of a column: 0.1%, 0.001, 1%+1MeV or exact. A pattern (Jet.*=0.1%, *=0.1%) applies to every float32 "
-    "column that has no bound of its own and no default; to float64 columns only in a collection without float32 ones; and "
-    "never to weights, cross sections and scale factors, which stay exact unless you give their full name.  [default: pt=0.1%, eta=0.001, phi=0.001, mass=1%+1MeV, any other float exact]",
-)
-@bounds_file_option
-@click.option(
-    "--edges",
-    multiple=True,
-    metavar="COLUMN=X,Y,...",
-    help="Cuts that select the same jets before and after, such as pt=20,30; for |eta| < 2.4 write eta=-2.4,2.4.",
-)
+@bound_options
 @click.option(
     "--latent-bits",
     type=int,
@@ -93,19 +80,7 @@ if TYPE_CHECKING:
 @storage_option
 @compression_option
 @tree_option
-@click.option(
-    "--collection",
-    multiple=True,
-    metavar="NAME",
-    help="Which jets or other objects, also several times or as a pattern ('*').  [default: Jet, AnalysisJets or the only one]",
-)
-@click.option(
-    "--all",
-    "all_numbers",
-    is_flag=True,
-    help="Code all collections, and the numbers of the event as well: MET, trigger bits, weights. Their collection is called as "
-    "the tree, --bound Events.MET_pt=0.1%; without a bound floats are exact.",
-)
+@chosen_options
 @unit_option
 @force_option
 @quiet_option
@@ -211,14 +186,117 @@ def decompress(path: str, output: str, quiet: bool, **options: Any) -> None:
 @click.command()
 @click.argument("path")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@input_options
+@click.option(
+    "--sizes",
+    is_flag=True,
+    help="Show the bytes of each collection and branch, and an estimate of what compress would make of them.",
+)
+@click.option(
+    "--report",
+    type=PATH,
+    metavar="DIR",
+    help="With --sizes: also write DIR/sizes.html, a page with a table of all branches that can be sorted.",
+)
+@bound_options
+@tree_option
+@chosen_options
+@unit_option
+@compression_option
+@force_option
 @quiet_option
-def info(path: str, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ARG001  # --quiet acts where it is read
-    """Show what PATH contains: jets, compressed jets or a model."""
+def info(
+    path: str,
+    as_json: bool,
+    sizes: bool,
+    report: Path | None,
+    bounds: tuple[str, ...],
+    bounds_file: Path | None,
+    edges: tuple[str, ...],
+    tree: str | None,
+    collection: tuple[str, ...],
+    unit: str | None,
+    force: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Show what PATH contains: jets, compressed jets or a model.
+
+    With --sizes it shows what takes the bytes, and an estimate, from a sample, of the file that compress would write with
+    the same options. Nothing is written but the page of --report.
+
+    \b
+      hepae info jets.root --sizes --all --bound '*=0.1%' --report sizes
+    """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae.files.description import describe
 
-    content = describe(path, **options)
-    if as_json:
-        click.echo(json.dumps(content, indent=2))
+    if not sizes:
+        _only_with_sizes()
+        content = describe(path, tree=tree, collection=collection[0] if collection else None, unit=unit)
+        if as_json:
+            click.echo(json.dumps(content, indent=2))
+        else:
+            summaries.print_description(path, content)
         return
-    summaries.print_description(path, content)
+    from hepae.files.sizes import file_sizes
+
+    with terminal.progress(quiet, "estimating", "events") as update:
+        found = file_sizes(
+            path,
+            asked_bounds(bounds, edges, bounds_file),
+            tree=tree,
+            collection=collection,
+            unit=unit,
+            progress=update,
+            **options,
+        )
+    if found.note and not quiet:
+        note(found.note)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        summaries.print_sizes(found)
+    if report is not None:
+        page = _write_size_page(found, report, force)
+        if not as_json:
+            click.echo(f"{page}: all {len(found.branches)} branches")
+
+
+def _write_size_page(found: FileSizes, folder: Path, force: bool) -> Path:
+    from hepae.io.outputs import atomic_output
+    from hepae.validation.size_page import size_page
+
+    page = folder / "sizes.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {folder}: {error.strerror}; choose another place"
+        ) from error
+    with atomic_output(page, force=force) as temporary:
+        text = size_page(
+            found.path,
+            found.events,
+            found.whole,
+            found.rest,
+            found.collections,
+            found.branches,
+            sampled=found.sampled,
+            note=found.note,
+        )
+        temporary.write_text(text, encoding="utf-8", errors="replace")
+    return page
+
+
+def _only_with_sizes() -> None:
+    """Refuse options that say how to compress, and several collections, where no sizes are asked for."""
+    context = click.get_current_context()
+    given = click.core.ParameterSource.COMMANDLINE
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        several = name == "collection" and len(context.params[name]) > 1
+        if several or (
+            name in ("report", "bounds", "bounds_file", "edges", "all_numbers", "compression", "force")
+            and context.get_parameter_source(name) == given
+        ):
+            what = f"several {parameter.opts[0]}" if several else parameter.opts[0]
+            raise click.UsageError(f"{what} needs --sizes")

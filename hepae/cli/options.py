@@ -92,6 +92,43 @@ bounds_file_option = click.option(
 )
 
 
+bound_options = options_of(
+    click.option(
+        "--bound",
+        "bounds",
+        multiple=True,
+        metavar="COLUMN=BOUND",
+        help="Largest error of a column: 0.1%, 0.001, 1%+1MeV or exact. A pattern (Jet.*=0.1%, *=0.1%) applies to every float32 "
+        "column that has no bound of its own and no default; to float64 columns only in a collection without float32 ones; and "
+        "never to weights, cross sections and scale factors, which stay exact unless you give their full name.  [default: pt=0.1%, eta=0.001, phi=0.001, mass=1%+1MeV, any other float exact]",
+    ),
+    bounds_file_option,
+    click.option(
+        "--edges",
+        multiple=True,
+        metavar="COLUMN=X,Y,...",
+        help="Cuts that select the same jets before and after, such as pt=20,30; for |eta| < 2.4 write eta=-2.4,2.4.",
+    ),
+)
+
+
+chosen_options = options_of(
+    click.option(
+        "--collection",
+        multiple=True,
+        metavar="NAME",
+        help="Which jets or other objects, also several times or as a pattern ('*').  [default: Jet, AnalysisJets or the only one]",
+    ),
+    click.option(
+        "--all",
+        "all_numbers",
+        is_flag=True,
+        help="Code all collections, and the numbers of the event as well: MET, trigger bits, weights. Their collection is called as "
+        "the tree, --bound Events.MET_pt=0.1%; without a bound floats are exact.",
+    ),
+)
+
+
 def asked_bounds(bounds: tuple[str, ...], edges: tuple[str, ...], file: Path | None) -> Bounds:
     """Bounds of a file, where there is one, and of the options --bound and --edges."""
     from hepae.bounds import Bounds

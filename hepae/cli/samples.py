@@ -42,13 +42,23 @@ def sample(output: Path, force: bool) -> None:
 @click.option(
     "--seed", type=click.IntRange(1, 900_000_000), default=1, show_default=True, help="Random seed of PYTHIA."
 )
+@click.option(
+    "--constituents",
+    is_flag=True,
+    help="Also write the particles that jets are made of, GenCands, a few hundred an event: pt, eta, phi, mass and pdgId.",
+)
 @force_option
 @quiet_option
-def generate(output: Path, process: str, events: int, seed: int, force: bool, quiet: bool) -> None:
+def generate(
+    output: Path, process: str, events: int, seed: int, constituents: bool, force: bool, quiet: bool
+) -> None:
     """Generate jets with PYTHIA and fastjet.
 
     They are written to OUTPUT, a ROOT file. This needs an extra: pip install 'hepae[pythia]'.
-    """
+
+    \b
+      hepae generate particles.root --process ttbar --events 500 --constituents
+    """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae import samples
 
     with terminal.progress(quiet, "generating", "events") as update:
@@ -57,6 +67,7 @@ def generate(output: Path, process: str, events: int, seed: int, force: bool, qu
             process=process,
             events=events,
             seed=seed,
+            constituents=constituents,
             force=force,
             progress=lambda done: update(done, events),
         )

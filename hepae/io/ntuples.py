@@ -308,6 +308,10 @@ class TreeSource(NtupleSource):
         branch, interpretation = stored.branch
         return branch.array(interpretation, entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
 
+    @cached_property
+    def _by_path(self) -> dict[str, Any]:
+        return dict(branch_paths(self._ntuple))
+
     def branch_of(self, name: str) -> Any:
         """The branch of uproot that holds the values of a plain branch."""
         return self._fields[name][0].branch[0]
@@ -324,7 +328,9 @@ class TreeSource(NtupleSource):
         return entries_in(step_size, int(self._ntuple.uncompressed_bytes), self.num_entries)
 
     def stored_bytes(self, name: str) -> int:
-        """Bytes that a branch takes in the file, compressed; its share, where it is one member of an object."""
+        """Bytes that a branch takes in the file, compressed, be it readable or not; its share, where it is one member of an object."""
+        if name in self._unreadable_paths:
+            return int(self._by_path[self._unreadable_paths[name]].compressed_bytes)
         stored, _ = self._fields[name]
         return int(stored.branch[0].compressed_bytes) // self._parts[id(stored)]
 
@@ -395,12 +401,26 @@ class TupleSource(NtupleSource):
         with reading(self.path):
             return column_bytes(self._ntuple)
 
+    @cached_property
+    def _bytes_below(self) -> dict[str, int]:
+        """Bytes of each field in the file, with those of all its members."""
+        parents = [record.parent_field_id for record in self._ntuple.field_records]
+        found = [0] * len(parents)
+        for record, size in zip(self._ntuple.column_records, self._column_bytes[:, 1].tolist(), strict=True):
+            field = record.field_id
+            while parents[field] != field:
+                field = parents[field]
+            found[field] += size
+        return {field.name: found[field.field_id] for field in self._ntuple.fields}
+
     def entries_per_step(self, step_size: str | int) -> int:
         """How many entries take this much memory."""
         return entries_in(step_size, int(self._column_bytes[:, 0].sum()), self.num_entries)
 
     def stored_bytes(self, name: str) -> int:
-        """Bytes that a field takes in the file, compressed; its share, where it is one member of an object."""
+        """Bytes that a field takes in the file, compressed, be it readable or not; its share, where it is one member of an object."""
+        if name in self._unreadable_paths:
+            return self._bytes_below[name]
         stored, _ = self._fields[name]
         return int(self._column_bytes[columns_of(stored.form), 1].sum()) // self._parts[id(stored)]
 

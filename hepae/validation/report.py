@@ -287,19 +287,7 @@ class Page:
 
     def render(self) -> str:
         """Give the page as HTML."""
-        environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-        )
-        environment.trim_blocks = environment.lstrip_blocks = True
-        environment.filters |= {
-            "number": _number,
-            "ratio": _ratio,
-            "count": _count,
-            "anchor": _anchor,
-            "size": _size,
-            "sentence": _sentence,
-        }
-        template = environment.get_template("report.html.jinja")
+        template = pages().get_template("report.html.jinja")
         software = {"Python": python_version(), **{name: metadata.version(name) for name in SOFTWARE}}
         summaries = [
             Summary(
@@ -330,6 +318,23 @@ class Page:
                 break
             fitting.append((shown, uri))
         return page(fitting)
+
+
+def pages() -> Environment:
+    """Templates of pages, in which all text is escaped, with filters for numbers."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    )
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.filters |= {
+        "number": _number,
+        "ratio": _ratio,
+        "count": _count,
+        "anchor": _anchor,
+        "size": _size,
+        "sentence": _sentence,
+    }
+    return environment
 
 
 def _number(value: float | None) -> Markup:

@@ -314,3 +314,26 @@ def test_bytes_do_not_depend_on_the_processor(environment):
         check=True,
     )
     assert done.stdout.strip() == digest()
+
+
+def test_long_sorted_lists_are_told_from_the_number_before():
+    """Candidates by falling pt: the one before says where the next one is, and how far off."""
+    rng = np.random.default_rng(3)
+    counts = rng.poisson(250, 60)
+    lists = [np.sort((200 * np.log1p(rng.pareto(2, count))).astype(np.int64))[::-1] for count in counts]
+    integers = np.concatenate(lists)
+    plain = Writer()
+    write_stream(plain, integers, ordered=True)
+    coded = encode({"pt": integers}, counts)["pt"]
+    assert len(coded.stream) < 0.9 * len(plain.content())
+    assert np.array_equal(decode({"pt": coded}, len(integers), counts)["pt"], integers)
+
+
+def test_a_column_is_coded_as_it_is_where_a_model_is_no_help():
+    """Numbers without any order: what is coded is no longer than they are by themselves."""
+    rng = np.random.default_rng(4)
+    integers = rng.integers(0, 1000, 60_000)
+    coded = encode({"eta": integers}, np.full(6000, 10))["eta"]
+    plain = Writer()
+    write_stream(plain, integers, ordered=True)
+    assert len(coded.stream) <= len(plain.content()) + 1

@@ -122,3 +122,37 @@ def test_a_text_of_each_event_passes_through_a_tree(run):
     assert run("decompress", "small.root", "-o", "back.root").exit_code == 0
     with uproot.open("back.root") as file:
         assert file["Events"]["sample"].array().tolist() == ["ttbar", "", "dijets"]
+
+
+@pytest.mark.usefixtures("work")
+def test_sizes_are_those_of_the_compressed_file(run):
+    options = ["--collection", "Jet", "--bound", "pt=1%", "--quiet"]
+    told = json.loads(run("info", "jets.root", "--sizes", *options, "--json").stdout)
+    assert run("compress", "jets.root", "-o", "small.root", *options).exit_code == 0
+    assert told["estimate"] == pytest.approx(Path("small.root").stat().st_size, rel=0.001)
+    result = run("info", "jets.root", "--sizes", *options, "--report", "page")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"│ Jet +│ +5 │ ", result.stdout)
+    assert re.search(r"│ whole file +│ +16 │ ", result.stdout)
+    assert "page/sizes.html: all 16 branches" in result.stdout
+    assert "Jet_mass" in Path("page/sizes.html").read_text()
+    result = run("info", "small.root", "--sizes")
+    assert result.exit_code == 0
+    assert "estimate" not in result.stdout
+
+
+@pytest.mark.usefixtures("work")
+def test_options_of_sizes_need_sizes(run, one_line):
+    for options in (
+        ["--report", "page"],
+        ["--bound", "pt=1%"],
+        ["--all"],
+        ["--collection", "Jet", "--collection", "GenJet"],
+    ):
+        result = run("info", "jets.root", *options)
+        assert result.exit_code == 2
+        assert "needs --sizes" in result.stderr
+    Path("page").write_text("a file")
+    one_line(
+        run("info", "jets.root", "--sizes", "--quiet", "--report", "page"), "cannot make the folder page"
+    )

@@ -23,5 +23,7 @@ def test_generated_jets_are_those_of_the_options(run):
     assert result.stdout.startswith("g.root: 3 ttbar events, ")
     assert result.stderr == ""
     assert len(hepae.read_jets("g.root")) == 3
+    assert run("generate", "c.root", "--events", 2, "--constituents", "--quiet").exit_code == 0
+    assert len(hepae.read_jets("c.root", collection="GenCands")) == 2
     assert run("generate", "h.root", "--events", 0).exit_code == 2
     assert not Path("h.root").exists()

@@ -14,7 +14,7 @@ COORDINATES = (("pt", "eta", "phi", "E"), ("px", "py", "pz", "E"), ("px", "py", 
 def jets_of_events(rng, events, most=7):
     """Numbers of jets: some events have none, and a few more than are coded in one go."""
     counts = rng.integers(0, most, events)
-    counts[rng.random(events) < 0.01] = rng.integers(30, 100)
+    counts[rng.random(events) < 0.01] = rng.integers(200, 600)
     return counts
 
 

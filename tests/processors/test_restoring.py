@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import pickle
+import re
 
 import awkward as ak
 import numpy as np
 import pytest
 import uproot
-from coffea.nanoevents import BaseSchema, NanoAODSchema, NanoEventsFactory, PHYSLITESchema
+from coffea.nanoevents import BaseSchema, DelphesSchema, NanoAODSchema, NanoEventsFactory, PHYSLITESchema
 from coffea.processor import IterativeExecutor, Runner
 
 import hepae
@@ -398,3 +399,62 @@ def test_real_physlite(data, tmp_path):
     assert same(restored.Electrons.trackParticles.z0, original.Electrons.trackParticles.z0)
     dijets = [(events.Jets[:, :1] + events.Jets[:, 1:2]).mass for events in (restored, original)]
     assert ak.all(abs(dijets[0] / dijets[1] - 1) < 0.01)
+
+
+def original_and_both(source, tree, folder, schema, wanted, **options):
+    """Events of a file, of what is restored in coffea from the compressed one, and of the restored file; ROOT clones the rest."""
+    small, back = folder / "small.root", folder / "back.root"
+    hepae.compress_file(source, small, hepae.BoundedCodec(), **options)
+    hepae.decompress_file(small, back)
+
+    def read(path, schema):
+        read_only = {"iteritems_options": {"filter_name": wanted}}
+        return NanoEventsFactory.from_root({path: tree}, schemaclass=schema, **read_only).events()
+
+    compressed = hepae.restore(read(small, BaseSchema), schema=schema, filter_name=wanted)
+    return read(source, schema), compressed, read(back, schema)
+
+
+@pytest.mark.root
+@pytest.mark.slow
+def test_physlite_that_root_cloned(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEPAE_ROOT", "on")
+    names = ("AnalysisJetsAuxDyn", "AnalysisElectronsAuxDyn", "GSFTrackParticlesAuxDyn")
+    original, *others = original_and_both(
+        data / "physlite_ttbar.root",
+        "CollectionTree",
+        tmp_path,
+        PHYSLITESchema,
+        lambda name: name.startswith(names),
+    )
+    for events in others:
+        assert {*events.fields} == {*original.fields}
+        assert {*events.Jets.fields} == {*original.Jets.fields}
+        assert ak.all(abs(events.Jets.pt - original.Jets.pt) <= 0.001 * original.Jets.pt)
+        for column in ("Width", "Jvt", "ConeTruthLabelID"):
+            assert same(events.Jets[column], original.Jets[column])
+        assert same(events.Electrons.trackParticles.z0, original.Electrons.trackParticles.z0)
+
+
+@pytest.mark.root
+def test_delphes_that_root_cloned(data, tmp_path, monkeypatch):
+    """Its tracks have no mass, without which coffea reads none."""
+    monkeypatch.setenv("HEPAE_ROOT", "on")
+    names = ("Jet", "GenJet", "Event")
+    original, *others = original_and_both(
+        data / "delphes.root",
+        "Delphes",
+        tmp_path,
+        DelphesSchema,
+        lambda name: re.split(r"[./]|_size", name)[0] in names,
+        collection=["Jet", "GenJet"],
+    )
+    for events in others:
+        assert {*events.fields} == {*original.fields}
+        assert {*events.Jet.fields} == {*original.Jet.fields}
+        for name in ("Jet", "GenJet"):
+            assert ak.count(original[name].pt) > 10
+            assert ak.all(abs(events[name].pt - original[name].pt) <= 0.001 * original[name].pt)
+            assert ak.all(abs(events[name].mass - original[name].mass) <= 0.01 * original[name].mass + 1e-3)
+            assert same(events[name].NCharged, original[name].NCharged)
+        assert ak.all(abs(events.Jet.p / original.Jet.p - 1) < 0.01)

@@ -24,7 +24,7 @@ struct Places {
 /// The order of a cluster's jets, and where in it the jets of each rank lie.
 class Ranks {
  public:
-  static constexpr std::int64_t longest = 32;
+  static constexpr std::int64_t longest = 256;
 
   /// A flat cluster: all jets are first ones, in their order.
   Ranks(Pool& pool, std::int64_t jets) : pool_(&pool), jets_(checked(jets)), flat_(true) { ranks_.push_back({0, jets_}); }
