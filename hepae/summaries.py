@@ -164,12 +164,15 @@ def _print_coded(content: Mapping[str, Any]) -> None:
 
 
 def print_comparison(title: str, metrics: Mapping[str, Any]) -> None:
-    """Print the content of metrics.json for one version."""
+    """Print the content of metrics.json for one version: a row for each column that changed, and how many did not."""
+    kept = [name for name, column in metrics["columns"].items() if _unchanged(column)]
     names = ("mean", "median", "std", "p68", "p99")
     table = terminal.table(
         title, "column", "unit", *names, "largest", "largest rel.", "not finite", "violations"
     )
     for name, column in metrics["columns"].items():
+        if name in kept:
+            continue
         relative = column["max_rel"] is not None and name.rpartition(".")[2] in ("pt", "mass", "E")
         table.add_row(
             name,
@@ -180,11 +183,21 @@ def print_comparison(title: str, metrics: Mapping[str, Any]) -> None:
             str(column["non_finite"]),
             "–" if column["violations"] is None else str(column["violations"]),
         )
-    terminal.console().print(table)
+    if table.rows:
+        terminal.console().print(table)
+    if kept:
+        click.echo(f"{title}: {len(kept)} columns came back as they were")
     sizes = metrics["bytes"]
     click.echo(
         f"{metrics['jets']} jets, {sizes['per_jet'] or 0:.2f} bytes a jet in the coded columns, "
         f"{sizes['original'] / 1e6:.2f} MB before, {sizes['compressed'] / 1e6:.2f} MB after"
+    )
+
+
+def _unchanged(column: Mapping[str, Any]) -> bool:
+    return (
+        not (column["max_abs"] or column["non_finite"] or column["violations"])
+        and column["max_abs"] is not None
     )
 
 
