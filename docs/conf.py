@@ -1,6 +1,11 @@
 """Configuration of the documentation: `make docs` builds it, and warnings are errors."""
 
+import re
 from importlib import metadata
+
+import click
+
+from hepae.cli import main
 
 project = "hepae"
 author = "The hepae developers"
@@ -31,3 +36,14 @@ html_title = f"hepae {release}"
 html_static_path = ["_static"]
 html_css_files = ["tables.css"]
 copybutton_exclude = ".linenos, .gp, .go"
+
+
+def escape(command: click.Command) -> None:
+    """Escape what reStructuredText would take for markup: help texts are plain text."""
+    for holder in (command, *command.params):
+        if getattr(holder, "help", None):
+            holder.help = re.sub(r"([*|`])", r"\\\1", holder.help)
+
+
+for each in (main, *main.commands.values()):
+    escape(each)
