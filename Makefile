@@ -38,7 +38,7 @@ lint: $(READY)
 	$(BIN)/codespell
 
 docs: $(READY)
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python -m sphinx --fail-on-warning --fresh-env --keep-going --quiet -d docs/_build/doctrees docs docs/_build/html
 
 # Everything in plots/ but what is drawn of the trigger jets, which `make studies` does.
 plots: $(READY)

@@ -2,13 +2,12 @@
 
 import re
 from importlib import metadata
-
-import click
+from textwrap import indent
 
 from hepae.cli import main
 
 project = "hepae"
-author = "The hepae developers"
+author = copyright = "The hepae developers"
 release = version = metadata.version("hepae")
 
 extensions = [
@@ -38,12 +37,18 @@ html_css_files = ["tables.css"]
 copybutton_exclude = ".linenos, .gp, .go"
 
 
-def escape(command: click.Command) -> None:
-    """Escape what reStructuredText would take for markup: help texts are plain text."""
+def as_restructured_text(text: str) -> str:
+    """Help is plain text: escape what would be markup, and show blocks that click does not wrap as they are."""
+    paragraphs = []
+    for paragraph in text.split("\n\n"):
+        if paragraph.startswith("\b\n"):
+            paragraphs.append("::\n\n" + indent(paragraph[2:], "    "))
+        else:
+            paragraphs.append(re.sub(r"([*|`_])", r"\\\1", paragraph))
+    return "\n\n".join(paragraphs)
+
+
+for command in (main, *main.commands.values()):
     for holder in (command, *command.params):
         if getattr(holder, "help", None):
-            holder.help = re.sub(r"([*|`])", r"\\\1", holder.help)
-
-
-for each in (main, *main.commands.values()):
-    escape(each)
+            holder.help = as_restructured_text(holder.help)
