@@ -2,6 +2,7 @@
 
 import re
 from importlib import metadata
+from inspect import cleandoc
 from textwrap import indent
 
 from hepae.cli import main
@@ -40,7 +41,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 def as_restructured_text(text: str) -> str:
     """Help is plain text: escape what would be markup, and show blocks that click does not wrap as they are."""
     paragraphs = []
-    for paragraph in text.split("\n\n"):
+    for paragraph in cleandoc(text).split("\n\n"):
         if paragraph.startswith("\b\n"):
             paragraphs.append("::\n\n" + indent(paragraph[2:], "    "))
         else:
