@@ -51,8 +51,8 @@ def by_grid(pt: Floats) -> dict[str, Floats]:
 
 def draw_dither(values: int) -> Figure:
     """Restored against original values, and how far the bins of a falling spectrum move."""
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    near, spectrum = figure.subplots(1, 2)
+    figure = Figure(figsize=(7, 8), layout="constrained")
+    near, spectrum = figure.subplots(2, 1)
     pt = np.linspace(96, 108, 1500)
     for name, found in by_grid(pt).items():
         near.plot(pt, found, ".", ms=3, color=LOOKS[name], label=name)
@@ -84,8 +84,8 @@ def draw_dither(values: int) -> Figure:
 def draw_prediction() -> Figure:
     """The angle between a jet and the recoil of the jets before it, and the bytes of each column."""
     columns, counts = read(sample_path(), FOUR)
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    angle, sizes = figure.subplots(1, 2)
+    figure = Figure(figsize=(7, 8), layout="constrained")
+    angle, sizes = figure.subplots(2, 1)
     draw_recoil(angle, ak.unflatten(ak.zip(columns), counts))
 
     bounds = Bounds(DEFAULT_BOUNDS).in_unit("GeV")
