@@ -21,12 +21,13 @@ demo: $(READY)
 	rm -rf $(DEMO)
 	mkdir -p $(DEMO)
 	$(BIN)/hepae sample $(DEMO)/jets.root
+	$(BIN)/hepae compress $(DEMO)/jets.root -o $(DEMO)/bounded.root
+	$(BIN)/hepae verify $(DEMO)/jets.root $(DEMO)/bounded.root
+	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/bounded.root -o $(DEMO)/bounded
 	$(BIN)/hepae train $(DEMO)/jets.root -o $(DEMO)/model.safetensors --runs-dir $(DEMO)/runs
 	$(BIN)/hepae compress $(DEMO)/jets.root -m $(DEMO)/model.safetensors -o $(DEMO)/small.root
 	$(BIN)/hepae decompress $(DEMO)/small.root -o $(DEMO)/restored.root
 	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/small.root -o $(DEMO)
-	$(BIN)/hepae compress $(DEMO)/jets.root -o $(DEMO)/bounded.root
-	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/bounded.root -o $(DEMO)/bounded
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile

@@ -32,6 +32,8 @@ CHECKED_ELSEWHERE = {
 """Pages with Python that does not run here, and why."""
 SHORTER = {"train": ["--epochs", "1", "--hidden", "16-8"], "generate": ["--events", "5"]}
 """Options that make a command short enough for a test."""
+NEEDS = {"generate": "pythia8mc", "export": "onnxruntime"}
+"""Modules of the extras that a command needs."""
 OTHER_PROGRAMS = {"make", "pip", "python", "g++", "eval"}
 """First words of lines that are not hepae's; scripts of ``analysis`` and targets of the Makefile are checked below."""
 
@@ -63,6 +65,12 @@ def has_code(page):
     return any(language == "python" for language, _ in blocks(page)) or any(
         words[0] == "hepae" for words in shell_lines(page)
     )
+
+
+def marks(page):
+    """Pages that draw figures take more than 5 s."""
+    compares = any(words[:2] == ["hepae", "compare"] for words in shell_lines(page))
+    return [pytest.mark.slow] if compares else []
 
 
 RUN = [page for page in PAGES if has_code(page) and name_of(page) not in CHECKED_ELSEWHERE]
@@ -101,6 +109,8 @@ def run_command(words):
     if words[1] == "sample":  # a tenth of it is enough here
         Path(words[2]).write_bytes(Path("nanoaod.root").read_bytes())
         return
+    if words[1] in NEEDS:
+        pytest.importorskip(NEEDS[words[1]], reason=f"hepae {words[1]} needs an extra that is not installed")
     command, options = main.commands[words[1]], SHORTER.get(words[1], [])
     quiet = ["--quiet"] if any(option.name == "quiet" for option in command.params) else []
     words = [word for word in words if word != "--report"]  # which needs figures that are saved
@@ -110,7 +120,7 @@ def run_command(words):
 
 @pytest.mark.usefixtures("folder", "figures")
 @pytest.mark.filterwarnings("ignore:Missing cross-reference:RuntimeWarning")
-@pytest.mark.parametrize("page", RUN, ids=name_of)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=marks(page), id=name_of(page)) for page in RUN])
 def test_a_page_runs(page):
     """Commands and Python, from top to bottom."""
     names = {}
