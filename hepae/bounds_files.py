@@ -10,6 +10,7 @@ pt = "20,30"
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -57,8 +58,10 @@ def read_bounds(path: str | Path) -> Bounds:
                 raise ConfigError(f"{path}, line {line}: {name or table} holds no columns")
             try:
                 one = Bounds.parse({name: value}) if table == "bounds" else Bounds.parse({}, {name: value})
-            except (ConfigError, TypeError, ValueError) as error:
+            except (ConfigError, TypeError, ValueError, OverflowError) as error:
                 raise ConfigError(f"{path}, line {line}: {error}") from None
+            if twice := (one.columns.keys() & bounds.keys()) | (one.edges.keys() & edges.keys()):
+                raise ConfigError(f"{path}, line {line}: {min(twice)} is given twice; give it once")
             bounds.update(one.columns)
             edges.update(one.edges)
             lines.update(dict.fromkeys((*one.columns, *one.edges), f"{path}, line {line}"))
@@ -66,13 +69,26 @@ def read_bounds(path: str | Path) -> Bounds:
 
 
 def overridden(bounds: Bounds, other: Bounds) -> Bounds:
-    """Give the bounds and edges of a file with those of the command line in place of them where both have some."""
-    given = {*other.columns, *other.edges}
+    """Give the bounds and edges of a file with those of the command line in place of them where both have some.
+
+    A column that the command line names alone is that of every collection: ``pt`` goes before ``Jet.pt`` of the file.
+    """
+    columns, edges = _without(bounds.columns, other.columns), _without(bounds.edges, other.edges)
+    gone = (bounds.columns.keys() - columns.keys()) | (bounds.edges.keys() - edges.keys())
     return Bounds(
-        {**bounds.columns, **other.columns},
-        {**bounds.edges, **other.edges},
-        lines={key: line for key, line in bounds.lines.items() if key not in given},
+        {**columns, **other.columns},
+        {**edges, **other.edges},
+        lines={key: line for key, line in bounds.lines.items() if key not in gone},
     )
+
+
+def _without(file: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of columns that are not given: neither by the same name nor by that without the collection."""
+    return {
+        key: value
+        for key, value in file.items()
+        if key not in given and key.partition(".")[2] not in {*given}
+    }
 
 
 def _entries(value: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -111,14 +127,14 @@ def bounds_text(bounds: Mapping[str, Mapping[str, tuple[Bound, str]]], head: Seq
     head
         Lines of comment at the top.
     """
-    lines = [f"# {line}".rstrip() for line in head]
+    lines = [f"# {_one_line(line)}".rstrip() for line in head]
     for collection, columns in bounds.items():
         lines += ["", f"[bounds.{_key(collection)}]"]
         written = {
             f"{_key(name)} = {_quoted(str(bound))}": comment for name, (bound, comment) in columns.items()
         }
         width = max(map(len, written), default=0)
-        lines += [f"{entry:{width}}  # {comment}" for entry, comment in written.items()]
+        lines += [f"{entry:{width}}  # {_one_line(comment)}" for entry, comment in written.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -127,4 +143,8 @@ def _key(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML escapes as JSON does
+
+
+def _one_line(comment: str) -> str:
+    return " ".join("".join(c if c.isprintable() else "\n" for c in comment).split("\n"))

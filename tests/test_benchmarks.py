@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
+import signal
+import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import awkward as ak
@@ -203,6 +207,36 @@ def test_hostile_values_keep_bounds_repeats_and_edges(script):
     assert cells["pt"][3] != "100.0%"  # of the values some were changed
 
 
+@pytest.mark.slow
+def test_every_kind_of_grid_holds_its_bound_for_any_float32(script, tmp_path):
+    """A hundred million values; `python analysis/every_float.py` takes all patterns there are."""
+    every_float, state = script("every_float"), tmp_path / "state.jsonl"
+    wanted = ("--sample", 38 * every_float.BLOCK, "--state", state)
+    cells = table(run(every_float.main, *wanted))
+    assert len(state.read_text().splitlines()) == 38
+    values, on_grid, *_ = np.sum(list(every_float.blocks_done(state).values()), axis=0).T
+    assert values.sum() > 100_000_000
+    assert on_grid[0] > 0.9 * values[0]  # of pt: few values are kept as they are
+    lines = state.read_text().splitlines(keepends=True)
+    state.write_text("".join(lines[:20]) + lines[20][:9])  # stopped there
+    assert table(run(every_float.main, *wanted)) == cells
+
+
+def test_a_broken_bound_is_found(script, monkeypatch):
+    every_float = script("every_float")
+    quantize = every_float.quantize
+    monkeypatch.setattr(every_float, "quantize", lambda *asked: _one_step_off(quantize(*asked)))
+    block = np.float32(30).view(np.uint32) // every_float.BLOCK
+    _, _, broken, crossed, _ = every_float.check(every_float.Kind("pt", "0.1%", (30.1,)), int(block))
+    assert broken >= 1
+    assert crossed >= 1
+
+
+def _one_step_off(quantized):
+    quantized.integers += 1
+    return quantized
+
+
 def test_judge_finds_failures(script):
     judge, column = script("benchmarks.judging").judge, script("benchmarks.hostile").Column
     asked = column(np.dtype(np.float32), "1%+1MeV", (0.0, 30.0))
@@ -338,3 +372,21 @@ def test_the_codec_is_explained_in_two_figures(script, tmp_path):
     assert bins["dithered grid"].max() < 1.1 * bins["dithered grid"].mean()
     for values in found.values():
         assert (abs(values - pt) <= 0.01 * pt).all()
+
+
+@pytest.mark.slow
+def test_killed_commands_leave_nothing_partial(script):
+    """The script ends with status 1 where something partial, changed or left behind is found."""
+    output = run(script("faults").main, "--moments", 1, "--events", 100, "--command", "decompress")
+    assert re.findall(r"│ decompress │ (\w+)", output) == ["SIGKILL", "SIGTERM"]
+
+
+def test_a_partial_output_is_found(script, sample, tmp_path):
+    faults, counts = script("faults"), Counter()
+    (tmp_path / "jets.root").write_bytes(sample.read_bytes())
+    half = (
+        f"open('small.root', 'wb').write(open({str(sample)!r}, 'rb').read(1000)); import time; time.sleep(60)"
+    )
+    command = replace(faults.commands()["compress"], words=(sys.executable, "-c", half))
+    faults.killed(command, tmp_path, signal.SIGKILL, 1.0, counts)
+    assert (counts["killed"], counts["partial"], counts["input changed"]) == (1, 1, 0)

@@ -4,12 +4,13 @@ import re
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hepae.bounds import Bound, Bounds
+from hepae.bounds import EXACT, Bound, Bounds
 from hepae.bounds_files import bounds_text, overridden, read_bounds
 from hepae.cli import main
 from hepae.column_names import canonical_name
@@ -67,6 +68,37 @@ def test_the_command_line_goes_before_the_file():
     found = overridden(file, Bounds.parse({"pt": "2%"}, {"eta": "1"}))
     assert {name: str(bound) for name, bound in found.columns.items()} == {"pt": "2%", "eta": "0.1"}
     assert {*found.edges} == {"pt", "eta"}
+
+
+def test_no_name_or_comment_breaks_a_file(tmp_path):
+    path = tmp_path / "bounds.toml"
+    bounds = {"Jet": {'a"\n\x7f\\': (Bound.parse("1%"), 'why\npt = "5%"')}}
+    path.write_text(bounds_text(bounds, ["head\r[edges.Jet]"]), encoding="utf-8")
+    assert read_bounds(path).columns == {'Jet.a"\n\x7f\\': Bound.parse("1%")}
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("m = 1\nmass = 2", "line 3: Jet.mass is given twice"),
+        (f"pt = 1{'0' * 400}", "line 2: int too large"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(tmp_path, text, error):
+    path = tmp_path / "bounds.toml"
+    path.write_text(f"[bounds.Jet]\n{text}\n")
+    with pytest.raises(ConfigError, match=error):
+        read_bounds(path)
+
+
+def test_a_column_named_alone_goes_before_that_of_a_collection_in_the_file():
+    file = Bounds.parse({"Jet.pt": "1%", "Jet.eta": "0.1", "Muon.pt": "2%"}, {"Jet.pt": "20"})
+    found = overridden(file, Bounds.parse({"pt": "exact"}, {"pt": "30"}))
+    jets = found.resolve({"Jet": dict.fromkeys(("pt", "eta"), np.dtype(np.float32))})["Jet"]
+    assert jets.columns == {"pt": EXACT, "eta": Bound.parse("0.1")}
+    assert jets.edges["pt"].values == (30,)
+    assert found.columns.keys() == {"pt", "Jet.eta"}
+    assert overridden(file, Bounds.parse({"Jet.pt": "exact"})).columns["Muon.pt"] == Bound.parse("2%")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):

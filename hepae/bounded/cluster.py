@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     Columns = Mapping[str, NDArray[Any]]
 
 CLUSTER_JETS = 250_000
-"""Jets that are coded at once: more gain less than 0.1 %, fewer cost their own headers."""
+"""Jets that are coded at once. `analysis/benchmark_clusters.py` has the measurement, on a million dijets: 500 000 take 0.2 % fewer bytes
+of the file, and up to 2 times as long where workers share out the chunks; 100 000 take 0.3 % more bytes, and 0.5 to 0.9 of the time there."""
 
 _VERSION = 1
 _MOST_COLUMNS = 1 << 20

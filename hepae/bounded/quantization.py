@@ -43,6 +43,8 @@ _UNSURE = 1e-6
 """Share of a step by which the float64 arithmetic of two machines differs at most, and far more than it ever does."""
 _UNSURE_SHARE = 1e-12
 """What is added to that of the position itself, where steps are tiny."""
+_HELD = 1 + 2.0**-50
+"""Errors are judged this much larger: the bound holds in extended precision too, whatever float64 rounds away."""
 _PI = float(np.float32(np.pi))
 """The largest angle that files hold: π as a float32, a little above π."""
 _TYPES = ("<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1")
@@ -352,6 +354,7 @@ def _violated(original: Floats, restored: Floats, bound: Bound) -> Mask:
     with np.errstate(invalid="ignore", over="ignore"):
         error = restored - original
         np.abs(error, out=error)
+        error *= _HELD
         outside: Mask = ~((error <= bound.allowed(original)) & (error < np.inf))
     return outside
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from hepae.cli.options import OutputPath, force_option, quiet_option, tree_optio
 from hepae.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from hepae.resolution.suggest import Suggestion
@@ -87,6 +89,7 @@ def suggest(
     of the file: no bin of a histogram moves by more than a tenth of its statistical error. Columns that are cut already stay exact.
     """
     from hepae.bounds_files import bounds_text
+    from hepae.files.history import without_secrets
     from hepae.io.outputs import atomic_output
     from hepae.resolution.suggest import suggest as suggest_bounds
 
@@ -95,22 +98,34 @@ def suggest(
     found = suggest_bounds(
         inputs, widen=0.001 if widen is None else widen, bytes_per_jet=bytes_per_jet, **options
     )
+    command = _compression(inputs, output, options)
     with atomic_output(output, force=force) as temporary:
         entries = {
             name: {column: (each.bound, each.reason) for column, each in columns.items()}
             for name, columns in found.collections.items()
         }
         head = (
-            command_line(),
+            str(without_secrets(command_line())),
             "A bound is written 0.1%, 0.001, 1%+1MeV or exact; without a unit pt, mass and E are in GeV.",
-            f"hepae compress {' '.join(inputs)} --bounds {output} -o OUT.root takes this file.",
+            f"{command} takes this file.",
         )
         temporary.write_text(bounds_text(entries, head), encoding="utf-8")
     if not quiet:
         for text in found.notes:
             note(text)
     _print(found)
-    click.echo(f"{output}: hepae compress {' '.join(inputs)} --bounds {output} -o OUT.root")
+    click.echo(f"{output}: {command}")
+
+
+def _compression(inputs: tuple[str, ...], output: Path, options: Mapping[str, Any]) -> str:
+    """Command that compresses the same jets within the bounds, as it is typed into the shell."""
+    from hepae.files.history import without_secrets
+
+    chosen = [word for name in options["collection"] for word in ("--collection", name)]
+    for name in ("tree", "unit"):
+        chosen += [f"--{name}", options[name]] if options[name] else []
+    command = ["hepae", "compress", *inputs, *chosen, "--bounds", str(output), "-o", "OUT.root"]
+    return str(without_secrets(shlex.join(command)))
 
 
 def _print(found: Suggestion) -> None:

@@ -24,6 +24,7 @@ from hepae.io.cloning import (
 )
 from hepae.io.guards import reading
 from hepae.io.ntuples import TreeSource
+from hepae.io.root_worker import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -116,26 +117,27 @@ def find_clone(
     if stays & {*momenta}:
         return None
     coded -= stays
+    kept = coded | needed | stays
     places = {name: origin for name, origin in places.items() if name not in stays}
     left_out = [
         name
         for name in (*source.branches, *source.unreadable)
-        if name not in coded | needed | stays and not wanted(name, keep, drop)
+        if name not in kept and not wanted(name, keep, drop)
     ]
-    dropped = [path for path, names in paths.items() if names <= {*left_out}]
+    gone = {*left_out}
+    dropped = [path for path, names in paths.items() if names <= gone]
     others = {}
-    only_root = [name for name in source.unreadable if name not in {*left_out}]
+    only_root = [name for name in source.unreadable if name not in gone]
     for tree in source.other_trees(lambda name: may_be_wanted(name, keep, drop)):
         if isinstance(tree, TreeSource):
-            out = [
-                name
-                for name in (*tree.branches, *tree.unreadable)
-                if not wanted(f"{tree.tree}/{name}", keep, drop)
-            ]
-            if not {*tree.branches, *tree.unreadable} <= {*out}:
+            every = (*tree.branches, *tree.unreadable)
+            held = {name for name in every if wanted(f"{tree.tree}/{name}", keep, drop)}
+            together = {tree.origin(name).path for name in held}  # numbers that share a branch stay together
+            out = {name: None for name in every if tree.origin(name).path not in together}
+            if held:
                 others[tree.tree] = tuple(tree.origin(name).path for name in out)
                 left_out += [f"{tree.tree}/{name}" for name in out]
-                only_root += [f"{tree.tree}/{name}" for name in tree.unreadable if name not in {*out}]
+                only_root += [f"{tree.tree}/{name}" for name in tree.unreadable if name not in out]
     taken = tuple(dict.fromkeys(origin.path for origin in places.values()))
     return Clone(
         taken,
@@ -234,11 +236,8 @@ def _checked(
         after = BasketChecksums()
         after.update(file[name], 0, int(file[name].num_entries))
         clones = {path: sums for path, sums in after.by_branch.items() if path not in added}
-    lost = [
-        path
-        for path in first - clones.keys()
-        if not any(path == gone or path.startswith(f"{gone}/") for gone in without)
-    ]
+    gone = {*without}
+    lost = [path for path in first - clones.keys() if not within(path, gone)]
     if wrong := [*lost, *before.differing(clones)]:
         raise OutputError(
             f"branches {', '.join(sorted(wrong)[:5])} of tree {name!r} are not cloned as they were; nothing was written"

@@ -43,8 +43,8 @@ class InputFile:
 
     @classmethod
     def of(cls, source: Source) -> InputFile:
-        """Take both from an open file."""
-        return cls(str(source.path).rpartition("/")[2], source.uuid)
+        """Take both from an open file; what may be secret in a URL is no part of its name."""
+        return cls(str(without_secrets(str(source.path))).rpartition("/")[2], source.uuid)
 
     def to_json(self) -> dict[str, Any]:
         """Give both as JSON; the inverse is `from_json`."""

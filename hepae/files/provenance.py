@@ -41,6 +41,10 @@ def _coded_columns(coded: CodedCollection) -> CodedColumns:
     every = coded.bounds.columns
     bounds = {name: bound for name, bound in every.items() if not bound.exact}
     derived = any(name not in of.column_names for name in bounds)
+    if derived:  # a coordinate that is exact is a promise too: the columns that it derives from change
+        bounds = {
+            name: bound for name, bound in every.items() if name in bounds or name not in of.column_names
+        }
     replaced = {name for name in of.momentum if derived and name not in every}
     names = tuple(name for name in of.column_names if name in bounds or name in replaced)
     edges = {name: edges for name, edges in coded.bounds.edges.items() if name in bounds}

@@ -22,8 +22,8 @@ def reading(path: Location) -> Iterator[None]:
         yield
     except (HepaeError, MemoryError):
         raise
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
+    except FileNotFoundError as error:
+        raise InputError(_not_found(path, error.__cause__)) from None
     except PermissionError:
         raise InputError(f"no permission to read {path}") from None
     except IsADirectoryError:
@@ -35,6 +35,19 @@ def reading(path: Location) -> Iterator[None]:
         if isinstance(error, OSError) and isinstance(path, Url):  # of a server or the network
             raise InputError(f"cannot read {path}: {reason(error)}") from error
         raise InputError(f"cannot read {path}: it is damaged or incomplete ({reason(error)})") from error
+
+
+def _not_found(path: Location, cause: BaseException | None) -> str:
+    """Say that a file is not there, or that nobody knows: fsspec takes any fault of a web server for a missing file."""
+    if (
+        not isinstance(cause, Exception)
+        or isinstance(cause, FileNotFoundError)
+        or getattr(cause, "status", 0) == 404
+    ):
+        return f"no such file: {path}"
+    if isinstance(cause, OSError):
+        return f"cannot reach the server of {path} ({reason(cause)}); check the URL and the network"
+    return f"cannot read {path}: the server answers {reason(cause)}"
 
 
 def _is_ours(error: Exception) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -120,10 +121,14 @@ class Collection:
         """
         alternatives = {"mass": ("mass", "E"), "E": ("E", "mass")}.get(name, (name,))
         for alternative in alternatives:
-            for column in self.columns:
-                if column.name == alternative:
-                    return column
+            if alternative in self._by_name:
+                return self._by_name[alternative]
         raise KeyError(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        """Columns by name, the first of each."""
+        return {column.name: column for column in reversed(self.columns)}
 
     def jets(self, arrays: Mapping[str, ak.Array], columns: Sequence[str] | None = None) -> ak.Array:
         """Make jets in GeV of the file's own arrays, by branch name; the inverse is `arrays`.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
 NEEDED = 63000
 """ROOT 6.30, as ``gROOT->GetVersionInt()`` counts."""
@@ -47,6 +47,15 @@ def branches_of(tree: Any) -> Iterator[tuple[str, Any]]:
             yield from inside(branch.GetListOfBranches(), f"{path}/")
 
     yield from inside(tree.GetListOfBranches(), "")
+
+
+def within(path: str, chosen: Container[str]) -> bool:
+    """Whether a branch or one of its mothers is among the chosen paths.
+
+    >>> within("jets/jets.pt", {"jets"}), within("jets2", {"jets"})
+    (True, False)
+    """
+    return path in chosen or ("/" in path and within(path.rpartition("/")[0], chosen))
 
 
 class Worker:
@@ -93,10 +102,10 @@ class Worker:
 
     def _tree(self, out: Any, step: dict[str, Any]) -> None:
         """Write one tree: the baskets of the inputs as they are, and what stands in another file."""
-        sources = [self._get(path, step["tree"]) for path in step["inputs"]]
+        first = step["inputs"][0]
         folder, _, name = step["name"].rpartition("/")
-        directory = self._directory(out, self._open(step["inputs"][0]), folder)
-        model = self._get(*step["skeleton"]) if step.get("skeleton") else sources[0]
+        directory = self._directory(out, self._open(first), folder)
+        model = self._get(*step.get("skeleton") or (first, step["tree"]))
         if keep := step.get("new_skeleton"):
             self._clone(model, out, step["dropped"], keep).Write()
         new = self._clone(model, directory, [*step["off"], *step["dropped"]], name)
@@ -106,8 +115,10 @@ class Worker:
         for target in targets:
             for branch in target.branches:
                 filled.push_back(branch)
-        for tree in sources:
-            self._tools.copy_baskets(tree, new, filled)
+        for path in step["inputs"]:
+            self._tools.copy_baskets(self._get(path, step["tree"]), new, filled)
+            if path != first:  # thousands of inputs are more than a process may have open
+                self._files.pop(path).Close()
         if side:
             values = self._get(side["file"], side["tree"])
             for added in side["added"]:
@@ -127,7 +138,8 @@ class Worker:
     def _clone(self, model: Any, directory: Any, off: Sequence[str], name: str) -> Any:
         """Give a tree without entries that has the branches of another one but these."""
         here = dict(branches_of(model))
-        inactive = {path for path in here for gone in off if path == gone or path.startswith(f"{gone}/")}
+        gone = {*off}
+        inactive = {path for path in here if within(path, gone)}
         kept = [branch for path, branch in here.items() if path not in inactive]
         counters = {
             leaf.GetLeafCount().GetBranch().GetName()

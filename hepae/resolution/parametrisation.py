@@ -101,8 +101,10 @@ class Parametrisation:
         terms = {each.name for each in fields(ColumnResolution)}
         columns = {}
         for column, values in content.items():
-            if not isinstance(values, dict):
+            if column in ("name", "source"):
                 continue
+            if not isinstance(values, dict):
+                raise ConfigError(f"{where}: write [{column}] and below it relative = {values}, for instance")
             for term, value in values.items():
                 if term not in terms:
                     raise ConfigError(

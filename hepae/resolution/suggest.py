@@ -202,19 +202,26 @@ class _Sample:
         pieces: list[dict[str, ak.Array]] = []
         left, jets, stored, of = SAMPLE_JETS, 0, dict[str, float](), None
         for source in files:
-            of = source.layout.collections[name]
+            found = source.layout.collections.get(name)
+            if found is None or (of is not None and {*found.column_names} != {*of.column_names}):
+                raise InputError(
+                    f"{files.paths[0]} and {source.path} have not the same columns of {name}; suggest bounds for one of them"
+                )
+            of = found
             branches = [column.branch for column in of.columns]
             for column in of.columns:
                 stored[column.name] = stored.get(column.name, 0.0) + source.stored_bytes(column.branch)
             per_entry = 1.0
             if source.num_entries and of.counter is not None:
                 first = source.arrays(branches[:1], 0, min(source.num_entries, 1000))[branches[0]]
-                per_entry = max(float(ak.count(first)) / len(first), 1e-3)
-            stop = min(source.num_entries, int(left / per_entry) + 1) if left > 0 else 0
+                per_entry = float(ak.count(first)) / len(first)
+            stop = min(source.num_entries, int(left / max(per_entry, 1e-3)) + 1) if left > 0 else 0
             if stop:
                 pieces.append(source.arrays(branches, 0, stop))
-                left -= int(ak.count(pieces[-1][branches[0]]))
-            jets += _count(source, of, stop, pieces)
+                here = int(ak.count(pieces[-1][branches[0]]))
+                left -= here
+                per_entry = here / stop
+            jets += _count(source, of, per_entry)
         if of is None or not pieces:
             raise InputError(f"no events to suggest bounds from in {', '.join(map(str, files.paths))}")
         joined = {branch: ak.concatenate([piece[branch] for piece in pieces]) for branch in pieces[0]}
@@ -233,16 +240,14 @@ class _Sample:
         return GEV[self.collection.unit] if column in ENERGIES and self.collection.momentum else 1.0
 
 
-def _count(source: Source, of: Collection, read: int, pieces: Sequence[Mapping[str, ak.Array]]) -> int:
-    """Jets of a file: counted where the file counts them, else in proportion to those that were read."""
+def _count(source: Source, of: Collection, per_entry: float) -> int:
+    """Jets of a file: counted where the file counts them, else in proportion to those of its first entries."""
     if of.counter is None:
         return source.num_entries
     if of.counted:
         counter = source.arrays([of.counter], 0, source.num_entries)[of.counter]
         return int(ak.sum(counter))
-    first = of.columns[0].branch
-    here = int(ak.count(pieces[-1][first])) if read else 0
-    return round(here * source.num_entries / max(read, 1))
+    return round(per_entry * source.num_entries)
 
 
 class _Proposal:
@@ -316,7 +321,7 @@ class _Proposal:
         most = "at most " if statistics else ""
         reason = f"{whose} widened by {most}{widen * 100:.3g} %"
         if statistics and not self._has_resolution(name):
-            log = kind.relative
+            log = relative
             largest = (
                 part
                 if log and part

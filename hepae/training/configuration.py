@@ -171,7 +171,9 @@ class TrainingConfig:
         try:
             return cls.from_config(tomllib.loads(path.read_text()))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"cannot read the configuration {path}: {error}") from None
+            raise ConfigError(
+                f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}"
+            ) from None
 
     def torch_device(self) -> torch.device:
         """Device to train on.

@@ -85,7 +85,7 @@ def train(
     CodecError
         If the jets lack a column, or are too few to split.
     ConfigError
-        If the columns do not make a jet, the device does not exist, or the network does not fit into memory.
+        If the columns do not make a jet or are fewer than the latents, the device does not exist, or the network does not fit into memory.
     InputError
         If the run to resume was trained on other jets.
     """
@@ -155,9 +155,14 @@ def _prepare(
     CodecError
         If the jets lack a column, or are too few to split.
     ConfigError
-        If the columns do not make a jet.
+        If the columns do not make a jet, or are fewer than the latents.
     """
     names = basis_columns(config.columns, config.basis)
+    if config.network.latent > len(names):
+        raise ConfigError(
+            f"{config.network.latent} latents of {len(names)} columns ({', '.join(names)}) make jets larger: "
+            f"give --latent a number below {len(names)}"
+        )
     new_rows = partial(Rows, len(names), buffer=buffer, folder=config.runs_dir)
     tables = [*_split(_table(jets, names, new_rows), config, validation is None, new_rows)]
     if validation is not None:

@@ -302,7 +302,8 @@ class _ColumnSums:
         if bound is not None:
             with np.errstate(invalid="ignore", over="ignore"):
                 allowed = bound.allowed(np.asarray(original, np.float64))
-            self.violations += int(np.count_nonzero((change != 0) & ~(np.abs(change) <= allowed)))
+            within = (np.abs(change) <= allowed) & ~np.isinf(np.asarray(original, np.float64))
+            self.violations += int(np.count_nonzero((change != 0) & ~within))
         residual = ratio if self.name in RELATIVE else change
         finite = residual[np.isfinite(residual)]
         self.finite += finite.size

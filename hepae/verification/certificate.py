@@ -96,10 +96,14 @@ class Certificate:
         changed = any(
             found.changed for columns in self.findings.columns.values() for found in columns.values()
         )
-        verdict = VERDICT if changed else NOTHING
-        if self.left_out:
-            verdict += f", and {len(self.left_out)} branches or objects that were left out on request"
-        return verdict
+        if not self.left_out:
+            return VERDICT if changed else NOTHING
+        what = f"{len(self.left_out)} branches or objects that were left out on request"
+        return (
+            f"{VERDICT}, and {what}"
+            if changed
+            else f"nothing is lost but {what}: all other bits are the same"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give the certificate as JSON."""

@@ -125,7 +125,8 @@ class EventChecker:
             branch = of.column(column).branch
             if branch in one:
                 found[column] = self._judge(promise, column, one[branch], other[branch], where)
-        if promise.derived:
+        whole = {of.column(column).branch for column in of.momentum} <= {*one}
+        if promise.derived and whole:  # a branch that is missing is said to be
             own = [{c: side[of.column(c).branch] for c in of.momentum} for side in (one, other)]
             same = np.logical_and.reduce([same_bits(own[0][c], own[1][c]) for c in of.momentum])
             dtype = np.result_type(*(own[0][c].dtype for c in of.momentum))

@@ -85,7 +85,8 @@ class QuantityChanges:
 
     def fill(self, original: ak.Array, restored: ak.Array) -> None:
         """Count in a chunk: the same jets in lists per event."""
-        before, after = EventQuantities.of(original), EventQuantities.of(restored)
+        with np.errstate(invalid="ignore", over="ignore"):  # jets may be infinite
+            before, after = EventQuantities.of(original), EventQuantities.of(restored)
         moved = (np.sort(before.pair, axis=0) != np.sort(after.pair, axis=0)).any(axis=0)
         self.events += len(moved)
         self.other_pair += int(moved.sum())

@@ -135,7 +135,7 @@ class ColumnFindings:
                 f"{self.largest_error:.4g}; state what you accept with --bound {name}=... ({where})"
             )
         if self.beyond:
-            factor = f", by up to {self.largest_ratio:.10g} times the bound" if self._ratio_is_finite else ""
+            factor = f", by up to {self.largest_ratio:.10g} times the bound" if self._ratio_is_telling else ""
             lines.append(
                 f"{name}: {self.beyond} of {self.values} values are beyond the bound {bound}{factor}; {where}"
             )
@@ -146,6 +146,11 @@ class ColumnFindings:
         if self.crossed:
             lines.append(f"{name}: {self.crossed} of {self.values} values crossed {self.edges}; {where}")
         return lines
+
+    @property
+    def _ratio_is_telling(self) -> bool:
+        """Whether the largest ratio says how far beyond: it does not where the values beyond are no numbers."""
+        return self.largest_ratio is not None and 1 < self.largest_ratio < math.inf
 
     @property
     def _ratio_is_finite(self) -> bool:
@@ -181,7 +186,9 @@ def _first(found: Judgement, original: Values, restored: Values, where: Jets) ->
 
 
 def _number(value: Any) -> str:
-    """Shortest text that gives the same number back."""
+    """Shortest text that gives the same number back, of NaN with its bits."""
+    if value.dtype in (np.float32, np.float64) and np.isnan(value):
+        return f"nan ({value.view(f'u{value.itemsize}'):#x})"
     return str(value.item()) if value.dtype.kind != "f" or value.itemsize == 8 else str(value)
 
 

@@ -121,7 +121,8 @@ def judge(
         ratio = np.zeros(len(original), Extended)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio[rows] = around / allowed
-        beyond[rows] = ~(around <= allowed) | bound.exact  # NaN is beyond; exact means every bit
+        # NaN is beyond, and so is any change of an infinite value, of which a share is infinite; exact means every bit
+        beyond[rows] = ~(around <= allowed) | np.isinf(before) | bound.exact
         if name == "phi" and not bound.exact:
             # What lies within ±π stays there, on its side: the difference itself is within the bound.
             limit = Extended(dtype.type(np.pi) if dtype else original.dtype.type(np.pi))
@@ -140,7 +141,8 @@ def _allowed(bound: Bound, original: Values, unit: str) -> Values:
     if bound.unit:
         absolute = absolute * MEV[bound.unit] / MEV[unit]
     relative = Extended(str(Decimal(repr(bound.relative))))
-    allowed: Values = np.abs(original) * relative + Extended(str(absolute))
+    with np.errstate(invalid="ignore"):  # no share of an infinite value is NaN
+        allowed: Values = np.abs(original) * relative + Extended(str(absolute))
     return allowed
 
 

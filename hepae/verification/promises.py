@@ -66,9 +66,15 @@ class Promise:
         return replace(
             self,
             coded=coded,
-            bounds={**self.bounds, **stated.bounds},
+            bounds={**stated.unchanged, **self.bounds, **stated.bounds},
             edges={**self.edges, **stated.edges},
         )
+
+    @property
+    def unchanged(self) -> dict[str, Bound]:
+        """Exact bounds of the four-momentum's other coordinates, where it is judged in these and not all have a bound."""
+        own = self.collection.column_names
+        return {name: EXACT for name in DEFAULT_BOUNDS if name not in own} if self.derived else {}
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ class Promises:
         """
         promised = {
             name: Promise(
-                collections[name],
+                replace(collections[name], unit=coded.unit),
                 tuple(column for column in coded.coded if column in collections[name].column_names),
                 {column: bound for column, bound in coded.bounds.items() if bound is not None},
                 coded.edges,

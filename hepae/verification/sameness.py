@@ -41,6 +41,10 @@ def _same(one: ak.Array, other: ak.Array) -> bool:
     """Whether two arrays of equal length hold the same."""
     first, second = ak.to_layout(one), ak.to_layout(other)
     while True:
+        if first.is_option or second.is_option:
+            missing = [ak.to_numpy(ak.is_none(ak.Array(layout), axis=0)) for layout in (first, second)]
+            if not np.array_equal(*missing):
+                return False
         first, second = (layout.project() if layout.is_option else layout for layout in (first, second))
         if not (first.is_list and second.is_list):
             break

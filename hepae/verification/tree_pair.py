@@ -62,7 +62,10 @@ class TreePair:
 
     def _lines(self) -> list[str]:
         """Say in one line each which branches are missing, cannot be compared, or were added."""
-        lines = [
+        lines = []
+        if self.before.named and self.after.named and self.before.name != self.after.name:
+            lines.append(f"tree {self.before.name}: it is called {self.after.name} now")
+        lines += [
             f"branch {self.prefix}{name}: it is missing"
             for name in self.before.branches
             if name not in self.shared and self.prefix + name not in self.accepted

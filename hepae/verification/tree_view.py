@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hepae.files.compressed import CompressedFile
 from hepae.io.guards import reading
-from hepae.io.ntuples import TreeSource
+from hepae.io.ntuples import NtupleSource, TreeSource
 from hepae.io.objects import objects_of
 from hepae.io.sources import entries_in
 
@@ -43,6 +43,8 @@ class TreeView:
     stored
         The TTree as uproot opened it, and paths in it by the names of branches; where there are none, what uproot cannot read cannot
         be compared.
+    named
+        Whether ``name`` is the file's own: a table has none.
     """
 
     name: str
@@ -52,6 +54,7 @@ class TreeView:
     read: Callable[[list[str], int, int], dict[str, ak.Array]]
     entries_per_step: Callable[[str | int], int]
     stored: tuple[Any, Mapping[str, str]] | None = None
+    named: bool = True
 
     @classmethod
     def of_source(cls, source: Source) -> TreeView:
@@ -66,6 +69,7 @@ class TreeView:
             (source.file[source.tree], {name: source.origin(name).path for name in source.unreadable})
             if isinstance(source, TreeSource)
             else None,
+            isinstance(source, NtupleSource),
         )
 
     @classmethod

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 
+import awkward as ak
+import numpy as np
 import pytest
+import uproot
 from click.testing import CliRunner
 
+import hepae
 from hepae.bounds_files import read_bounds
 from hepae.cli import main
 
@@ -29,6 +35,27 @@ def test_the_file_is_read_again_and_overridden(sample, tmp_path):
     assert content["edges"] == {"pt": [20, 30]}
     assert run("verify", sample, small, "--quiet").exit_code == 0
     assert "exists already" in run("suggest", sample, "-o", path, status=1).stderr
+
+
+def test_the_command_that_is_printed_runs(tmp_path):
+    random = np.random.default_rng(1)
+    jets = {
+        f"{name}_{column}": ak.unflatten(random.uniform(1, 2, 400).astype(np.float32), np.full(200, 2))
+        for name in ("Jet", "Muon")
+        for column in ("pt", "eta", "phi", "mass")
+    }
+    path = tmp_path / "jets.root"
+    with uproot.recreate(path) as file:
+        file.mktree("Events", dict.fromkeys(jets, "var * float32"))
+        file["Events"].extend(jets)
+    bounds = tmp_path / "two words.toml"
+    options = ("--collection", "Muon", "--collection", "Jet", "--unit", "GeV", "--tree", "Events", "--quiet")
+    lines = run("suggest", path, "-o", bounds, *options).stdout.replace("\n", " ")
+    (command,) = re.findall(r"hepae (compress .* -o )OUT.root", lines)
+    assert f"# hepae {command}OUT.root takes this file." in bounds.read_text()
+    run(*shlex.split(command), tmp_path / "small.root", "--quiet")
+    with hepae.open(tmp_path / "small.root") as file:
+        assert file.collections.keys() == {"Jet", "Muon"}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +18,7 @@ from hepae.errors import InputError, OutputError
 from hepae.io.baskets import BasketChecksums, branch_paths, wrong_branches
 from hepae.io.cloning import SKELETON
 from hepae.io.readers import open_source
+from hepae.verification.verify import verify
 
 pytestmark = [
     pytest.mark.root,
@@ -237,6 +239,28 @@ def test_inputs_are_joined_and_branches_left_out(original, tmp_path):
             Counter(ak.flatten(file["Events"]["nested"].array(), axis=None).tolist()) for file in (one, other)
         )
         assert twice == Counter({value: 2 * count for value, count in once.items()})
+
+
+WHOLE = """
+file = ROOT.TFile.Open(sys.argv[1], "UPDATE")
+runs, vector = ROOT.TTree("Beams", "one a beam"), ROOT.TLorentzVector(1, 2, 3, 4)
+runs.Branch("beam", "TLorentzVector", vector, 32000, 0)
+runs.Fill()
+runs.Write()
+file.Close()
+"""
+
+
+def test_a_member_of_an_object_is_left_out_with_the_whole_object_or_not_at_all(sample, tmp_path):
+    whole = tmp_path / "whole.root"
+    shutil.copy(sample, whole)
+    _root(WHOLE, whole)
+    for number, (drop, left) in enumerate([("Beams/beam.px", ["beam"]), ("Beams/beam*", None)]):
+        small = tmp_path / f"{number}.root"
+        hepae.compress_file(whole, small, hepae.BoundedCodec(), drop=[drop])
+        with uproot.open(small) as file:
+            assert (file["Beams"].keys(recursive=False) if "Beams" in file else None) == left
+        assert verify(whole, small, accept_left_out=left is None).ok
 
 
 def test_a_wrong_clone_is_noticed(small):

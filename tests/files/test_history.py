@@ -17,7 +17,7 @@ from hepae.cli import main
 from hepae.errors import InputError
 from hepae.files.coded_columns import together
 from hepae.files.description import describe
-from hepae.files.history import History, branch_title
+from hepae.files.history import History, InputFile, branch_title
 from hepae.files.joining import join_files
 from hepae.io.objects import HISTORY
 from hepae.verification.verify import verify
@@ -249,3 +249,15 @@ def test_a_title_tells_bound_and_generation(files):
         assert title.isascii()
         assert branch_title(file.history, "GenJet", "pt", "as it was") == "as it was"
         assert isinstance(file.history, History)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("https://host/folder/jets.root?token=a/b", "jets.root"),
+        ("root://me:word@host//store/jets.root", "jets.root"),
+        ("/data/jets?.root", "jets?.root"),
+    ],
+)
+def test_the_name_of_an_input_holds_no_secret(path, name):
+    assert InputFile.of(SimpleNamespace(path=path, uuid="1-2")) == InputFile(name, "1-2")

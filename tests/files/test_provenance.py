@@ -39,6 +39,20 @@ def test_columns_that_a_derived_one_stands_for_may_differ(header):
     coded = history_of([with_bounds(header, {"pt": "1%", "E": "1%"})]).steps[0].collections["Jet"]
     assert coded.coded == ("pt", "eta", "phi", "mass")
     assert coded.bounds.keys() == {"pt", "E"}
+    coded = history_of([with_bounds(header, {"E": "exact", "mass": "1%"})]).steps[0].collections["Jet"]
+    assert coded.bounds.keys() == {"mass"}
+
+
+def test_an_exact_coordinate_beside_others_with_bounds_is_a_promise(header):
+    jets = header.collections["Jet"]
+    names = dict(zip(("pt", "eta", "phi", "mass"), ("px", "py", "pz", "E"), strict=True))
+    columns = tuple(replace(column, name=names[column.name]) for column in jets.collection.columns)
+    of = replace(jets, collection=replace(jets.collection, columns=columns), columns=tuple(names.values()))
+    cartesian = replace(header, collections={"Jet": of})
+    bounds = {"pt": "exact", "eta": "0.1", "phi": "0.1", "mass": "1%"}
+    coded = history_of([with_bounds(cartesian, bounds)]).steps[0].collections["Jet"]
+    assert coded.coded == ("px", "py", "pz", "E")
+    assert {name: str(bound) for name, bound in coded.bounds.items()} == bounds
 
 
 def test_latents_promise_no_bound(header):

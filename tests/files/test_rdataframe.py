@@ -395,6 +395,35 @@ def test_what_cannot_be_checked_is_refused_in_the_words_of_python(root, sample, 
         assert f"hepae decompress {latent} -o" in refused(latent)
 
 
+MORE_THAN_A_NUMBER = """
+from array import array
+hepae.rdataframe(arguments['small'])
+file = ROOT.TFile(arguments['path'], "RECREATE")
+tree, number, more = ROOT.TTree("tree", ""), array("i", [1]), array("i", [1] * 65)
+tree.Branch("number", number, "number/I")
+tree.Branch("several", more, "several/I:rest[64]/I")
+tree.Branch("vector", ROOT.TVector2(1, 2))
+tree.Fill()
+tree.Write()
+file.Close()
+reader, result = ROOT.hepae.RootFile(arguments['path']), {}
+for name in ("number", "several", "vector"):
+    try:
+        result[name] = str(reader.type("ttree", "tree", name))
+    except ROOT.hepae.Error as error:
+        result[name] = str(error.what()).partition("(")[2]
+"""
+
+
+def test_a_counter_that_holds_more_than_a_number_is_refused(root, small, tmp_path):
+    found = root.run(MORE_THAN_A_NUMBER, small=str(small["ttree"]), path=str(tmp_path / "more.root"))
+    assert found == {
+        "number": "<i4",
+        "several": "its counter 'several' is no branch of one integer an event)",
+        "vector": "its counter 'vector' is no branch of one integer an event)",
+    }
+
+
 def test_files_that_do_not_go_together_are_refused(root, small, sample, tmp_path):
     other = tmp_path / "other.root"
     hepae.compress_file(sample, other, hepae.BoundedCodec(), entry_stop=100)

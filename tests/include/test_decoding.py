@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -134,6 +136,60 @@ def test_errors_have_the_same_words(cpp, programs, tmp_path):
         with pytest.raises(Exception, match=r".") as error:  # its words are compared
             case.decode([name], counts)
         assert columns[name] == str(error.value)
+
+
+TWICE = """
+#include <iostream>
+
+#include "hepae.hpp"
+
+int main() {
+  hepae::Cluster cluster(2, 7);
+  cluster.add("a", {}, {1, 0});
+  cluster.add("b", {"a"}, {1, 0});
+  cluster.add("c", {"b"}, {1, 0});
+  for (int i = 0; i < 2; ++i) {
+    try {
+      cluster.values("c");
+    } catch (const hepae::Error& error) {
+      std::cout << error.what() << std::endl;
+    }
+  }
+}
+"""
+
+ANY_NUMBERS = """
+#include "hepae/polynomials.hpp"
+
+int main() {
+  using hepae::detail::block;
+  std::int32_t one[block], other[block];
+  std::int64_t out[block];
+  for (std::size_t i = 0; i < block; ++i) one[i] = other[i] = -1094795586;
+  const std::int32_t* bases[] = {one, other};
+  hepae::detail::Form form;
+  form.terms = {{1, 0, std::int64_t{1} << 38}, {1, 1, std::int64_t{1} << 38}};
+  form.totals(bases, out);
+  return out[0] == 1;
+}
+"""
+
+
+def test_an_error_is_the_same_when_a_column_is_asked_for_again(cpp, tmp_path):
+    source = tmp_path / "twice.cpp"
+    source.write_text(TWICE)
+    program = cpp.compiled(source, tmp_path / "twice", ["-O0"])
+    found = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert found == ["damaged payload: it ends too early"] * 2
+
+
+def test_what_stands_behind_the_last_jet_of_a_block_overflows_nothing(cpp, tmp_path):
+    source = tmp_path / "any.cpp"
+    source.write_text(ANY_NUMBERS)
+    options = ["-O0", "-fsanitize=signed-integer-overflow", "-fno-sanitize-recover=all"]
+    program = cpp.compiled(source, tmp_path / "any", options)
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_fast_math_is_refused(cpp, tmp_path):

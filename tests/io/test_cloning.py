@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 
 import awkward as ak
 import numpy as np
@@ -84,3 +86,25 @@ def test_baskets_are_joined_a_branch_left_out_and_one_added(tree, tmp_path):
         with uproot.open(inputs[0]) as original:
             before.update(original["plots/Events"], 0, 3, paths=["run", "pt"])
         assert cloned.by_branch == before.by_branch
+
+
+JOIN = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+from pathlib import Path
+from hepae.io.cloning import TreeStep, write_trees
+output, *inputs = sys.argv[1:]
+write_trees(Path(output), [TreeStep(name, tuple(inputs), name) for name in ("plots/Events", "plots/Events")])
+"""
+
+
+@pytest.mark.root
+@needs_root
+def test_more_inputs_than_a_process_may_open(tree, tmp_path):
+    first, output = tree("a.root", 0), tmp_path / "out.root"
+    inputs = [first, *(tmp_path / f"{number}.root" for number in range(80))]
+    for path in inputs[1:]:
+        path.symlink_to(first)
+    subprocess.run([sys.executable, "-c", JOIN, output, *inputs], check=True, timeout=300)
+    with uproot.open(output) as file:
+        assert file["plots/Events"]["run"].array().tolist() == [0, 1, 2] * 81

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import awkward as ak
 import numpy as np
@@ -207,3 +208,11 @@ def test_columns_are_called_alike_in_either_storage(separator):
     named = [name.replace(".", separator) for name in names]
     layout = find_layout({**_flat("Jet_size"), **_counted("Jet_size", *named)})
     assert layout.collections["Jet"].column_names == ("pt", "eta", "phi", "mass", "Soft.px")
+
+
+def test_a_column_among_thousands_is_found_at_once():
+    columns = tuple(Column(f"c{number}", f"Jet_c{number}", "<f4") for number in range(20_000))
+    collection = Collection("Jet", (*columns, Column("c0", "twin", "<f4")))
+    before = time.process_time()
+    assert [collection.column(column.name) for column in columns] == [*columns]
+    assert time.process_time() - before < 1

@@ -66,6 +66,13 @@ class _Ranges(_Files):
         return None
 
 
+class _Forbidden(_Files):
+    """A server that lets nobody in."""
+
+    def send_head(self):
+        return self.send_error(403)
+
+
 @contextlib.contextmanager
 def _http_server(folder, handler):
     with http.server.ThreadingHTTPServer(
@@ -228,6 +235,19 @@ def test_a_missing_file_over_http_is_one_line(web):
     _, address = web
     with pytest.raises(InputError, match=f"no such file: {address}/none.root"):
         hepae.read_jets(f"{address}/none.root")
+
+
+def test_a_server_that_is_not_there_or_refuses_is_no_missing_file(tmp_path):
+    with socket.socket() as free:
+        free.bind((LOOPBACK, 0))
+        url = f"http://{LOOPBACK}:{free.getsockname()[1]}/x.root"
+        with pytest.raises(InputError, match=f"cannot reach the server of {url} .*check the URL"):
+            hepae.read_jets(url)
+    with (
+        _http_server(tmp_path, _Forbidden) as address,
+        pytest.raises(InputError, match="the server answers 403"),
+    ):
+        hepae.read_jets(f"{address}/x.root")
 
 
 def test_a_truncated_file_over_http_is_refused(web, sample):

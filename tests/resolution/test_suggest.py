@@ -3,13 +3,15 @@ from __future__ import annotations
 import awkward as ak
 import numpy as np
 import pytest
+import uproot
 
 import hepae
-from hepae.errors import ConfigError
+from hepae.errors import ConfigError, InputError
 from hepae.kinematics import flat_column
 from hepae.resolution.parametrisation import Parametrisation
 from hepae.resolution.suggest import suggest
 from hepae.resolution.widening import bound_over_sigma, widening_of
+from hepae.verification.bin_shifts import BinAxis, BinShifts
 
 
 def measured(original, bounds, parametrisation, tmp_path, **options):
@@ -118,6 +120,52 @@ def test_a_resolution_that_stands_in_the_file_is_used(hits):
     assert "statistical error" in columns["pt"].reason or "width" in columns["pt"].reason
 
 
+def write_objects(path, columns, counts, name="Tau"):
+    """Write objects without a counter of their own."""
+    arrays = {f"{name}_{column}": ak.unflatten(v.astype(np.float32), counts) for column, v in columns.items()}
+    with uproot.recreate(path) as file:
+        file.mktree("tree", dict.fromkeys(arrays, "var * float32"))
+        file["tree"].extend(arrays)
+    return path
+
+
+def objects(count, seed=5, pt=2000.0):
+    random = np.random.default_rng(seed)
+    columns = {"pt": random.normal(pt, pt / 10, count), "eta": random.normal(0, 1, count)}
+    return columns | {"phi": random.uniform(-3, 3, count), "mass": random.exponential(5, count)}
+
+
+def test_a_narrow_spectrum_at_high_energy_moves_no_bin(tmp_path):
+    columns = objects(20_000)
+    path = write_objects(tmp_path / "taus.root", columns, np.full(10_000, 2))
+    found = suggest(path, unit="GeV").collections["Tau"]["pt"]
+    assert "statistical error" in found.reason
+    before = columns["pt"]
+    shifts = BinShifts(BinAxis.fit("pt", before))
+    random = np.random.default_rng(6).uniform(-1, 1, len(before))
+    shifts.fill(before, before + found.bound.allowed(before) * random)
+    assert np.sqrt(np.mean(shifts.over_error**2)) < 0.1
+
+
+def test_jets_of_all_files_count_where_no_file_counts_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("hepae.resolution.suggest.SAMPLE_JETS", 1000)
+    paths = [
+        write_objects(tmp_path / f"{i}.root", objects(count, pt=40), np.full(count // 2, 2))
+        for i, count in enumerate((2000, 6000))
+    ]
+    assert suggest(paths, unit="GeV").jets == {"Tau": 8000}
+
+
+def test_files_with_other_columns_are_named(tmp_path):
+    few, counts = objects(100, pt=40), np.full(50, 2)
+    one = write_objects(tmp_path / "one.root", few, counts)
+    more = write_objects(tmp_path / "more.root", few | {"x": few["pt"]}, counts)
+    other = write_objects(tmp_path / "other.root", few, counts, "Muon")
+    for paths in ([more, one], [one, more], [one, other]):
+        with pytest.raises(InputError, match="have not the same columns of Tau"):
+            suggest(paths, unit="GeV")
+
+
 def test_a_resolution_of_ones_own(sample, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('name = "mine"\n[pt]\nrelative = 0.2\n')
@@ -129,6 +177,7 @@ def test_a_resolution_of_ones_own(sample, tmp_path):
         ("[pt]\nnoise = -1\n", "is a number, 0 or more"),
         ('name = "x"\n', "has no column"),
         ("[pt\n", "line 1"),
+        ("mass = 0.1\n[pt]\nrelative = 0.1\n", r"write \[mass\] and below it relative = 0.1"),
     ]:
         path.write_text(text)
         with pytest.raises(ConfigError, match=error):

@@ -48,7 +48,13 @@ def test_too_few_jets_are_said(small, jets):
 
 def test_a_network_that_no_memory_holds_is_said(small, jets):
     with pytest.raises(ConfigError, match="does not fit into memory: choose smaller ones with --hidden"):
-        train(jets, replace(small, network=replace(small.network, latent=10**15)))
+        train(jets, replace(small, network=replace(small.network, hidden=(10**15,))))
+
+
+def test_more_latents_than_columns_are_refused(small, jets):
+    config = replace(small, network=replace(small.network, latent=5))
+    with pytest.raises(ConfigError, match=r"5 latents of 4 columns \(pt, eta, phi, mass\).*--latent"):
+        train(jets, config)
 
 
 def test_a_fraction_of_the_jets_is_used(small, jets):

@@ -255,6 +255,9 @@ def test_violations_are_counted_on_the_absolute_error():
         == 1
     )
     assert single("eta", [0.0], [1.0], bounds=bounds).violations is None
+    relative = {"girth": Within(0.01, 0.0)}  # 1 % of an infinity is one, too
+    changed = single("girth", [np.inf, np.inf, -np.inf], [5.0, np.inf, np.inf], bounds=relative)
+    assert changed.violations == 2
 
 
 def test_flat_jets(jets):

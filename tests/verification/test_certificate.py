@@ -37,7 +37,12 @@ def test_a_file_is_known_by_its_content(tmp_path):
         (
             {"left_out": ("a", "b")},
             True,
-            f"{NOTHING}, and 2 branches or objects that were left out on request",
+            "nothing is lost but 2 branches or objects that were left out on request: all other bits are the same",
+        ),
+        (
+            {"left_out": ("a", "b"), "change": 0.01},
+            True,
+            f"{VERDICT}, and 2 branches or objects that were left out on request",
         ),
         ({"broken": ("x",)}, False, "1 thing is lost or changed: keep the original"),
         ({"broken": ("x", "y")}, False, "2 things are lost or changed: keep the original"),

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import awkward as ak
 import numpy as np
+import pytest
+import uproot
 
 from hepae.bounds import Bound
 from hepae.io.readers import open_source
@@ -9,6 +11,7 @@ from hepae.verification.chunks import EventChecker, fit_axes
 from hepae.verification.promises import Promise, Promises
 from hepae.verification.tree_pair import TreePair
 from hepae.verification.tree_view import TreeView
+from hepae.verification.verify import verify
 
 
 def test_a_swapped_event(damaged):
@@ -79,3 +82,52 @@ def test_jets_are_judged_in_the_range_that_promises_it(tmp_path, content, write)
     assert pt.first.entry >= 10
     assert "Jet_pt" not in found.branches
     assert found.branches == {*arrays} - {"Jet_pt"}
+
+
+@pytest.fixture
+def cartesian(tmp_path):
+    """Write jets with px, py, pz and E, phi turned by an angle, without the branches that are named."""
+    random = np.random.default_rng(4)
+    counts = random.integers(0, 4, 50)
+    pt, eta, phi = (random.uniform(low, high, counts.sum()) for low, high in ((20, 99), (-2, 2), (-3, 3)))
+
+    def make(name, turned=0.0, without=(), dtype="float64"):
+        columns = {"px": pt * np.cos(phi + turned), "py": pt * np.sin(phi + turned), "pz": pt * np.sinh(eta)}
+        columns["E"] = np.sqrt((pt * np.cosh(eta)) ** 2 + 25)
+        arrays = {
+            f"Jet_{column}": ak.unflatten(values.astype(dtype if column == "px" else np.float64), counts)
+            for column, values in columns.items()
+            if column not in without
+        }
+        with uproot.recreate(tmp_path / name) as file:
+            file.mktree(
+                "tree", {name: f"var * {array.layout.content.dtype}" for name, array in arrays.items()}
+            )
+            file["tree"].extend(arrays)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+def test_a_bound_of_one_coordinate_leaves_the_others_exact(cartesian):
+    original, turned = cartesian("original.root"), cartesian("turned.root", turned=0.5)
+    found = verify(original, turned, bounds={"pt": "0.1%"})
+    assert [line.split(":")[0] for line in found.broken] == ["eta", "phi", "mass"]
+    assert not verify(original, turned, bounds={"pt": "0.1%", "eta": 0.1, "mass": 1}).ok
+    stated = {"pt": "0.1%", "eta": 0.1, "phi": 0.6, "mass": 1}
+    assert all("other side of ±π" in line for line in verify(original, turned, bounds=stated).broken)
+    assert verify(original, original, bounds={"pt": "0.1%"}).ok
+
+
+@pytest.mark.filterwarnings("ignore::hepae.errors.UnitWarning")
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"without": ["px"]}, "branch Jet_px: it is missing"),
+        ({"dtype": "float32"}, "branch Jet_px: its type was var * float64 and is var * float32"),
+    ],
+)
+def test_a_coordinate_that_cannot_be_compared_is_named(cartesian, options, line):
+    version = cartesian("version.root", **options)
+    assert line in verify(cartesian("original.root"), version, bounds={"pt": "0.1%"}).broken

@@ -49,3 +49,11 @@ def test_changes_of_chunks_add_up_and_another_pair_is_counted_apart():
     total = changes + other
     assert (total.events, total.other_pair, total.largest["HT"]) == (6, 1, pytest.approx(11))
     assert total.to_json()["events_with_another_leading_pair"] == 1
+
+
+def test_infinite_jets_are_in_no_largest_change():
+    changes = QuantityChanges()
+    with np.errstate(all="raise"):
+        changes.fill(jets([[np.inf, 50.0, 40.0], [], [60.0]]), jets([[5.0, 50.0, 40.0], [], [61.0]]))
+    assert changes.largest["HT"] == 1
+    assert changes.other_pair == 1

@@ -45,6 +45,18 @@ def test_what_broke_is_one_line_with_the_first_jet(after, options, words):
         assert word in line
 
 
+def test_a_nan_with_other_bits_has_them_named_and_no_factor():
+    before, after = PT.copy(), PT.copy()
+    before[3] = after[3] = np.nan
+    after.view(np.uint64)[3] ^= 1
+    key = ColumnKey("pt", Bound.parse("1%"), None, "GeV", PT.dtype)
+    found = ColumnFindings.of(key, before, after, Jets.of(COUNTS, 7, 5), None, None)
+    assert found.lines("Jet.pt") == [
+        "Jet.pt: 1 of 5 values are beyond the bound 1%; the first is jet 1 of entry 9: nan (0x7ff8000000000000) became "
+        "nan (0x7ff8000000000001)"
+    ]
+
+
 def test_chunks_add_up_in_any_order():
     after = PT * [1.02, 1, 1, 1.03, 1]
     whole = findings(after)

@@ -60,3 +60,11 @@ def test_four_momenta_in_any_columns_are_those_of_vector():
     np.testing.assert_allclose(found["mass"].astype(float), np.abs(mass), rtol=1e-6, atol=1e-6)
     spacelike = extended_momentum({"px": px, "py": py, "pz": pz, "E": 0 * energy})
     assert np.all(spacelike["mass"] < 0)
+
+
+@pytest.mark.parametrize("bound", ["10%", "10%+1", "5"])
+def test_an_infinite_value_is_within_its_bound_only_where_it_stays(bound):
+    original = np.array([np.inf, np.inf, np.inf, -np.inf, 7.0])
+    restored = np.array([np.inf, -np.inf, 5.0, np.nan, np.inf])
+    found = judge("pt", original, restored, Bound.parse(bound))
+    assert found.beyond.tolist() == [False, True, True, True, True]

@@ -43,6 +43,12 @@ def test_a_history_promises_the_sum_of_what_came_after_a_generation():
     assert of[0].ranges[0][:2] == (0, 7)
 
 
+def test_a_history_knows_the_unit_of_a_file_whose_values_do_not_tell():
+    coded = CodedColumns("MeV", ("pt",), {"pt": Bound.parse("1MeV")})
+    history = History((Step("subtractive_dither", "hepae", {"Jet": coded}),))
+    assert Promises.of_history(history, 0, {"Jet": JET}, 7).collections["Jet"].collection.unit == "MeV"
+
+
 def test_a_user_accepts_more_or_less_of_some_columns():
     promised = Promise(JET, ("pt", "eta"), {"pt": Bound.parse("1%"), "eta": Bound.parse("0.1")})
     promises = Promises("a file", ((0, 5, {"Jet": promised}),))

@@ -36,6 +36,14 @@ def test_bits_are_compared_and_not_numbers():
     assert first_difference(ak.Array([[]]), ak.Array([[]])) is None
 
 
+def test_a_missing_value_has_its_place():
+    assert first_difference(ak.Array([1, None, 2]), ak.Array([1, 2, None])) == 1
+    assert first_difference(ak.Array([[1], [None, 2]]), ak.Array([[1], [2, None]])) == 1
+    assert first_difference(ak.Array([[1], None, [2]]), ak.Array([[1], [2], None])) == 1
+    assert first_difference(ak.Array([1, None, 2]), ak.Array([1, None, 2])) is None
+    assert first_difference(ak.Array([1, 2]), ak.mask(ak.Array([1, 2]), [True, True])) is None
+
+
 def test_the_type_is_that_of_the_numbers_in_lists():
     assert value_type(ak.values_astype(LISTS, np.int16)) == np.int16
     assert value_type(ak.Array([[]])) is None

@@ -3,11 +3,13 @@ from __future__ import annotations
 import awkward as ak
 import numpy as np
 import pytest
+import uproot
 
 from hepae.io.readers import open_source
 from hepae.verification.findings import Findings
 from hepae.verification.tree_pair import TreePair, accepted_of
 from hepae.verification.tree_view import TreeView
+from hepae.verification.verify import verify
 
 
 def test_a_missing_and_an_added_branch(damaged):
@@ -19,6 +21,20 @@ def test_a_missing_and_an_added_branch(damaged):
         "branch MET_pt: it is missing",
         "branch MET_phi: the original does not have it",
     )
+
+
+def test_a_tree_with_another_name(files, tmp_path):
+    renamed = tmp_path / "renamed.root"
+    with uproot.open(files[0]) as file, uproot.recreate(renamed) as copy:
+        copy["cutflow"] = file["cutflow"]
+        for name, called in (("Events", "Incidents"), ("Runs", "Runs")):
+            arrays = file[name].arrays(how=dict)
+            kinds = {key: getattr(ak.type(a), "content", None) or a.dtype for key, a in arrays.items()}
+            lists = {key: array for key, array in arrays.items() if key != "nJet"}
+            copy.mktree(called, {key: kinds[key] for key in lists}, counter_name=lambda _: "nJet").extend(
+                arrays
+            )
+    assert "tree Events: it is called Incidents now" in verify(files[0], renamed).broken
 
 
 def test_a_missing_column(damaged):

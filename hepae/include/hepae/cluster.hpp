@@ -107,7 +107,7 @@ class Cluster::Decoder {
   struct Entry {
     std::vector<std::string> parents;
     std::vector<std::uint8_t> blob;
-    bool waiting = false, decoded = false, restored = false;
+    bool decoded = false, restored = false;
     std::uint64_t number = 0;  ///< for the dither
     detail::Quantized quantized;
     detail::Integers integers;
@@ -148,8 +148,7 @@ class Cluster::Decoder {
         continue;
       }
       if (entry.parents.size() > most_parents) refuse_parent(name);
-      entry.waiting = true;
-      if (find(*missing).waiting) {
+      if (std::find(names.begin(), names.end(), *missing) != names.end()) {
         throw Error("damaged payload: it contradicts itself (" + quoted(*missing) + " is predicted from itself)");
       }
       names.push_back(*missing);

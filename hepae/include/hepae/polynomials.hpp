@@ -29,6 +29,10 @@ inline std::int64_t wrapped_difference(std::int64_t a, std::int64_t b) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
 }
 
+inline std::int64_t wrapped_product(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
+}
+
 /// A column's integers brought to a common width: the base of i is (i - center) * 2^exponent in +-2^15.
 struct Scale {
   std::int64_t center = 0;
@@ -120,7 +124,7 @@ struct Form {
       const std::int32_t* __restrict const second = bases[term.second];
       const std::int64_t coefficient = term.coefficient;
       if (term.second == 0) {
-        for (std::size_t i = 0; i < block; ++i) out[i] = wrapped_sum(out[i], first[i] * coefficient);
+        for (std::size_t i = 0; i < block; ++i) out[i] = wrapped_sum(out[i], wrapped_product(first[i], coefficient));
       } else {
         for (std::size_t i = 0; i < block; ++i) out[i] = wrapped_sum(out[i], product(first[i], second[i]) * coefficient);
       }

@@ -3,6 +3,7 @@
 #define HEPAE_ROOT_FILE_HPP
 
 #include <ROOT/RNTupleReader.hxx>
+#include <TBranch.h>
 #include <TDirectory.h>
 #include <TFile.h>
 #include <TLeaf.h>
@@ -113,7 +114,10 @@ inline std::string RootFile::type(const std::string& storage, const std::string&
       {"std::uint8_t", "|u1"}, {"std::uint16_t", "<u2"}, {"std::uint32_t", "<u4"}, {"std::uint64_t", "<u8"}};
   std::string name;
   if (storage == "ttree") {
-    auto* leaf = tree(tree_name, {field})->GetLeaf(field.c_str());
+    auto* branch = tree(tree_name, {field})->GetBranch(field.c_str());  // `bytes` has room for one number
+    auto* leaf = branch->IsA() == TBranch::Class() && branch->GetNleaves() == 1
+                     ? static_cast<TLeaf*>(branch->GetListOfLeaves()->At(0))
+                     : nullptr;
     if (leaf != nullptr && leaf->GetLeafCount() == nullptr && leaf->GetLenStatic() == 1) name = leaf->GetTypeName();
   } else {
     const auto& descriptor = tuple(tree_name).GetDescriptor();
@@ -121,7 +125,7 @@ inline std::string RootFile::type(const std::string& storage, const std::string&
     if (id != ROOT::kInvalidDescriptorId) name = descriptor.GetFieldDescriptor(id).GetTypeName();
   }
   const auto found = types.find(name);
-  if (found == types.end()) throw unreadable("its counter " + quoted(field) + " holds no integers");
+  if (found == types.end()) throw unreadable("its counter " + quoted(field) + " is no branch of one integer an event");
   return found->second;
 }
 
