@@ -7,7 +7,7 @@ DEMO := plots/demo
 # What was imported from elsewhere must not decide what is tested here.
 unexport PYTHONPATH
 
-.PHONY: venv demo test lint plots studies clean
+.PHONY: venv demo test lint docs plots studies package clean
 .DELETE_ON_ERROR:
 
 venv: $(READY)
@@ -21,12 +21,13 @@ demo: $(READY)
 	rm -rf $(DEMO)
 	mkdir -p $(DEMO)
 	$(BIN)/hepae sample $(DEMO)/jets.root
+	$(BIN)/hepae compress $(DEMO)/jets.root -o $(DEMO)/bounded.root
+	$(BIN)/hepae verify $(DEMO)/jets.root $(DEMO)/bounded.root
+	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/bounded.root -o $(DEMO)/bounded
 	$(BIN)/hepae train $(DEMO)/jets.root -o $(DEMO)/model.safetensors --runs-dir $(DEMO)/runs
 	$(BIN)/hepae compress $(DEMO)/jets.root -m $(DEMO)/model.safetensors -o $(DEMO)/small.root
 	$(BIN)/hepae decompress $(DEMO)/small.root -o $(DEMO)/restored.root
 	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/small.root -o $(DEMO)
-	$(BIN)/hepae compress $(DEMO)/jets.root -o $(DEMO)/bounded.root
-	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/bounded.root -o $(DEMO)/bounded
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
@@ -35,13 +36,26 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/codespell
 
+docs: $(READY)
+	$(BIN)/python -m sphinx --fail-on-warning --fresh-env --keep-going --quiet -d docs/_build/doctrees docs docs/_build/html
+
+# Everything in plots/ but what is drawn of the trigger jets, which `make studies` does.
 plots: $(READY)
 	$(BIN)/python analysis/gallery.py plots
+	$(BIN)/python analysis/explain_codec.py plots
+	$(BIN)/python analysis/benchmark_rate.py --figure plots/rate_against_bound.png
+	$(BIN)/python analysis/benchmark_spectra.py --figure plots/spectra_shift.png
 
 studies: $(READY)
 	@test -n "$(DATA)" || { echo "name the folder with the trigger jets' pickles: make studies DATA=..." >&2; exit 2; }
 	$(BIN)/python analysis/trigger_jet_study.py $(DATA) -o plots
 
+package: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) docs/_build build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

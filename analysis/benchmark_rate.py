@@ -9,7 +9,8 @@
 Every way to store jets gets its best settings: mantissas are cut to as few bits as hold the bound; of SZ3's predictors and
 zfp's tolerances each column gets the best that hold it, on logarithms where the bound is relative. Choosing is not timed.
 Real32Trunc and Real32Quant are written by ROOT where it is (extra `root`). ROOT's ways count a whole file of nothing but these jets and ``nJet``, the others bare streams. What is restored is compared with the bounds: the share beyond stands in the last column.
-Seconds depend on the machine: what counts is their ratio within the run.
+Seconds are processor time of this process, so other work on the machine disturbs them little; what counts is their ratio within the run.
+HEPAE_ROOT=off keeps ROOT, which has a process of its own and adds its records to the file, out of the row *whole file*.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def data() -> Path:
     """Folder of real jets; tests that need it skip, and say so, where there is none."""
     folder = os.environ.get("HEPAE_DATA")
     if not folder:
-        pytest.skip("HEPAE_DATA is not set: no real jets to test on")
+        pytest.skip("HEPAE_DATA is not set: this test reads real files, which CONTRIBUTING.md lists")
     return Path(folder)
 
 

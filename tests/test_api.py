@@ -1,17 +1,12 @@
 from __future__ import annotations
 
-import json
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import hepae
 from hepae.cli import main
-
-README = Path(__file__).parent.parent / "README.md"
 
 
 def test_the_public_names():
@@ -75,27 +70,3 @@ def test_the_commands():
         "export",
         "include",
     ]
-
-
-def test_every_command_is_in_the_readme():
-    text = README.read_text()
-    for command in main.commands:
-        assert re.search(rf"hepae {command}\b", text)
-    for target in ("make demo", "make test"):
-        assert target in text
-
-
-@pytest.mark.filterwarnings("ignore:Missing cross-reference:RuntimeWarning")
-def test_the_readmes_python_runs(sample, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    Path("jets.root").write_bytes(sample.read_bytes())
-    hepae.compress_file("jets.root", "bounded.root", hepae.BoundedCodec())  # the README's shell commands did
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    printed = []
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
-        printed.append(json.loads(capsys.readouterr().out))
-    width, jets = printed
-    assert 0 < width < 1
-    assert len(jets) == len(hepae.read_jets("jets.root").pt[0])
-    assert Path("python.root").exists()

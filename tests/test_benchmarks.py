@@ -410,6 +410,21 @@ def test_damaged_copies_are_refused_or_right(script, sample, tmp_path):
     assert output.count("small.root") >= 2  # uniform and targeted damage
 
 
+def test_the_codec_is_explained_in_two_figures(script, tmp_path):
+    """Of values on a fixed grid whole bins are lost or doubled; the dither leaves migration alone."""
+    explain = script("explain_codec")
+    run(explain.main, tmp_path, "--values", 200_000)
+    assert {path.name for path in tmp_path.iterdir()} == {"codec_dither.png", "codec_prediction.png"}
+    assert all(drawn(path) for path in tmp_path.iterdir())
+    pt = np.random.default_rng(1).uniform(96, 108, 100_000)
+    found = explain.by_grid(pt)
+    bins = {name: np.histogram(values, 12, (97, 107))[0] for name, values in found.items()}
+    assert bins["fixed grid"].max() > 2 * bins["fixed grid"].mean()
+    assert bins["dithered grid"].max() < 1.1 * bins["dithered grid"].mean()
+    for values in found.values():
+        assert (abs(values - pt) <= 0.01 * pt).all()
+
+
 @pytest.mark.slow
 def test_killed_commands_leave_nothing_partial(script):
     """The script ends with status 1 where something partial, changed or left behind is found."""

@@ -1,4 +1,4 @@
-"""What storing and restoring jets takes: bytes, seconds, memory, and values beyond their bound."""
+"""What storing and restoring jets takes: bytes, processor time, memory, and values beyond their bound."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measured:
-    """Bytes, seconds and peak memory of both directions, and the share of restored values beyond their bound."""
+    """Bytes, seconds of processor time and peak memory of both directions, and the share of restored values beyond their bound."""
 
     size: int
     seconds: tuple[float, float]
@@ -42,13 +42,13 @@ def measure(store: Store, jets: Jets) -> Measured:
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Result, seconds, and by how many MB the peak of the process's memory lies above what it had (Linux only)."""
+    """Result, seconds of processor time (all threads), and by how many MB the peak of the process's memory lies above what it had (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)  # what is kept of earlier calls would hide what this one takes
     before = memory("VmRSS")
-    started = time.perf_counter()
+    started = time.process_time()
     result = call()
-    return result, time.perf_counter() - started, memory("VmHWM") - before
+    return result, time.process_time() - started, memory("VmHWM") - before
 
 
 def memory(what: str) -> float:

@@ -15,6 +15,7 @@ from hepae.bounds import Bounds
 from hepae.files.compressed import CompressedFile
 from hepae.files.history import History
 from hepae.files.parts import is_compressed
+from hepae.io.event_numbers import event_collections
 from hepae.io.inputs import Inputs, OneUnit, open_source
 from hepae.io.locations import locate
 from hepae.io.readers import choose_collections
@@ -201,7 +202,9 @@ def promises_of(after: CompressedFile | Source, original: Source) -> tuple[Promi
         notes = (f"{after.path} was made from {names}, a file with another UUID than {original.path}",)
     if isinstance(after, CompressedFile) and history.generation - generation == 1:
         return Promises.of_compressed(after), notes
-    collections = original.layout.collections
+    collections = dict(original.layout.collections)
+    numbers = event_collections(original.branches, original.tree, collections.values())
+    collections |= {each.name: each for each in numbers}
     return Promises.of_history(history, generation, collections, after.num_entries), notes
 
 

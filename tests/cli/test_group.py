@@ -12,8 +12,6 @@ import pytest
 import hepae
 from hepae.cli import main
 
-README = Path(__file__).parent.parent.parent / "README.md"
-
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in main.commands)])
 def test_help_teaches(run, command):
@@ -211,9 +209,3 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_output(work, codec, argument
     }  # folders of figures and of the run
     assert not Path("out/metrics.json").exists()
     assert not [*work.rglob("*.part")]
-
-
-def test_the_readmes_shell_commands_are_real_options():
-    for line in re.findall(r"^    hepae (.+)$", README.read_text(), re.MULTILINE):
-        if not line.startswith("-"):
-            _is_a_command_with_these_options(line.split("#")[0])

@@ -26,7 +26,7 @@ from hepae.files.parts import _part_row, byte_row
 
 pytestmark = pytest.mark.root
 
-PAGE = Path(__file__).parents[2] / "docs" / "rdataframe.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how_to" / "rdataframe.md"
 
 WORKER = r"""
 import json, sys, warnings

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import subprocess
 import sys
 from fractions import Fraction
-from pathlib import Path
 
 import awkward as ak
 import numpy as np
@@ -312,11 +310,10 @@ def test_numbers_need_no_drawing():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.skipif("HEPAE_DATA" not in os.environ, reason="HEPAE_DATA names no folder of real data")
-def test_real_jets_cut_to_half_precision():
+def test_real_jets_cut_to_half_precision(data):
     import uproot
 
-    with uproot.open(Path(os.environ["HEPAE_DATA"]) / "pythia_dijets.root") as file:
+    with uproot.open(data / "pythia_dijets.root") as file:
         arrays = file["Events"].arrays([f"Jet_{name}" for name in ("pt", "eta", "phi", "mass")])
     columns = {name.removeprefix("Jet_"): arrays[name] for name in arrays.fields}
     half = {name: ak.values_astype(values, np.float16) for name, values in columns.items()}

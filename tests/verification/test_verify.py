@@ -39,6 +39,19 @@ def test_what_is_within_its_bounds_verifies(files, which, bounds):
     assert json.dumps(found)
 
 
+def test_numbers_of_the_event_that_were_coded(files, tmp_path):
+    """``compress --all`` makes a collection of them; the history of the restored file has its bounds."""
+    small, back = tmp_path / "small.root", tmp_path / "back.root"
+    bounds = hepae.BoundedCodec({"*": "0.1%"})
+    hepae.compress_file(files[0], small, bounds, all_numbers=True)
+    hepae.decompress_file(small, back)
+    for version in (small, back):
+        certificate = verify(files[0], version)
+        assert certificate.ok, certificate.broken
+        column = certificate.to_json()["collections"]["Events"]["columns"]["MET_pt"]
+        assert 0.9 < column["largest_error_over_bound"] <= 1
+
+
 def test_a_damaged_file_without_damage_verifies(damaged):
     assert damaged().ok
 
