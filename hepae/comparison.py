@@ -253,7 +253,7 @@ def _version_names(paths: Sequence[Location]) -> list[str]:
         names = ["File Original" if name == ORIGINAL else name for name in names]
         if len({*names}) == len(names):
             return names
-    raise InputError("a file is named twice among those to compare; name each once")
+    raise InputError("a file is given twice; give each file once")
 
 
 def _collections(

@@ -128,7 +128,7 @@ def test_files_that_do_not_go_together_are_refused(sample, codec, tmp_path):
     hepae.compress_file(sample, parts[1], wider)
     joined = tmp_path / "joined.root"
     _root(MERGE, joined, *parts)
-    with pytest.raises(InputError, match="joined of files"):
+    with pytest.raises(InputError, match="made from files"):
         hepae.open(joined)
 
 
@@ -187,7 +187,7 @@ def test_any_other_files_joined_are_refused_in_one_line(sample, codec, tmp_path,
     joined = tmp_path / "joined.root"
     _root(MERGE, joined, *parts)
     for call in (lambda: hepae.open(joined), lambda: hepae.decompress_file(joined, tmp_path / "back.root")):
-        with pytest.raises(InputError, match=r"was joined of files whose .* differ") as raised:
+        with pytest.raises(InputError, match=r"was made from files whose .* differ") as raised:
             call()
         assert "\n" not in str(raised.value)
     assert not (tmp_path / "back.root").exists()

@@ -146,7 +146,7 @@ class CodedCluster:
         """
         events, jets = (self.jets, self.jets) if counts is None else (len(counts), int(counts.sum()))
         if (events, jets) != (self.events, self.jets):
-            raise CodecError("damaged payload: the cluster has another number of jets than its events")
+            raise CodecError("damaged payload: the number of jets in the cluster is not that of its events")
         try:
             decoder = _Decoder(self, Ranks.of(self.jets, counts), prediction)
             return {name: decoder.values(name) for name in names}

@@ -63,4 +63,4 @@ def require_agreement(path: Location, headers: Sequence[Header]) -> None:
     """
     for other in headers[1:]:
         for what in differences(headers[0], other, strict=False):
-            raise InputError(f"{path} was joined of files whose {what} differ; decompress them one by one")
+            raise InputError(f"{path} was made from files whose {what} differ; decompress them one by one")

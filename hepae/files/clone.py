@@ -240,7 +240,7 @@ def _checked(
     lost = [path for path in first - clones.keys() if not within(path, gone)]
     if wrong := [*lost, *before.differing(clones)]:
         raise OutputError(
-            f"branches {', '.join(sorted(wrong)[:5])} of tree {name!r} are not cloned as they were; nothing was written"
+            f"branches {', '.join(sorted(wrong)[:5])} of tree {name!r} changed when ROOT cloned them; nothing was written"
         )
     return clones
 
@@ -291,5 +291,5 @@ def restore_clone(
         for name, parts in cloned.items():
             if wrong := wrong_branches(file, name, parts):
                 raise OutputError(
-                    f"branches {', '.join(wrong[:5])} of tree {name!r} are not cloned as they were; nothing was written"
+                    f"branches {', '.join(wrong[:5])} of tree {name!r} changed when ROOT cloned them; nothing was written"
                 )

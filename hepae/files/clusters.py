@@ -125,6 +125,6 @@ class Clusters:
         latents = self._models.latents(coded, stored)
         ((part, _, _), *others) = self._models.parts.ranges(cluster.first, cluster.end)
         if others:
-            raise CodecError(f"{self._path} is damaged: a cluster reaches from one part into another")
+            raise CodecError(f"{self._path} is damaged: a cluster crosses the border between two parts")
         codec = self._models.codec(part)
         return codec.predict(latents, codec.coded, coded.collection.unit)

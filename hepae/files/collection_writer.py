@@ -177,9 +177,11 @@ class Coder:
         first = next(iter(counts.values()))
         for column, found in counts.items():
             if not np.array_equal(found, first):
-                raise InputError(f"column {column!r} of {name} has another number of jets than the first")
+                raise InputError(
+                    f"column {column!r} of {name} has a different number of jets than the first column"
+                )
         if counter in arrays and not np.array_equal(ak.to_numpy(arrays[counter]), first):
             raise InputError(
-                f"{counter!r} says other lengths than the lists of {name} have: its jets could not be restored"
+                f"{counter!r} disagrees with the lengths of the {name} lists: the jets could not be restored"
             )
         return first

@@ -229,7 +229,7 @@ class _Restoring:
         if wrong := {*found.differing(expected)}:
             named = ", ".join([name for name, value in values.items() if value in wrong][:5])
             raise OutputError(
-                f"ROOT does not write branches {named} as they were; set HEPAE_ROOT=off to restore them with uproot"
+                f"ROOT would change branches {named}; set HEPAE_ROOT=off to restore them with uproot"
             )
 
     def _write_events(self, writer: Writer) -> None:

@@ -303,7 +303,7 @@ class History:
         if not isinstance(restored, dict) or not all(
             text is None or isinstance(text, str) for text in restored.values()
         ):
-            raise MalformedError("'restored' holds something else than texts")
+            raise MalformedError("'restored' holds something other than texts")
         return cls(tuple(Step.from_json(entry) for entry in record.items("steps")), restored)
 
     def text(self) -> str:

@@ -86,7 +86,7 @@ class Record:
         """Texts by name."""
         found = self.mapping(key)
         if not all(isinstance(value, str) for value in found.values()):
-            raise MalformedError(f"{key!r} of {self._name} holds something else than texts")
+            raise MalformedError(f"{key!r} of {self._name} holds something other than texts")
         return found
 
     def counts(self, key: str) -> dict[str, int]:

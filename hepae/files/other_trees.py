@@ -247,7 +247,7 @@ def restore_other_trees(
         writer = open_writer(file, name, branches, storage or tree.storage, title=tree.title, compact=True)
         if tree.num_entries != sum(part.entries for part in parts):
             raise InputError(
-                f"{source.path} is damaged: tree {name!r} does not have the entries that its header says"
+                f"{source.path} is damaged: tree {name!r} does not have the number of entries in its header"
             )
         step, first = entries_in(step_size, tree.uncompressed_bytes, tree.num_entries), 0
         for part in parts:

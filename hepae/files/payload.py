@@ -240,7 +240,7 @@ class PayloadReader:
         numbers = [index[name].tolist() for name in _INDEX[:-1]]
         rows = list(zip(*numbers, (names.tobytes() for names in index["names"]), strict=True))
         if len(rows) != sum(header.payload_rows for header in headers):
-            raise self._damaged("it has another number of rows than the header says")
+            raise self._damaged("its number of rows is not the one in the header")
         start = 0
         for header in headers:
             checksum = 0

@@ -161,7 +161,7 @@ def write_trees(output: Path, trees: Sequence[TreeStep]) -> None:
     else:
         reason = (ours or said or ["it gives no reason"])[0]
     raise InputError(
-        f"ROOT cannot clone the trees of {trees[0].inputs[0]} ({reason[:200]}); set HEPAE_ROOT=off to pass branches through with uproot"
+        f"ROOT cannot clone the trees of {trees[0].inputs[0]} ({reason[:200]}); set HEPAE_ROOT=off to copy the branches with uproot"
     )
 
 

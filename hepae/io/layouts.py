@@ -165,7 +165,7 @@ class Collection:
             return kinematics.momenta({**momentum, **further}) if momentum else ak.zip(further)
         except ValueError as error:  # lists of different lengths
             raise InputError(
-                f"columns {', '.join([*momentum, *further])} of collection {self.name!r} do not make jets ({error})"
+                f"columns {', '.join([*momentum, *further])} of collection {self.name!r} do not define a four-momentum ({error})"
             ) from None
 
     def arrays(self, jets: ak.Array, names: Iterable[str]) -> dict[str, ak.Array]:

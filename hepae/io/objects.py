@@ -155,7 +155,7 @@ def copy_objects(objects: Sequence[StoredObject], file: Any) -> None:
         large = key.fVersion > 1000  # with 8 bytes for each position
         if not large and cascading.freesegments._data.end + len(raw) > uproot.const.kStartBigFile:
             raise OutputError(
-                f"object {stored.name!r} cannot be copied behind 2 GB of trees; leave it out with --drop {stored.name!r}"
+                f"object {stored.name!r} cannot be copied: ROOT files hold such objects in their first 2 GB only; leave it out with --drop {stored.name!r}"
             )
         directory = file.mkdir(folder) if folder else file
         directory._cascading.add_object(
@@ -195,7 +195,7 @@ def check_objects(path: Path, written: Iterable[StoredObject]) -> None:
         found = {(stored.key.fKeylen, *stored.record) for stored in copies}
     if differing := sorted({name for _, name, *_ in expected - found}):
         raise OutputError(
-            f"objects {', '.join(differing[:5])} read back differently than they were written; nothing was written"
+            f"objects {', '.join(differing[:5])} read back differently from how they were written; nothing was written"
         )
 
 

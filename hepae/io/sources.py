@@ -286,7 +286,7 @@ def _plain(
         yield from _plain(name, form.content, counter, (*levels, None), path)
         return
     if form.is_unknown or form.is_option or form.is_union:
-        raise TypeError(f"{name}: values that may be missing or of several types")
+        raise TypeError(f"{name}: its values may be missing or have several types")
     if text:
         primitive = "string" if form.parameter("__array__") == "string" else "bytes"
     else:

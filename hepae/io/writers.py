@@ -258,7 +258,7 @@ class TupleWriter(Writer):
         unknown = [branch.name for branch in self.branches.values() if not branch.datashape]
         if unknown:
             raise OutputError(
-                f"branch {unknown[0]!r} of tree {name!r} is of unknown type; leave it out with --drop {unknown[0]!r}"
+                f"branch {unknown[0]!r} of tree {name!r} has an unknown type; leave it out with --drop {unknown[0]!r}"
             )
         self.names: dict[str, str] = {}
         """Name of the field of each branch."""
@@ -420,5 +420,5 @@ def check_tree(path: Path, written: Writer, step: int) -> None:
     if wrong or (entries != written.num_entries and expected):
         what = f"branches {', '.join(wrong[:5])}" if wrong else f"{entries} of {written.num_entries} entries"
         raise OutputError(
-            f"tree {written.name!r} reads back differently than it was written ({what}); nothing was written"
+            f"tree {written.name!r} reads back differently from how it was written ({what}); nothing was written"
         )

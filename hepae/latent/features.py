@@ -231,12 +231,12 @@ def basis_columns(columns: Sequence[str], basis: str) -> tuple[str, ...]:
         for name in columns
     ]
     if len(set(names)) != len(names):
-        raise ConfigError(f"columns {', '.join(columns)} name the same number twice")
+        raise ConfigError(f"columns {', '.join(columns)} contain the same quantity twice; keep one")
     if not {"pt", "eta", "phi"} <= {*names} or not {"mass", "E"} & {*names}:
         missing = [name for name in ("pt", "eta", "phi") if name not in names]
         missing += [] if {"mass", "E"} & {*names} else ["mass or E"]
         raise ConfigError(
-            f"columns {', '.join(columns)} do not make a jet: add {', '.join(missing)} to --columns"
+            f"columns {', '.join(columns)} do not define a jet: add {', '.join(missing)} to --columns"
         )
     return tuple(names)
 

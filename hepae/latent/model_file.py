@@ -53,10 +53,10 @@ def unpack_model(data: bytes, where: str) -> tuple[dict[str, Any], dict[str, NDA
         safetensors.SafetensorError,
     ) as error:
         raise InputError(
-            f"{where} is no hepae model, or damaged ({reason(error)}); hepae train makes models"
+            f"{where} is not a hepae model, or it is damaged ({reason(error)}); hepae train makes models"
         ) from None
     if not isinstance(header, dict):
-        raise InputError(f"{where} is no hepae model, or damaged (its header is not a JSON object)")
+        raise InputError(f"{where} is not a hepae model, or it is damaged (its header is not a JSON object)")
     check_version(header, FORMAT_VERSION, where)
     return header, tensors
 
@@ -70,7 +70,7 @@ def read_model(path: Location) -> bytes:
         If there is none, or it is a file of another kind.
     """
     if (kind := file_kind(path)) not in ("a model file", "a file of unknown kind"):
-        raise InputError(f"{path} is {kind}, no hepae model; hepae train makes models")
+        raise InputError(f"{path} is {kind}, not a hepae model; hepae train makes models")
     with reading(path):
         return path.read_bytes()
 

@@ -252,7 +252,7 @@ def _in_order(dataset: str, parts: Iterable[Part], files: Mapping[str, str]) -> 
     for part in sorted(parts):
         if part.filename not in of_file:
             raise InputError(
-                f"the job's parts of {dataset} are of {part.filename}, which the fileset has not"
+                f"the job's parts of {dataset} come from {part.filename}, which is not in the fileset"
             )
         of_file[part.filename].append(part)
     for name, tree in files.items():

@@ -139,9 +139,7 @@ class TrainingConfig:
         try:
             return cls._of(config)
         except TypeError as error:
-            raise ConfigError(
-                f"a training option has a value of another type than its own: {error}"
-            ) from None
+            raise ConfigError(f"a training option has a value of the wrong type: {error}") from None
 
     @classmethod
     def _of(cls, config: Mapping[str, Any]) -> TrainingConfig:

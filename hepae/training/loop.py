@@ -175,7 +175,7 @@ class _State:
             best = run.load("best.pt")
             if best is None:
                 if any(math.isfinite(row.validation_loss) for row in history):
-                    raise InputError(f"the run {run.path} has lost its best.pt; train anew")
+                    raise InputError(f"the run {run.path} has no best.pt any more; start a new training")
                 best = {"loss": math.inf, "epoch": -1, "model": last["model"]}
             best = {"loss": float(best["loss"]), "epoch": int(best["epoch"]), "model": best["model"]}
             self.model.load_state_dict(best["model"])  # checks that the best weights fit the network too
@@ -183,7 +183,9 @@ class _State:
             self.optimizer.load_state_dict(last["optimizer"])
             self.scheduler.load_state_dict(last["scheduler"])
         except (AttributeError, LookupError, TypeError, ValueError, RuntimeError):
-            raise InputError(f"the checkpoints in {run.path} do not fit its run; train anew") from None
+            raise InputError(
+                f"the checkpoints in {run.path} do not belong to this run; start a new training"
+            ) from None
         self.history, self.best = history, best
 
     def checkpoint(self, fingerprint: str) -> dict[str, Any]:

@@ -85,5 +85,5 @@ def check_agreement(state: str, device: torch.device) -> None:
     distributed.all_reduce(ends, distributed.ReduceOp.MAX)
     if ends[0] != -ends[1]:
         raise InputError(
-            "the processes of this training do not read the same jets or run folder; give all the same files"
+            "the processes of this training do not read the same jets or run folder; give all of them the same files"
         )

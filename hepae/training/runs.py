@@ -69,7 +69,7 @@ class Run:
             If it is not a run's folder.
         """
         if not (path / "config.toml").is_file():
-            raise InputError(f"{path} is no run to resume: it has no config.toml")
+            raise InputError(f"{path} is not a run that can be resumed: it has no config.toml")
         return cls(path), replace(TrainingConfig.from_toml(path / "config.toml"), runs_dir=path.parent)
 
     @contextlib.contextmanager
@@ -134,7 +134,7 @@ class Run:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise InputError(f"the checkpoint {path} is damaged; train anew") from error
+            raise InputError(f"the checkpoint {path} is damaged; start a new training") from error
         return state
 
     def close(self) -> None:

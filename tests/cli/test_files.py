@@ -93,7 +93,7 @@ def test_a_model_of_other_columns(run, one_line):
     assert not Path("out.root").exists()
     one_line(
         run("compress", "jets.root", "-m", "jets.root", "-o", "out.root"),
-        "jets.root is a ROOT file, no hepae model; hepae train makes models",
+        "jets.root is a ROOT file, not a hepae model; hepae train makes models",
     )
 
 

@@ -32,6 +32,6 @@ def test_a_part_is_exported_and_described(run, options, ends, inputs, outputs):
 
 @pytest.mark.usefixtures("work")
 def test_what_is_no_model_is_refused(run, one_line):
-    one_line(run("export", "jets.root", "-o", "m.onnx"), "jets.root", "no hepae model")
+    one_line(run("export", "jets.root", "-o", "m.onnx"), "jets.root", "not a hepae model")
     one_line(run("export", "none.safetensors", "-o", "m.onnx"), "no such file: none.safetensors")
     assert not Path("m.onnx").exists()

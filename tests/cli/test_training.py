@@ -29,7 +29,7 @@ def test_a_run_is_resumed(run, hostile_pickle, one_line):
     assert not Path("ran").exists()
     for none in ("runs", "nowhere"):
         one_line(
-            run("train", "jets.root", "-o", "other.safetensors", "--resume", none), "no run to resume", none
+            run("train", "jets.root", "-o", "other.safetensors", "--resume", none), "not a run that can be resumed", none
         )
 
 
@@ -98,7 +98,7 @@ def test_columns_are_chosen_by_pattern(run, data):
     ("columns", "words"),
     [
         ("pt,eta,phi,mass,btag*", "no column matches 'btag*' in --columns: there are pt, eta, phi, mass"),
-        ("p*", "columns pt, phi do not make a jet: add eta, mass or E to --columns"),
+        ("p*", "columns pt, phi do not define a jet: add eta, mass or E to --columns"),
     ],
 )
 def test_columns_that_cannot_be_coded_are_said_in_one_line(run, columns, words):

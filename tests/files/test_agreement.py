@@ -50,6 +50,6 @@ def test_parts_of_other_bounds_agree_and_those_of_other_branches_do_not(sample, 
     with hepae.open(parts[0]) as file:
         require_agreement(parts[0], [file.header, headers[0]])
         with pytest.raises(
-            InputError, match="was joined of files whose branches differ; decompress them one by one"
+            InputError, match="was made from files whose branches differ; decompress them one by one"
         ):
             require_agreement(parts[0], [file.header, headers[0], headers[1]])

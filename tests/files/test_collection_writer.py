@@ -18,7 +18,7 @@ def test_a_counter_that_stops_being_true_is_refused_when_compressing(tmp_path):
         ak.zip({"Jet": jets, "nJet": np.where(np.arange(3000) < 2000, 2, 5)}, depth_limit=1),
         tmp_path / "late.parquet",
     )
-    with pytest.raises(InputError, match="'nJet' says other lengths"):
+    with pytest.raises(InputError, match="'nJet' disagrees with the lengths"):
         hepae.compress_file(tmp_path / "late.parquet", tmp_path / "c.root", hepae.BoundedCodec())
     assert not (tmp_path / "c.root").exists()
 

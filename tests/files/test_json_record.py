@@ -56,7 +56,7 @@ def test_fields_are_read():
         ("counts", "names", "'x' of 'names' is not a whole number"),
         ("count_lists", "wrong lists", "'x' in 'wrong lists' of header is not a list of counts"),
         ("count_lists", "counts", "not a list of counts"),
-        ("text_mapping", "counts", "something else than texts"),
+        ("text_mapping", "counts", "something other than texts"),
     ],
 )
 def test_a_field_that_is_something_else_is_named(method, key, words):

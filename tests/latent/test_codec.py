@@ -153,7 +153,7 @@ def test_damaged_models_are_refused(codec, tmp_path):
     header = json.loads(whole[8 : 8 + length])
     for content in (b"", b"abc", whole[:100], whole[: len(whole) // 2], whole[:-1]):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="no hepae model"):
+        with pytest.raises(InputError, match="not a hepae model"):
             hepae.load_codec(path)
     inner = json.loads(header["__metadata__"]["hepae"])
     for change, what in (
@@ -297,7 +297,7 @@ def test_a_codec_that_only_restores_still_does_with_other_bits(codec, jets):
 
 
 def test_columns_that_make_no_jet_are_refused_before_training(jets):
-    with pytest.raises(ConfigError, match="do not make a jet: add phi, mass or E"):
+    with pytest.raises(ConfigError, match="do not define a jet: add phi, mass or E"):
         hepae.train(jets, hepae.TrainingConfig(columns=("pt", "eta"), epochs=1))
 
 

@@ -32,7 +32,7 @@ def test_equal_models_have_equal_bytes_in_any_order():
 def test_a_model_cut_anywhere_is_refused():
     whole = pack_model({"codec": "latent"}, TENSORS)
     for length in range(len(whole)):
-        with pytest.raises(InputError, match="m is no hepae model, or damaged"):
+        with pytest.raises(InputError, match="m is not a hepae model, or it is damaged"):
             unpack_model(whole[:length], "m")
 
 

@@ -289,7 +289,7 @@ def test_the_command(codec, tmp_path, monkeypatch):
     assert "--force" in run(1, "model.safetensors", "-o", "precious.onnx")
     assert Path("precious.onnx").read_text() == "precious"
     assert "--part decoder" in run(1, "decoder.safetensors", "-o", "new.onnx")
-    assert "no hepae model" in run(1, "precious.onnx", "-o", "new.onnx")
+    assert "not a hepae model" in run(1, "precious.onnx", "-o", "new.onnx")
     assert "none.safetensors" in run(1, "none.safetensors", "-o", "new.onnx")
     assert "no folder" in run(1, "model.safetensors", "-o", "nofolder/new.onnx")
     run(2, "model.safetensors", "-o", "new.onnx", "--part", "middle")

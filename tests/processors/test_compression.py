@@ -151,7 +151,7 @@ def test_merge_wants_every_entry_once(fileset, undisturbed, tmp_path):
         ({*one[:-1]}, "are missing"),
         (set(), "are missing"),
         ({*one[:1], twice, *one[2:]}, "are there twice"),
-        ({*one, foreign}, "elsewhere.root, which the fileset has not"),
+        ({*one, foreign}, "elsewhere.root, which is not in the fileset"),
     ):
         with pytest.raises(hepae.InputError, match=message):
             merge({**manifest, "one": changed}, fileset, parts, tmp_path)

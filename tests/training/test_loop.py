@@ -182,7 +182,7 @@ def test_a_run_killed_at_any_moment_ends_in_the_weights_of_an_unbroken_one(sampl
     _drive(sample, tmp_path / "unbroken", tmp_path / "expected", "()")
     assert (tmp_path / "resumed").read_bytes() == (tmp_path / "expected").read_bytes()
     empty, run = sorted((tmp_path / "killed").iterdir(), key=lambda path: len([*path.iterdir()]))
-    with pytest.raises(InputError, match="no run to resume"):
+    with pytest.raises(InputError, match="not a run that can be resumed"):
         Run.resume(empty)
     (unbroken,) = (tmp_path / "unbroken").iterdir()
     columns = []
@@ -258,7 +258,7 @@ def test_a_run_that_lost_its_best_weights_is_refused(small, jets, tmp_path):
     result = train(jets[:100], replace(small, epochs=1, runs_dir=tmp_path))
     (result.run_dir / "best.pt").unlink()
     run, config = Run.resume(result.run_dir)
-    with pytest.raises(InputError, match="lost its best"):
+    with pytest.raises(InputError, match="has no best.pt any more"):
         train(jets[:100], replace(config, epochs=2), resume=run)
 
 

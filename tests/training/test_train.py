@@ -73,7 +73,7 @@ def test_a_finished_run_resumes_to_the_same_codec(small, jets, tmp_path):
 def test_a_run_whose_configuration_was_changed_is_refused(small, jets, tmp_path):
     result = train(jets[:100], replace(small, epochs=1, runs_dir=tmp_path))
     run, config = Run.resume(result.run_dir)
-    with pytest.raises(InputError, match="do not fit"):
+    with pytest.raises(InputError, match="do not belong to this run"):
         train(jets[:100], replace(config, network=hepae.AutoencoderConfig(hidden=(17,))), resume=run)
 
 
@@ -83,7 +83,7 @@ def test_a_run_is_resumed_only_on_its_own_jets(small, jets, tmp_path):
     for others in ({}, {"validation": jets[:100]}, {"test": jets[:100]}):
         with pytest.raises(InputError, match="--validation and --test"):
             train(jets if others else jets[:2000], config, resume=run, **others)
-    with pytest.raises(InputError, match="no run to resume"):
+    with pytest.raises(InputError, match="not a run that can be resumed"):
         Run.resume(tmp_path)
     (result.run_dir / "last.pt").write_bytes(b"damaged")
     with pytest.raises(InputError, match="damaged"):

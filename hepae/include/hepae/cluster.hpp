@@ -292,7 +292,7 @@ inline const std::vector<std::int64_t>& checked_counts(std::int64_t events, std:
     left -= fits ? count : 0;
   }
   if (!fits || left != 0) {
-    throw Error("damaged payload: the cluster has another number of jets than its events");
+    throw Error("damaged payload: the number of jets in the cluster is not that of its events");
   }
   return counts;
 }

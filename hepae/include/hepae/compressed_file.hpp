@@ -175,7 +175,7 @@ inline void CompressedFile::read_parts() {
     if (!parts_.empty()) {
       const auto what = differences(parts_.front().header, part.header);
       if (!what.empty()) {
-        throw Error(path_ + " was joined of files whose " + what + " differ; decompress them one by one");
+        throw Error(path_ + " was made from files whose " + what + " differ; decompress them one by one");
       }
     }
     events_ += part.entries;
@@ -192,7 +192,7 @@ inline void CompressedFile::read_index() {
   TTreeReaderArray<UChar_t> names(reader, "names");
   std::int64_t expected = 0;
   for (const auto& part : parts_) expected += part.header.payload_rows;
-  if (reader.GetEntries() != expected) throw damaged_payload("it has another number of rows than the header says");
+  if (reader.GetEntries() != expected) throw damaged_payload("its number of rows is not the one in the header");
   Long64_t number = 0;
   for (const auto& part : parts_) {
     std::uint32_t checksum = 0;

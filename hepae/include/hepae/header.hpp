@@ -220,7 +220,7 @@ inline CodedCollection read_collection(const Json& value, const std::string& nam
     throw Error("collection " + quoted(found.name) + " codes columns that it does not have");
   }
   for (const auto& bound : record.fields("bounds")) {
-    if (bound.second.kind != Json::Kind::text) throw Error("'bounds' of collections." + name + " holds something else than texts");
+    if (bound.second.kind != Json::Kind::text) throw Error("'bounds' of collections." + name + " holds something other than texts");
     found.bounded = true;
   }
   record.fields("edges");
@@ -272,7 +272,7 @@ inline Header header_of(const Json& value) {
   }
   for (const Json& item : record.items("branches")) header.branches.push_back(read_branch(item));
   for (const auto& field : record.fields("fields")) {
-    if (field.second.kind != Json::Kind::text) throw Error("'fields' of header holds something else than texts");
+    if (field.second.kind != Json::Kind::text) throw Error("'fields' of header holds something other than texts");
     header.fields[field.first] = field.second.text;
   }
   for (const auto& field : record.fields("checksums")) {
