@@ -29,7 +29,9 @@ def test_a_run_is_resumed(run, hostile_pickle, one_line):
     assert not Path("ran").exists()
     for none in ("runs", "nowhere"):
         one_line(
-            run("train", "jets.root", "-o", "other.safetensors", "--resume", none), "not a run that can be resumed", none
+            run("train", "jets.root", "-o", "other.safetensors", "--resume", none),
+            "not a run that can be resumed",
+            none,
         )
 
 

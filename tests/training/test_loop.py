@@ -258,7 +258,7 @@ def test_a_run_that_lost_its_best_weights_is_refused(small, jets, tmp_path):
     result = train(jets[:100], replace(small, epochs=1, runs_dir=tmp_path))
     (result.run_dir / "best.pt").unlink()
     run, config = Run.resume(result.run_dir)
-    with pytest.raises(InputError, match="has no best.pt any more"):
+    with pytest.raises(InputError, match="any more; start a new training"):
         train(jets[:100], replace(config, epochs=2), resume=run)
 
 
