@@ -172,6 +172,7 @@ def test_other_jets_and_earlier_output_are_refused(sample, files, make_tree, tmp
         compare_files(flat, flat, tmp_path / "y" / "metrics.json", style=Style())
 
 
+@pytest.mark.usefixtures("figures")
 def test_several_collections(make_tree, tmp_path):
     rng = np.random.default_rng(2)
     arrays, counters = {}, {}

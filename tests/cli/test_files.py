@@ -11,7 +11,7 @@ import uproot
 import hepae
 
 
-@pytest.mark.usefixtures("work")
+@pytest.mark.usefixtures("work", "figures")
 def test_bounds_need_no_model(run):
     result = run("compress", "jets.root", "-o", "b.root", "--bound", "pt=1%", "--edges", "pt=30,50")
     assert result.exit_code == 0, result.output
@@ -30,7 +30,7 @@ def test_bounds_need_no_model(run):
     assert content["model_sha256"] is None
 
 
-@pytest.mark.usefixtures("work")
+@pytest.mark.usefixtures("work", "figures")
 def test_a_model_with_bounds_compresses_within_them(run, codec):
     codec.with_bounds({"pt": "0.5%"}, {"pt": "30"}).save("bounded.safetensors")
     told = run("info", "bounded.safetensors").stdout
@@ -52,7 +52,7 @@ def test_a_model_with_bounds_compresses_within_them(run, codec):
     assert len({*same}) == 1
 
 
-@pytest.mark.usefixtures("work")
+@pytest.mark.usefixtures("work", "figures")
 def test_jets_outside_the_training_range_of_a_model_are_said(run):
     jets = ak.flatten(hepae.read_jets("jets.root"))
     config = hepae.TrainingConfig(epochs=2, network=hepae.AutoencoderConfig(hidden=(16,)), batch_size=256)

@@ -37,10 +37,11 @@ def tops(data):
 
 
 def test_masses_are_those_of_the_jets_by_hand(tops):
+    tops = tops[:60]
     found = of(tops)
     expected = np.array([by_hand(event) for event in tops]).T
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert np.isfinite(found).sum() > 300
+    assert np.isfinite(found).sum() > 80
 
 
 def test_top_pairs_have_tops_and_dijets_have_none(tops):
