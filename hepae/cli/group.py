@@ -58,20 +58,33 @@ class _Commands(click.Group):
             raise click.ClickException(f"{name}{error.strerror or error}") from error
 
 
+_AGAIN = 5.0
+"""Seconds after which a SIGTERM that did not end the command is raised again: time to remove temporary files."""
+
+
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does, so that temporary files are removed; the exit status is 143."""
+    """Let SIGTERM end the command as Ctrl-C does, so that temporary files are removed; the exit status is 143.
 
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
+    Python ignores an exception that comes up in a destructor: it is raised again after `_AGAIN` seconds, until the command ends.
+    """
+
+    def end(_number: int, _frame: object) -> None:
+        if again is not None:
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        raise SystemExit(128 + signal.SIGTERM)
 
     if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
         yield
         return
+    again = signal.signal(signal.SIGALRM, end) if hasattr(signal, "SIGALRM") else None  # not on Windows
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
+        if again is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, again)
         signal.signal(signal.SIGTERM, before)
 
 

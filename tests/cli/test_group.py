@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import re
 import resource
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
 import pytest
 
 import hepae
-from hepae.cli import main
+from hepae.cli import group, main
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in main.commands)])
@@ -209,3 +211,30 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_output(work, codec, argument
     }  # folders of figures and of the run
     assert not Path("out/metrics.json").exists()
     assert not [*work.rglob("*.part")]
+
+
+class _Ended:
+    """An object during whose end the process is told to stop."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_sigterm_ends_a_command_even_where_python_ignores_the_exception(monkeypatch):
+    ignored = []
+    monkeypatch.setattr(group, "_AGAIN", 0.2)
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: ignored.append(what.exc_type))
+
+    @main.command("wait")
+    def wait():
+        _Ended()
+        assert ignored == [SystemExit]
+        time.sleep(60)
+
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(["wait"], standalone_mode=False)
+    finally:
+        del main.commands["wait"]
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)

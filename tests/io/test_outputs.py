@@ -139,7 +139,7 @@ def test_sigterm_removes_what_was_begun(sample, tmp_path):
     _wait_for_part(tmp_path, process)
     process.send_signal(signal.SIGTERM)
     error = process.communicate(timeout=60)[1]
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + signal.SIGTERM, error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
 
