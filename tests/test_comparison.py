@@ -166,7 +166,7 @@ def test_other_jets_and_earlier_output_are_refused(sample, files, make_tree, tmp
     with pytest.raises(OutputError, match="--force"):
         compare_files(sample, files / "small.root", tmp_path / "y", style=Style())
     assert (tmp_path / "y" / "metrics.json").read_text() == "precious"
-    with pytest.raises(InputError, match="named twice"):
+    with pytest.raises(InputError, match="given twice"):
         compare_files(sample, [files / "small.root"] * 2, tmp_path / "x", style=Style())
     with pytest.raises(OutputError, match="is a file; name a folder for the comparison"):
         compare_files(flat, flat, tmp_path / "y" / "metrics.json", style=Style())
