@@ -112,18 +112,9 @@ class Collection:
         return "" if self.name == UNNAMED and self.counter is None else f"{self.name}_"
 
     def column(self, name: str) -> Column:
-        """Give the column of this canonical or own name; mass stands for E and E for mass where the file has only one.
-
-        Raises
-        ------
-        KeyError
-            If there is no such column.
-        """
-        alternatives = {"mass": ("mass", "E"), "E": ("E", "mass")}.get(name, (name,))
-        for alternative in alternatives:
-            if alternative in self._by_name:
-                return self._by_name[alternative]
-        raise KeyError(name)
+        """Give the column of this canonical or own name, E for mass or mass for E where there is one of them; else a KeyError."""
+        other = {"mass": "E", "E": "mass"}.get(name, name)
+        return self._by_name[name if name in self._by_name else other]
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:

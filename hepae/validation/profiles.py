@@ -26,7 +26,7 @@ from hepae.validation.canvas import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import hist
     from matplotlib.axes import Axes
@@ -145,21 +145,7 @@ def response(
         main.set_ylim(-span, span * (1 + headroom) / (1 - headroom))
         main.yaxis.set_major_locator(MaxNLocator(6))
         main.set_ylabel(residuals.label, fontsize="medium")
-        positive = np.concatenate([width[np.isfinite(width) & (width > 0)] for width in widths])
-        width_label = "68% half-width"
-        if positive.size:
-            least, most = positive.min(), positive.max()
-            if most > 20 * least:
-                below.set_yscale("log")
-                below.set_ylim(0.5 * least, 2 * most * (most / least) ** 0.35)
-                below.yaxis.set_major_locator(LogLocator(numticks=5))
-                below.yaxis.set_minor_formatter(NullFormatter())
-            else:
-                below.set_ylim(0, 1.6 * most)
-                below.yaxis.set_major_locator(MaxNLocator(3))
-                scale = show_in_power(below.yaxis, most)
-                width_label += f"\n[{scale}]" if scale else ""
-        below.set_ylabel(width_label, fontsize="small", loc="center")
+        _scale_widths(below, widths)
         for panel in (main, below):
             scale_values(panel, axis)
         main.tick_params(labelbottom=False)
@@ -170,6 +156,25 @@ def response(
         title = None if len(versions) == 1 else "thick: median; thin: central 68%"
         main.legend(loc="upper right", ncols=columns, title=title, fontsize="small" if columns > 1 else None)
         return aligned_figure(main)
+
+
+def _scale_widths(below: Axes, widths: Sequence[FloatArray]) -> None:
+    """Label the axis of the half widths, logarithmic where they are far apart."""
+    positive = np.concatenate([width[np.isfinite(width) & (width > 0)] for width in widths])
+    width_label = "68% half-width"
+    if positive.size:
+        least, most = positive.min(), positive.max()
+        if most > 20 * least:
+            below.set_yscale("log")
+            below.set_ylim(0.5 * least, 2 * most * (most / least) ** 0.35)
+            below.yaxis.set_major_locator(LogLocator(numticks=5))
+            below.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            below.set_ylim(0, 1.6 * most)
+            below.yaxis.set_major_locator(MaxNLocator(3))
+            scale = show_in_power(below.yaxis, most)
+            width_label += f"\n[{scale}]" if scale else ""
+    below.set_ylabel(width_label, fontsize="small", loc="center")
 
 
 def profile(histogram: hist.Hist) -> tuple[FloatArray, FloatArray, FloatArray]:
