@@ -140,6 +140,11 @@ class _Stored:
     title: str = ""
     path: str = ""
 
+    @cached_property
+    def columns(self) -> list[int]:
+        """Numbers of an RNTuple's columns that it is made of."""
+        return columns_of(self.form)
+
 
 class NtupleSource(Source):
     """A TTree or RNTuple of a ROOT file."""
@@ -422,7 +427,7 @@ class TupleSource(NtupleSource):
         if name in self._unreadable_paths:
             return self._bytes_below[name]
         stored, _ = self._fields[name]
-        return int(self._column_bytes[columns_of(stored.form), 1].sum()) // self._parts[id(stored)]
+        return int(self._column_bytes[stored.columns, 1].sum()) // self._parts[id(stored)]
 
 
 def column_bytes(ntuple: Any) -> NDArray[np.int64]:

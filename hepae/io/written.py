@@ -124,14 +124,15 @@ class ClonedTree:
 
     def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
         """Arrays by branch name, of these entries."""
-        found = {}
+        names, found = list(names), dict[str, ak.Array]()
         for name in names:
             branch = self._plain.get(name)
             if branch is not None and isinstance(_content(branch), uproot.AsDtype):
                 found[name] = branch.array(entry_start=entry_start, entry_stop=entry_stop, array_cache=None)
-            else:
-                found |= self._source.arrays([name], entry_start, entry_stop)
-        return found
+        members = [name for name in names if name not in found]
+        if members:  # an object is read once for all its members
+            found |= self._source.arrays(members, entry_start, entry_stop)
+        return {name: found[name] for name in names}
 
     def checksums(
         self, names: Iterable[str], entry_start: int, entry_stop: int
