@@ -298,7 +298,8 @@ class PayloadReader:
 
     def bytes_by_column(self, collection: str) -> dict[str, int]:
         """Bytes that each column of a collection takes: those of the tree in the file, shared out by the lengths of the rows."""
-        lengths = self._tree["nblob"].array(library="np")
+        with reading(self._path):
+            lengths = self._tree["nblob"].array(library="np")
         share = self.compressed_bytes / max(int(lengths.sum()), 1)
         found: dict[str, float] = {}
         for row in self._rows:
@@ -341,7 +342,8 @@ class PayloadReader:
 
     def _blobs(self, numbers: Sequence[int]) -> Iterator[bytes]:
         """Contents of rows in rising order; what lies in one basket is read once."""
-        ends = self._blob.entry_offsets[1:]
+        with reading(self._path):
+            ends = self._blob.entry_offsets[1:]
         baskets = np.searchsorted(ends, numbers, side="right")
         for basket in np.unique(baskets):
             inside = [number for number, b in zip(numbers, baskets, strict=True) if b == basket]

@@ -124,7 +124,8 @@ class ClonedTree:
 
     def arrays(self, names: Iterable[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
         """Arrays by branch name, of these entries."""
-        names, found = list(names), dict[str, ak.Array]()
+        names = list(names)
+        found: dict[str, ak.Array] = {}
         for name in names:
             branch = self._plain.get(name)
             if branch is not None and isinstance(_content(branch), uproot.AsDtype):

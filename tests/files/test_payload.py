@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import struct
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -151,3 +154,21 @@ def test_a_column_that_is_not_there_is_named(small):
         ((_, cluster),) = file._payload.overlapping("Jet", 0, 1)
         with pytest.raises(CodecError, match="no column 'x'"):
             cluster.with_ancestors(["x"])
+
+
+def test_a_damaged_number_of_rows_is_refused_by_every_reader(small, tmp_path):
+    """Of the branch with the rows' content, in the record of the tree."""
+    whole = small.read_bytes()
+    record = whole.index(b"\x04blob")
+    path = tmp_path / "damaged.root"
+    refused = 0
+    for place in re.finditer(re.escape(struct.pack(">q", 12)), whole[record : record + 1000]):
+        at = record + place.start() + 1
+        path.write_bytes(whole[:at] + b"\xe5" + whole[at + 1 :])
+        DECODED.clear()
+        try:
+            assert ak.array_equal(_jets(path), _jets(small))
+        except HepaeError:
+            refused += 1
+            _refused_by_all(path, tmp_path)
+    assert refused
