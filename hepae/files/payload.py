@@ -118,7 +118,9 @@ class RowBuffer:
 
 
 def _byte_lists(values: Sequence[bytes]) -> ak.Array:
-    return ak.unflatten(np.frombuffer(b"".join(values), np.uint8), [len(value) for value in values])
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int64)
+    content = ak.contents.NumpyArray(np.frombuffer(b"".join(values), np.uint8))
+    return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(ends), content))
 
 
 class PayloadWriter:
@@ -266,7 +268,7 @@ class PayloadReader:
             raise self._damaged(
                 f"a cluster of {row.collection!r} claims {row.jets} jets, more than {MOST_JETS}"
             )
-        if row.events < 0 or row.jets < 0 or not {*row.parents} <= {*cluster.rows}:
+        if row.events < 0 or row.jets < 0 or not {*row.parents} <= cluster.rows.keys():
             raise self._damaged(f"{row.column!r} refers to a column that does not exist")
         cluster.rows[row.column] = row
 

@@ -157,6 +157,7 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
         }
         found.append((opened.num_entries, size, stored))
     unit = files.unit.unit
+    there = {*kept, *unreadable.branches}
     planned = _planned(found, options.entry_start, options.entry_stop)
     taken = [one for one, each in zip(named, planned, strict=True) if each.begin < each.end]
     return Plan(
@@ -168,7 +169,7 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
         columns,
         bounds,
         kept,
-        tuple(name for name in (*branches, *beside) if name not in {*kept, *unreadable.branches})
+        tuple(name for name in (*branches, *beside) if name not in there)
         if clone is None
         else clone.left_out,
         unreadable,
