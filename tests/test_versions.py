@@ -84,7 +84,12 @@ def test_events_in_another_order_are_refused_by_their_numbers(data, tmp_path):
         ),
         (
             "delphes.root",
-            {"storage": "rntuple", "drop_unreadable": True, "collection": ["Jet", "GenJet"], "keep": ["Event.*"]},
+            {
+                "storage": "rntuple",
+                "drop_unreadable": True,
+                "collection": ["Jet", "GenJet"],
+                "keep": ["Event.*"],
+            },
             "event {}",
         ),
         (
