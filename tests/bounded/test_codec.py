@@ -14,7 +14,7 @@ from hepae.bounded.codec import BoundedCodec
 from hepae.bounds import DEFAULT_BOUNDS
 from hepae.errors import ConfigError
 
-GOLDEN = Path(__file__).parents[1] / "data" / "bounded_v1.root"
+GOLDEN = Path(__file__).parents[1] / "golden" / "bounded_v1.root"
 
 
 def test_every_jet_is_within_its_bounds(jets):

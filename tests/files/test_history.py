@@ -191,7 +191,7 @@ def test_files_that_were_joined(files, tmp_path):
 
 
 def test_files_of_before_have_a_history_without_a_date(tmp_path):
-    golden = __file__.replace("files/test_history.py", "data/bounded_v1.root")
+    golden = __file__.replace("files/test_history.py", "golden/bounded_v1.root")
     hepae.decompress_file(golden, tmp_path / "back.root")
     found = history_of(tmp_path / "back.root")
     assert found["generation"] == 1

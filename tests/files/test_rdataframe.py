@@ -438,6 +438,19 @@ def test_without_root_the_extra_is_named(monkeypatch, small):
         hepae.rdataframe(small["ttree"])
 
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in GOLDEN.glob("*.root")))
+def test_golden_files(root, name):
+    """Those of each layout and storage with bounds have the bits of Python; the others are refused."""
+    path = GOLDEN / f"{name}.root"
+    if "bounded" in name:
+        assert _same_bits(root, [path]) >= 4
+    else:
+        assert f"hepae decompress {path} -o" in root.error("frame(arguments['paths'], 1)", paths=[str(path)])
+
+
 def _sums(path):
     """Sum of nJet, and the events with a leading jet above 50 GeV."""
     found = _expected([path], ["nJet", "Jet_pt"])

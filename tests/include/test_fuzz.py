@@ -21,7 +21,7 @@ from cpp_examples import small_clusters
 import hepae
 
 HERE = Path(__file__).parent
-GOLDEN = HERE.parent / "data" / "bounded_v1.root"
+GOLDEN = HERE.parent / "golden" / "bounded_v1.root"
 COUNT = 20_000
 OPTIONS = (
     "-Og",

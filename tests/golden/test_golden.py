@@ -1,16 +1,22 @@
-"""Files that earlier versions wrote stay readable."""
+"""Files that earlier versions wrote stay readable: each codec, storage and layout.
+
+`test_payload_reader.py` reads those with bounds once more, and so does `tests/files/test_rdataframe.py` in C++.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
+import pytest
 
 import hepae
 
-HERE = Path(__file__).parents[1] / "data"
+HERE = Path(__file__).parent
+EXPECTED = json.loads((HERE / "v1" / "expected.json").read_text())
 
 
 def test_latent_file_of_format_1_restores_the_same_jets() -> None:
@@ -53,3 +59,30 @@ def test_corrected_latents_of_format_1_are_within_their_bounds_and_edges() -> No
         assert error.max() > (relative * np.abs(before) + absolute).min() / 2
         if name == "pt":
             assert np.array_equal(np.digitize(before, [30, 50]), np.digitize(after, [30, 50]))
+
+
+def test_each_codec_has_each_storage_and_layout() -> None:
+    names = {
+        f"{layout}_{codec}_{storage}"
+        for layout in ("nanoaod", "physlite", "flat")
+        for codec in ("bounded", "latent", "integers", "corrected")
+        for storage in ("ttree", "rntuple")
+    }
+    assert names == {*EXPECTED} == {path.stem for path in (HERE / "v1").glob("*.root")}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_files_of_format_1_give_the_same_values(name: str) -> None:
+    """The same bits where bounds hold; latents alone within 1e-5 of each column's range."""
+    with hepae.open(HERE / "v1" / f"{name}.root") as file:
+        assert file.header.codec == ("bounded" if "bounded" in name else "latent")
+        if file.header.bounded:
+            arrays = file.original_arrays(list(EXPECTED[name]), 0, file.num_entries)
+        else:
+            arrays = file.jets()
+    for column, expected in EXPECTED[name].items():
+        values = ak.to_numpy(ak.flatten(arrays[column], axis=None))
+        if isinstance(expected, str):
+            assert hashlib.sha256(values.tobytes()).hexdigest() == expected, column
+        else:
+            assert np.max(np.abs(values - expected)) <= 1e-5 * np.ptp(expected), column
