@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import random
 import re
 import signal
 import sys
@@ -23,6 +24,8 @@ from hepae.io.readers import open_source
 
 pytest.importorskip("pysz", reason="the benchmarks compare with SZ3 (extra bench)")
 pytest.importorskip("zfpy", reason="the benchmarks compare with zfp (extra bench)")
+
+GOLDEN = Path(__file__).parent / "golden" / "v1"
 
 
 @pytest.fixture
@@ -408,6 +411,26 @@ def test_damaged_copies_are_refused_or_right(script, sample, tmp_path):
     hepae.compress_file(sample, tmp_path / "small.root", hepae.BoundedCodec(), entry_stop=100)
     output = run(script("mutations").main, tmp_path / "small.root", "--count", 12)
     assert output.count("small.root") >= 2  # uniform and targeted damage
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("flat_*.root")), ids=lambda path: path.stem)
+def test_flipped_bits_are_refused_or_change_nothing(script, path):
+    """A few bits of each codec and storage; `python analysis/mutations.py FILE --every-bit` flips all."""
+    mutations = script("mutations")
+    places = mutations.every_place(path, ("jets",))
+    assert len(places) > 8 * 5000
+    counts = mutations.read_damaged(path, random.Random(path.stem).sample(places, 12), ("jets",))
+    assert counts["jets", "refused"] > 0
+    assert counts["jets", "refused"] + counts["jets", "right"] == 12
+
+
+def test_a_wrong_value_without_a_word_is_counted(script, monkeypatch):
+    mutations, path = script("mutations"), GOLDEN / "flat_bounded_ttree.root"
+    places = mutations.every_place(path, ("jets",))
+    monkeypatch.setattr("hepae.files.payload.PayloadReader._check", lambda *_: None)
+    rows = {*mutations.targets(path)}
+    blobs = [place for place in places if place[0] in rows]
+    assert mutations.read_damaged(path, blobs[::300], ("jets",))["jets", "wrong"] > 0
 
 
 def test_the_codec_is_explained_in_two_figures(script, tmp_path):
