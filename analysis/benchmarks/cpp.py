@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,11 +39,25 @@ def compiled(source: Path, program: Path, options: Sequence[str] = ("-O2",)) -> 
     """Compile a program that includes hepae.hpp; g++'s own words where it fails."""
     include = [f"-I{folder}" for folder in (INCLUDE, HERE)]
     warnings = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror"]
-    command = [COMPILER, "-std=c++17", *warnings, *options, *include, str(source), "-o", str(program)]
+    # libraries stand behind what needs them
+    command = [COMPILER, "-std=c++17", *warnings, *include, str(source), *options, "-o", str(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
     return program
+
+
+def root_options() -> list[str] | None:
+    """Options to compile a program with ROOT; None where it is not installed."""
+    spec = find_spec("ROOT")
+    home = Path(spec.origin).parent if spec is not None and spec.origin else Path()
+    config = home / "bin" / "root-config"
+    if not config.exists():
+        return None
+    said = subprocess.run([config, "--cflags", "--libs"], capture_output=True, text=True, check=True).stdout
+    # the wheel's root-config names folders of the machine that made it; -isystem keeps our warnings from ROOT's headers
+    flags = said.replace("mock_site_packages/ROOT/", "").replace("-I", "-isystem").split()
+    return [*flags, f"-Wl,-rpath-link,{home.parent / 'root.libs'}"]
 
 
 def write_clusters(path: Path, clusters: Clusters) -> None:

@@ -451,6 +451,41 @@ def test_golden_files(root, name):
         assert f"hepae decompress {path} -o" in root.error("frame(arguments['paths'], 1)", paths=[str(path)])
 
 
+FLIPPED = """
+hepae.rdataframe(arguments["path"])
+columns, path, whole = arguments["columns"], arguments["path"], open(arguments["path"], "rb").read()
+
+def read():
+    chain = ROOT.hepae.CompressedChain(ROOT.std.vector["std::string"]([path]))
+    decoded = chain.decoded(0, 0, 0)
+    values = [decoded.values(name) for name in columns]
+    return [bytes(value.bytes()[i] for i in range(8 * value.size())) for value in values]
+
+expected, result = read(), []
+for bit in arguments["bits"]:
+    copy = bytearray(whole)
+    copy[bit // 8] ^= 1 << bit % 8
+    open(path, "wb").write(copy)
+    try:
+        result.append("right" if read() == expected else "wrong")
+    except ROOT.hepae.Error:
+        result.append("refused")
+"""
+
+
+def test_flipped_bits_of_rows_are_refused(root, tmp_path):
+    """A few; `python analysis/every_bit_cpp.py FILE` flips each bit of a file."""
+    path = tmp_path / "flipped.root"
+    path.write_bytes((GOLDEN / "flat_bounded_ttree.root").read_bytes())
+    with uproot.open(path) as file:
+        branch = file["hepae_payload"]["blob"]
+        start, size = (int(branch.member(name)[0]) for name in ("fBasketSeek", "fBasketBytes"))
+    bits = np.linspace(8 * start, 8 * (start + size) - 1, 40).astype(int).tolist()
+    found = root.run(FLIPPED, path=str(path), columns=["pt", "eta", "phi", "mass", "E"], bits=bits)
+    assert found.count("refused") > 20
+    assert "wrong" not in found
+
+
 def _sums(path):
     """Sum of nJet, and the events with a leading jet above 50 GeV."""
     found = _expected([path], ["nJet", "Jet_pt"])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,3 +243,67 @@ def test_a_comparison_that_runs_out_of_disk_leaves_nothing(sample, codec, tmp_pa
 
 def _tiny_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
+def test_a_file_and_its_name_are_on_the_disk_before_it_is_done(tmp_path, monkeypatch):
+    """Power may fail at any moment: first the content is written down, then the name, then the folder's list of names."""
+    done, fsync, link = [], os.fsync, os.link
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (done.append(os.readlink(f"/proc/self/fd/{file}")), fsync(file))
+    )
+    monkeypatch.setattr(
+        os, "link", lambda one, other, **more: (done.append("named"), link(one, other, **more))
+    )
+    _write(tmp_path / "out.txt", "x")
+    content, *rest = done
+    assert content.endswith(".part/out.txt")
+    assert rest == ["named", str(tmp_path)]
+
+
+FULL_AND_READ_ONLY = """
+import json, sys
+from pathlib import Path
+from click.testing import CliRunner
+from hepae.cli import main
+sample, small = sys.argv[1:]
+found = {}
+for folder in ("full", "read-only"):
+    for name, *words in (("compress", sample), ("decompress", small), ("sample",)):
+        quiet = [] if name == "sample" else ["--quiet"]
+        done = CliRunner().invoke(main, [name, *words, "-o", f"{folder}/x.root", *quiet] if words else [name, f"{folder}/x.root"])
+        found[f"{name} {folder}"] = done.exit_code, done.stderr, [path.name for path in Path(folder).iterdir()]
+print(json.dumps(found))
+"""
+
+
+def test_a_full_disk_and_one_that_is_read_only(sample, tmp_path):
+    """Disks of memory, in a namespace of their own."""
+    small = tmp_path / "small.root"
+    hepae.compress_file(sample, small, hepae.BoundedCodec())
+    for name in ("full", "read-only"):
+        (tmp_path / name).mkdir()
+    mount = "mount -t tmpfs -o size=100k none full && mount -t tmpfs -o ro none read-only"
+    unshared = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*unshared, mount], cwd=tmp_path, check=False).returncode
+    ):
+        pytest.skip("no disk can be mounted: unshare does not work here")
+    command = [
+        *unshared,
+        f'{mount} && exec "$@"',
+        "sh",
+        sys.executable,
+        "-c",
+        FULL_AND_READ_ONLY,
+        sample,
+        small,
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert len(found) == 6
+    for what, (status, error, left) in found.items():
+        reason = "No space left on device" if "full" in what else "Read-only file system"
+        assert (status, left) == (1, []), what
+        assert error == f"Error: cannot write {what.split()[1]}/x.root: {reason}; nothing was written\n"

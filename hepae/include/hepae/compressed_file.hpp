@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <map>
 #include <mutex>
 #include <sstream>
@@ -72,6 +73,19 @@ class CompressedFile {
     std::int64_t first = 0, entries = 0;
   };
 
+  /// Call something that reads the file. Throws Error where ROOT, or memory, throws anything.
+  template <class Read>
+  auto guarded(Read read) {
+    try {
+      return read();
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception& error) {
+      throw root_.unreadable(error.what());
+    }
+  }
+
+  std::vector<std::uint8_t> bytes_of_row(std::size_t number);
   void read_parts();
   void read_index();
   void take(std::size_t number);
@@ -137,16 +151,12 @@ inline std::string megabytes(double bytes, int digits) {
 
 inline CompressedFile::CompressedFile(const std::string& path) : path_(path), root_(path) {
   const detail::Quiet quiet;
-  try {
+  guarded([this] {
     read_parts();
     read_index();
     check_counts();
     check_memory();
-  } catch (const Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw root_.unreadable(error.what());
-  }
+  });
   close();
 }
 
@@ -288,6 +298,10 @@ inline void CompressedFile::check_memory() {
 
 inline std::vector<std::uint8_t> CompressedFile::content(std::size_t number) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  return guarded([this, number] { return bytes_of_row(number); });
+}
+
+inline std::vector<std::uint8_t> CompressedFile::bytes_of_row(std::size_t number) {
   const Row& row = rows_[number];
   TTreeReader reader(root_.tree("hepae_payload", {"blob"}));
   TTreeReaderArray<UChar_t> bytes(reader, "blob");
@@ -310,14 +324,16 @@ inline std::vector<std::uint8_t> CompressedFile::content(std::size_t number) {
 inline std::vector<std::int64_t> CompressedFile::counts(const std::string& counter, std::int64_t first,
                                                         std::int64_t end) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto dtype = root_.type(header().storage, header().tree, field_of(counter));
-  std::vector<std::int64_t> found;
-  found.reserve(static_cast<std::size_t>(end - first));
-  for (const auto& part : parts_) {
-    const std::int64_t begin = std::max(first, part.first), stop = std::min(end, part.first + part.entries);
-    if (begin < stop) append_counts(part, counter, dtype, begin, stop, found);
-  }
-  return found;
+  return guarded([&] {
+    const auto dtype = root_.type(header().storage, header().tree, field_of(counter));
+    std::vector<std::int64_t> found;
+    found.reserve(static_cast<std::size_t>(end - first));
+    for (const auto& part : parts_) {
+      const std::int64_t begin = std::max(first, part.first), stop = std::min(end, part.first + part.entries);
+      if (begin < stop) append_counts(part, counter, dtype, begin, stop, found);
+    }
+    return found;
+  });
 }
 
 /// Counts of events of one part; the ranges that hold them are read and checked as a whole.
