@@ -41,7 +41,7 @@ def read_bounds(path: str | Path) -> Bounds:
         raise ConfigError(f"cannot read {path}: it is no text") from None
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}") from None
     if unknown := [name for name in content if name not in _TABLES]:
         line = _line(text, (), unknown[0])

@@ -6,7 +6,8 @@ Tables hold names of files and columns, so their text is printed as it is: rich 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from unicodedata import category
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,11 @@ def console() -> Console:
     return found
 
 
+def printable(text: str) -> str:
+    """Text from a file without characters that a terminal would obey, such as the escape character."""
+    return "".join("�" if category(one) in ("Cc", "Cf") and one != "\n" else one for one in text)
+
+
 def table(title: str, *columns: str, numbers: bool = True) -> Table:
     """Make an empty table; without names of columns it has no header.
 
@@ -32,7 +38,13 @@ def table(title: str, *columns: str, numbers: bool = True) -> Table:
     """
     from rich.table import Table
 
-    rows = Table(title=title, title_justify="left", show_header=any(columns), min_width=min(len(title), 100))
+    class Rows(Table):
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            super().add_row(*(printable(one) if isinstance(one, str) else one for one in cells), **options)
+
+    rows = Rows(
+        title=printable(title), title_justify="left", show_header=any(columns), min_width=min(len(title), 100)
+    )
     for i, column in enumerate(columns):
         text = i == 0 or not numbers or not any(columns)
         justify: Literal["left", "right"] = "left" if text else "right"

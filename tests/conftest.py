@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -67,6 +68,68 @@ def limited():
         return done.returncode, done.stdout, errors, int(memory[4:])
 
     return run
+
+
+_FORKED = """
+import json, os, resource, signal, sys
+import hepae.cli, hepae.files.compress, hepae.files.decompress, hepae.latent.codec, pyarrow.parquet, h5py, pandas, rich.table
+from hepae.cli import main
+
+def watch(event, arguments):
+    if event in ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect") or (
+        event == "open" and "secret" in str(arguments[0])
+    ):
+        os.write(2, f"watched: {event} {arguments}\\n".encode())
+
+for line in sys.stdin:
+    arguments = json.loads(line)
+    child = os.fork()
+    if not child:
+        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+        resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+        signal.alarm(300)
+        out = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(out, 1), os.dup2(out, 2)
+        sys.addaudithook(watch)
+        code = 99
+        try:
+            main(arguments)
+            code = 0
+        except SystemExit as error:
+            code = error.code or 0
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(code)
+    _, status, usage = os.wait4(child, 0)
+    with open(sys.argv[1], errors="replace") as text:
+        said = text.read()
+    seconds = usage.ru_utime + usage.ru_stime
+    found = os.waitstatus_to_exitcode(status), usage.ru_maxrss // 1000, seconds, said
+    print(json.dumps(found), flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory):
+    """Run the command line in forks of one process: 3 GB of addresses, a minute of one processor, five minutes in all.
+
+    Gives the status, MB of memory, seconds of processor time and what was printed, with a line ``watched: ...`` for each program that was
+    started, each connection, and each file named secret that was opened.
+    """
+    said = tmp_path_factory.mktemp("said") / "said"
+    command = [sys.executable, "-c", _FORKED, str(said)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def one(*arguments):
+            process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        yield one
+        process.stdin.close()
 
 
 @pytest.fixture(scope="session")

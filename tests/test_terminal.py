@@ -39,3 +39,12 @@ def test_all_of_a_table_is_printed_as_it_is(capsys):
     printed = capsys.readouterr().out
     for text in ("[/]title", "[/]header", "[red]", "[/]cell", "[red]:smile:"):
         assert text in printed
+
+
+def test_control_characters_of_names_are_not_printed(capsys):
+    rows = terminal.table("a\x1b[2J", "name")
+    rows.add_row("b\x1b]0;x\x07\u202e", "1")
+    terminal.console().print(rows)
+    printed = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\u202e"} & {*printed}
+    assert "a�[2J" in printed

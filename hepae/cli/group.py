@@ -15,6 +15,7 @@ import click
 
 from hepae.cli.notes import note
 from hepae.errors import ConfigError, HepaeError, UnitWarning
+from hepae.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,7 @@ class _Commands(click.Group):
                 warnings.showwarning = _noting(warnings.showwarning)
                 return super().invoke(ctx)
         except HepaeError as error:
-            line = " ".join(str(error).split())
+            line = printable(" ".join(str(error).split()))
             raise (_WrongOption if isinstance(error, ConfigError) else click.ClickException)(line) from error
         except MemoryError as error:
             size = " ".join(str(error).split()) or "no size known"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from hepae.terminal import printable
+
 
 def note(text: str) -> None:
     """Print a note in one line."""
-    click.echo(f"note: {' '.join(text.split())}", err=True)
+    click.echo(f"note: {printable(' '.join(text.split()))}", err=True)
 
 
 def print_replaced(replaced: dict[str, int], jets: int) -> None:

@@ -137,9 +137,9 @@ def _print(original: str, version: str, certificate: Certificate) -> None:
         f"{certificate.objects} objects, {certificate.trees} other trees"
     )
     for name in certificate.left_out:
-        click.echo(f"left out on request: {name}")
+        click.echo(f"left out on request: {terminal.printable(name)}")
     for line in certificate.broken[:MOST_LINES]:
-        click.echo(f"broken: {line}")
+        click.echo(f"broken: {terminal.printable(line)}")
     if len(certificate.broken) > MOST_LINES:
         click.echo(f"and {len(certificate.broken) - MOST_LINES} more, which --json lists")
 

@@ -93,7 +93,7 @@ class Parametrisation:
             raise ConfigError(f"no resolution {str(name)!r}: it is {', '.join(KNOWN)} or a file FILE.toml")
         try:
             return cls._parsed(tomllib.loads(text), str(name))
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{name}: {error}") from None
 
     @classmethod

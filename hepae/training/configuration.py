@@ -168,7 +168,7 @@ class TrainingConfig:
         """
         try:
             return cls.from_config(tomllib.loads(path.read_text()))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(
                 f"cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}"
             ) from None

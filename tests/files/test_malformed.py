@@ -12,8 +12,6 @@ import os
 import pickle
 import random
 import struct
-import subprocess
-import sys
 import zlib
 from dataclasses import replace
 
@@ -40,61 +38,12 @@ from hepae.io.writers import TreeWriter
 FILES = max(3, int(os.environ.get("HEPAE_FUZZ", "12")) // 3)
 MEGABYTES, SECONDS = 1000, 20
 
-_CHILD = """
-import contextlib, json, os, resource, signal, sys
-import hepae.cli, hepae.files.compress, hepae.files.decompress, hepae.latent.codec, pyarrow.parquet, h5py, pandas, rich.table
-from hepae.cli import main
-for line in sys.stdin:
-    arguments = json.loads(line)
-    child = os.fork()
-    if not child:
-        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
-        resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
-        signal.alarm(300)
-        out = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(out, 1), os.dup2(out, 2)
-        code = 99
-        try:
-            main(arguments)
-            code = 0
-        except SystemExit as error:
-            code = error.code or 0
-        except BaseException:
-            import traceback
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush(), sys.stderr.flush()
-            os._exit(code)
-    _, status, usage = os.wait4(child, 0)
-    with open(sys.argv[1], errors="replace") as text:
-        said = text.read()
-    seconds = usage.ru_utime + usage.ru_stime
-    found = os.waitstatus_to_exitcode(status), usage.ru_maxrss // 1000, seconds, said
-    print(json.dumps(found), flush=True)
-"""
 
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Run the command line in a process of its own, with 3 GB of addresses, a minute of processor time and five minutes in all."""
-    said = tmp_path_factory.mktemp("said") / "said"
-    command = [sys.executable, "-c", _CHILD, str(said)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-
-        def one(*arguments):
-            process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
-            process.stdin.flush()
-            return json.loads(process.stdout.readline())
-
-        yield one
-        process.stdin.close()
-
-
-def _check(run, number, *commands):
+def _check(forked, number, *commands):
     """Run commands; give their statuses."""
     statuses = []
     for command in commands:
-        status, megabytes, seconds, said = run(*command)
+        status, megabytes, seconds, said = forked(*command)
         what = f"file {number}: {' '.join(map(str, command))}: {status}, {megabytes} MB, {seconds:.1f} s: {said[-3000:]}"
         assert status in (0, 1), what
         assert "Traceback" not in said, what
@@ -221,16 +170,16 @@ def _write_text(file, text, entries, model):
 
 
 @pytest.mark.parametrize("name", ["bounds", "latents"])
-def test_headers(run, whole, tmp_path, name):
+def test_headers(forked, whole, tmp_path, name):
     header, events, rows, model = whole[name]
     path, out = tmp_path / "x.root", tmp_path / "out.root"
     for number in range(FILES):
         chance = random.Random(f"{name} {number}")
         _write(path, header, events, rows, model, lambda v: json.dumps(_changed(v, chance)).encode())  # noqa: B023
-        _check(run, number, ["info", path], ["decompress", path, "-o", out, "--force"])
+        _check(forked, number, ["info", path], ["decompress", path, "-o", out, "--force"])
 
 
-def test_payloads(run, whole, tmp_path):
+def test_payloads(forked, whole, tmp_path):
     header, events, rows, model = whole["bounds"]
     path, out = tmp_path / "x.root", tmp_path / "out.root"
     for number in range(FILES):
@@ -257,7 +206,7 @@ def test_payloads(run, whole, tmp_path):
             _write(path, header, events, changed, model)
         except (OverflowError, struct.error):
             continue
-        _check(run, number, ["info", path], ["decompress", path, "-o", out, "--force"])
+        _check(forked, number, ["info", path], ["decompress", path, "-o", out, "--force"])
 
 
 @pytest.mark.parametrize(
@@ -269,23 +218,23 @@ def test_payloads(run, whole, tmp_path):
         (10**6, 1, 3000, "set HEPAE_MAX_EXPANSION"),
     ],
 )
-def test_jets_that_a_small_file_claims(run, whole, constant, tmp_path, jets, events, columns, message):
+def test_jets_that_a_small_file_claims(forked, whole, constant, tmp_path, jets, events, columns, message):
     """So many jets in so many columns, all constant: counter, rows and header agree."""
     path, out = tmp_path / "x.root", tmp_path / "out.root"
     _write_constant(path, whole["bounds"][0], constant, jets, events, columns)
     assert path.stat().st_size < 300_000
     for command in (["decompress", path, "-o", out], ["info", path]):
-        status, megabytes, seconds, said = run(*command)
+        status, megabytes, seconds, said = forked(*command)
         assert (status, message in said, said.count("Error: ")) == (1, True, 1), said
         assert megabytes < MEGABYTES
         assert seconds < SECONDS
 
 
-def test_constant_columns_are_restored(run, whole, constant, tmp_path):
+def test_constant_columns_are_restored(forked, whole, constant, tmp_path):
     """A million jets in one event are more than clusters have otherwise; they come back, and so do many where a user wants them."""
     path, out = tmp_path / "x.root", tmp_path / "out.root"
     _write_constant(path, whole["bounds"][0], constant, 10**6, 1, 3)
-    status, megabytes, _, said = run("decompress", path, "-o", out)
+    status, megabytes, _, said = forked("decompress", path, "-o", out)
     assert status == 0, said
     assert megabytes < MEGABYTES
     with uproot.open(out) as file:
@@ -294,11 +243,11 @@ def test_constant_columns_are_restored(run, whole, constant, tmp_path):
 
 
 @pytest.mark.parametrize("count", [2**31 - 1, 10**9])
-def test_jets_of_a_flat_file_are_its_events(run, whole, constant, tmp_path, count):
+def test_jets_of_a_flat_file_are_its_events(forked, whole, constant, tmp_path, count):
     header, *_ = whole["bounds"]
     path, out = tmp_path / "x.root", tmp_path / "out.root"
     _write_constant(path, header, constant, count, 1, 1, counter=None)
-    status, megabytes, _, said = run("decompress", path, "-o", out)
+    status, megabytes, _, said = forked("decompress", path, "-o", out)
     assert (status, said.count("Error: ")) == (1, 1), said
     assert megabytes < MEGABYTES
 
@@ -339,7 +288,7 @@ def _write_constant(path, header, data, jets, events, columns, counter="nJet"):
     _write(path, changed, arrays, rows, b"")
 
 
-def test_models(run, codec, sample, tmp_path):
+def test_models(forked, codec, sample, tmp_path):
     path, out = tmp_path / "m.safetensors", tmp_path / "out.root"
     codec.save(path)
     data = path.read_bytes()
@@ -356,7 +305,7 @@ def test_models(run, codec, sample, tmp_path):
         text = json.dumps(changed).encode()
         text += b" " * (-len(text) % 8)
         path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
-        _check(run, number, ["info", path], ["compress", sample, "-m", path, "-o", out, "--force"])
+        _check(forked, number, ["info", path], ["compress", sample, "-m", path, "-o", out, "--force"])
 
 
 def _pickle(chance):
@@ -461,7 +410,7 @@ def _csv(chance):
 
 
 @pytest.mark.parametrize("kind", ["pickle", "hdf5", "parquet", "csv"])
-def test_tables(run, tmp_path, kind):
+def test_tables(forked, tmp_path, kind):
     path, out = tmp_path / f"x.{kind}", tmp_path / "out.root"
     for number in range(FILES):
         chance = random.Random(f"{kind} {number}")
@@ -473,4 +422,4 @@ def test_tables(run, tmp_path, kind):
             path.unlink(missing_ok=True)
             (_hdf5 if kind == "hdf5" else _parquet)(path, chance)
         if path.stat().st_size < 1_000_000:
-            _check(run, number, ["info", path], ["compress", path, "-o", out, "--force"])
+            _check(forked, number, ["info", path], ["compress", path, "-o", out, "--force"])

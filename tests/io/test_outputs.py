@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -249,7 +250,7 @@ def test_a_file_and_its_name_are_on_the_disk_before_it_is_done(tmp_path, monkeyp
     """Power may fail at any moment: first the content is written down, then the name, then the folder's list of names."""
     done, fsync, link = [], os.fsync, os.link
     monkeypatch.setattr(
-        os, "fsync", lambda file: (done.append(os.readlink(f"/proc/self/fd/{file}")), fsync(file))
+        os, "fsync", lambda file: (done.append(str(Path(f"/proc/self/fd/{file}").readlink())), fsync(file))
     )
     monkeypatch.setattr(
         os, "link", lambda one, other, **more: (done.append("named"), link(one, other, **more))
