@@ -187,7 +187,9 @@ def main(path: Path | None, moments: int, events: int, names: tuple[str, ...]) -
             for number in SIGNALS:
                 counts = torture(command, folder, number, moments, command_name)
                 bad += sum(counts[column] for column in BAD)
-                table.add_row(command_name, number.name, *(str(counts[column]) for column in COLUMNS))
+                row = command_name, number.name, *(str(counts[column]) for column in COLUMNS)
+                table.add_row(*row)
+                click.echo("; ".join(row), err=True)  # a run of hours can be followed
     Console(width=130).print(table)
     if bad:
         sys.exit(1)
