@@ -7,7 +7,7 @@ DEMO := plots/demo
 # What was imported from elsewhere must not decide what is tested here.
 unexport PYTHONPATH
 
-.PHONY: venv demo test lint docs plots studies package clean
+.PHONY: venv demo test test-minimums test-latest every-bit lint docs plots studies package clean
 .DELETE_ON_ERROR:
 
 venv: $(READY)
@@ -31,6 +31,20 @@ demo: $(READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+# The tests with the oldest versions that setup.cfg allows, and with the newest there are; only torch stays, whose other builds are for graphics cards.
+test-minimums: VERSIONS = $(PYTHON) .ci/minimum_constraints.py
+test-latest: VERSIONS = grep '^torch==' constraints.txt
+test-minimums test-latest:
+	$(PYTHON) -m venv --clear .$@
+	$(VERSIONS) > .$@/constraints.txt
+	.$@/bin/python -m pip install --quiet --prefer-binary --upgrade --constraint .$@/constraints.txt --editable ".[test]"
+	OMP_NUM_THREADS=1 .$@/bin/python -m pytest -n auto --dist loadfile -m "not slow and not jobs and not real_data" --ignore tests/validation/test_images.py
+
+# A night: each bit of a small file of each codec and storage, read in every way.
+every-bit: $(READY)
+	HEPAE_ROOT=off OMP_NUM_THREADS=1 $(BIN)/python analysis/mutations.py tests/golden/v1/flat_*.root --every-bit
+	$(BIN)/python analysis/every_bit_cpp.py tests/golden/v1/flat_bounded_*.root
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -58,4 +72,4 @@ package: $(READY)
 	$(BIN)/python -m twine check --strict dist/*
 
 clean:
-	rm -rf $(VENV) $(DEMO) docs/_build build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .test-minimums .test-latest $(DEMO) docs/_build build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
