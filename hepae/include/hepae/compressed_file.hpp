@@ -4,6 +4,7 @@
 
 #include <TBranch.h>
 #include <TError.h>
+#include <TLeaf.h>
 #include <TTree.h>
 #include <TTreeReader.h>
 #include <TTreeReaderArray.h>
@@ -133,10 +134,13 @@ inline std::vector<std::uint8_t> bytes_of(TTreeReaderArray<UChar_t>& array) {
   return size == 0 ? std::vector<std::uint8_t>() : std::vector<std::uint8_t>(&array.At(0), &array.At(0) + size);
 }
 
-/// Whether the length of a list can be read: TTreeReaderArray follows a null pointer where it cannot.
+/// Whether a list has a length that was read, and memory for it: TTreeReaderArray looks at neither.
 inline bool has_length(TTreeReader& reader, const std::string& branch, Long64_t row) {
-  auto* counter = reader.GetTree()->GetBranch(("n" + branch).c_str());
-  return counter != nullptr && counter->GetEntry(row) > 0;
+  auto* leaf = reader.GetTree()->GetLeaf(branch.c_str());
+  auto* counter = leaf == nullptr ? nullptr : leaf->GetLeafCount();
+  if (counter == nullptr || counter->GetBranch()->GetEntry(row) <= 0) return false;
+  const double length = counter->GetValue();
+  return length >= 0 && length <= counter->GetMaximum();  // ROOT has memory for the longest list
 }
 
 inline std::string megabytes(double bytes, int digits) {
