@@ -52,9 +52,12 @@ def test_parquet_with_missing_integers(tmp_path):
 
 
 def test_columns_of_parquet_that_awkward_does_not_know_are_left_out(tmp_path):
+    """Awkward 2.8 reads categories as texts, 2.14 does not read them."""
     FRAME.assign(kind=pd.Categorical(["b", "c", "b"])).to_parquet(tmp_path / "jets.parquet")
     with open_source(tmp_path / "jets.parquet") as source:
-        assert source.unreadable == ("kind",)
+        assert source.unreadable in ((), ("kind",))
+        if not source.unreadable:
+            assert source.arrays(["kind"], 0, 3)["kind"].tolist() == ["b", "c", "b"]
     assert hepae.read_jets(tmp_path / "jets.parquet").pt.tolist() == ROWS["pt"]
 
 
