@@ -424,6 +424,14 @@ def test_flipped_bits_are_refused_or_change_nothing(script, path):
     assert counts["jets", "refused"] + counts["jets", "right"] == 12
 
 
+def test_baskets_that_contradict_their_branch_are_refused(script):
+    """Bits of the number of entries in the basket of the payload's rows: uproot's error became a traceback."""
+    mutations, path = script("mutations"), GOLDEN / "flat_bounded_ttree.root"
+    whole = path.read_bytes()
+    places = [(at, whole[at] ^ 1 << bit) for at in (5671, 5907) for bit in range(8)]
+    assert mutations.read_damaged(path, places, ("jets",)) == {("jets", "refused"): 16}
+
+
 def test_a_wrong_value_without_a_word_is_counted(script, monkeypatch):
     mutations, path = script("mutations"), GOLDEN / "flat_bounded_ttree.root"
     places = mutations.every_place(path, ("jets",))
