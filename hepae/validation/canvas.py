@@ -54,7 +54,7 @@ LOOKS = (
 """Colour and line of each restored version that is drawn over the original."""
 
 
-HEADROOM = {"residual": 0.42, "loss": 0.3}
+HEADROOM = {"residual": 0.42, "loss": 0.2}
 """Part of the panel's height that is kept free for the corner and the legend, by kind of figure."""
 
 LINE = 0.095

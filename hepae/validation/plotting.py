@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from hepae.validation.canvas import (
     BLUE,
@@ -362,7 +362,7 @@ def loss(
     """
     with atlas_style():
         panel = Figure().add_subplot() if axes is None else axes
-        epochs = _numbers(history["epoch"])
+        epochs = _numbers(history["epoch"]) + 1
         looks = {"train": (BLUE, "-"), "validation": (ORANGE, "--"), "test": (RED, ":")}
         for name, (color, line) in looks.items():
             losses = _numbers(history.get(f"{name}_loss", ()))
@@ -376,9 +376,12 @@ def loss(
             panel.set_yscale("log")
             make_headroom(panel, min(0.7 * low, 0.1 * high), high, headroom=HEADROOM["loss"])
             panel.yaxis.set_minor_formatter(NullFormatter())
-            panel.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
+            panel.set_xscale("log")  # most of the loss falls in the first epochs
+            panel.set_xlim(0.9 * epochs.min(), 1.1 * epochs.max())
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            panel.xaxis.set_minor_formatter(NullFormatter())
             panel.legend(loc="upper right")
-        panel.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
         panel.set_xlabel("Epoch")
         panel.set_ylabel("Loss (mean squared error)")
         write_corner(panel, style)
