@@ -31,7 +31,9 @@ _training_options = options_of(
         help="How columns become features.  [default: physics]",
     ),
     click.option(
-        "--preset", metavar="NAME", help="Network by name: original, connections-N, AE_3D_200 or AE_3D_100."
+        "--preset",
+        metavar="NAME",
+        help="Network by name: original, connections-N, AE_3D_200, AE_3D_100, or folded, which restores jets best.",
     ),
     click.option(
         "--hidden",
@@ -206,12 +208,11 @@ def _columns(
 
 def _training_config(given: dict[str, Any], preset: str | None, config_file: Path | None) -> Any:
     """Options of a file, then a preset, then those of the command line, each over the one before."""
-    from hepae.latent.autoencoder import AutoencoderConfig
     from hepae.training.configuration import TrainingConfig
 
     config = TrainingConfig.from_toml(config_file) if config_file else TrainingConfig()
     given.setdefault("runs_dir", config.runs_dir or Path("runs"))
-    network = AutoencoderConfig.preset(preset) if preset else config.network
+    config = config.with_preset(preset) if preset else config
     shape = {name: given.pop(name) for name in ("hidden", "latent", "activation") if name in given}
     if "hidden" in shape:
         try:
@@ -220,7 +221,7 @@ def _training_config(given: dict[str, Any], preset: str | None, config_file: Pat
             raise ConfigError(f"--hidden takes widths such as 512-256-128, got {shape['hidden']!r}") from None
     if "columns" in given:
         given["columns"] = tuple(name.strip() for name in given["columns"].split(",") if name.strip())
-    return replace(config, network=replace(network, **shape), **given)
+    return replace(config, network=replace(config.network, **shape), **given)
 
 
 def _loss_text(progress: Any) -> str:

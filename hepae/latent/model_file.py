@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,11 +95,7 @@ def check_shapes(tensors: Mapping[str, NDArray[Any]], columns: int, config: Auto
     CodecError
         If the weights have other shapes than the header says, or are not numbers of a network.
     """
-    widths = (columns, *config.hidden, config.latent)
-    expected = {
-        "encoder.": sorted((wide, narrow) for narrow, wide in pairwise(widths)),
-        "decoder.": sorted(pairwise(widths)),
-    }
+    expected = {f"{part}.": sorted(shapes) for part, shapes in config.layer_shapes(columns).items()}
     if not any(name.startswith("encoder.") for name in tensors):
         del expected["encoder."]  # of a compressed file
     for part, shapes in expected.items():

@@ -210,6 +210,17 @@ def _network(graph: _Graph, name: str, layers: Any, values: str) -> str:
                 values = graph.add("Gemm", values, *weights, transB=1)
             case "BatchNorm1d":
                 values = graph.add("BatchNormalization", values, *weights, epsilon=layer.eps)
+            case "Scaling":
+                scale, offset = weights
+                values = graph.add("Add", graph.add("Mul", values, scale), offset)
+            case "Sinusoids":
+                octaves = [np.float32(np.pi / 2 * 2**octave) for octave in range(layer.octaves)]
+                angles = [
+                    graph.add("Mul", values, graph.constant(f"{name}.{i}.{octave:g}", octave))
+                    for octave in octaves
+                ]
+                angle = graph.add("Concat", *angles, axis=1)
+                values = graph.add("Concat", values, graph.add("Sin", angle), graph.add("Cos", angle), axis=1)
             case "LeakyReLU":
                 values = graph.add("LeakyRelu", values, alpha=layer.negative_slope)
             case "ReLU":

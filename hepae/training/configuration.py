@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import tomllib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,22 @@ import torch
 from hepae.errors import ConfigError
 from hepae.latent.autoencoder import AutoencoderConfig
 from hepae.latent.features import BASES
+from hepae.training.soap import SOAP
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamw": partial(torch.optim.AdamW, fused=True),
+    "soap": SOAP,
+}
 SCHEDULES = ("one-cycle", "steps", "constant")
 PRECISIONS = ("float32", "bfloat16")
+PRESET_OPTIONS: dict[str, dict[str, Any]] = {
+    "folded": {"optimizer": "soap", "learning_rate": 0.01, "folded_start": True}
+}
+"""What a preset brings besides its network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +48,7 @@ class TrainingConfig:
     epochs, batch_size, learning_rate
         Passes over the training jets, jets a step, and the largest step size of the schedule.
     optimizer, weight_decay
-        ``adam`` or ``adamw``.
+        ``adam``, ``adamw`` or ``soap``.
     schedule
         ``one-cycle`` (warm-up, then cosine to zero), ``steps`` (a fifth of it after each eighth of the training, as the
         original experiment had it) or ``constant``.
@@ -47,7 +57,11 @@ class TrainingConfig:
         does the last tenth of the epochs). bfloat16 is faster where the processor has instructions for it, but its three
         digits can make the loss many times larger, above all in the basis ``minmax``.
     standardized_start
-        Whether the first layer begins as if the features were standardised, and the last one gives them back so.
+        Whether the first layer begins as if the features were standardised, and the last one gives them back so; a network
+        with octaves always does.
+    folded_start
+        Whether encoder and decoder first learn latents with folds (`hepae.training.folds`), each on its own, in an eighth of
+        the epochs; it needs fewer latents than columns, and is left out where there are as many.
     patience
         Epochs without a better validation loss after which training stops; None never stops early.
     validation_fraction
@@ -73,6 +87,7 @@ class TrainingConfig:
     schedule: str = "one-cycle"
     precision: str = "float32"
     standardized_start: bool = False
+    folded_start: bool = False
     patience: int | None = None
     validation_fraction: float = 0.1
     fraction: float = 1.0
@@ -116,6 +131,17 @@ class TrainingConfig:
         for message, holds in checks.items():
             if not holds:
                 raise ConfigError(message)
+
+    def with_preset(self, name: str) -> TrainingConfig:
+        """Give these options with the network of a preset, and what else it brings.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such preset.
+        """
+        network = AutoencoderConfig.preset(name)
+        return replace(self, network=network, **PRESET_OPTIONS.get(name, {}))
 
     def to_config(self) -> dict[str, Any]:
         """Say the configuration as TOML or JSON can hold it; the inverse is `from_config`."""

@@ -16,6 +16,7 @@ from hepae.errors import CodecError, ConfigError, InputError
 from hepae.latent.autoencoder import CACHED_JETS
 from hepae.latent.batches import BUFFER, batches
 from hepae.training.configuration import OPTIMIZERS, TrainingConfig
+from hepae.training.folds import FoldedStart
 from hepae.training.metrics import EpochMetrics, p68, residuals, squared_error
 from hepae.training.processes import check_agreement, rank_and_world, summed
 from hepae.training.rows import shuffled
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from hepae.training.runs import Run
 
 _REPORT_EVERY = 0.2  # seconds
+_START = 0.125
+"""Share of the epochs that a folded start takes."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,12 @@ def fit(
         check_agreement(f"{fingerprint} {len(state.history)} {state.best['epoch']}", device)
     network = DistributedDataParallel(model) if world > 1 else model
     recorded = run if rank == 0 else None
+    folds = config.folded_start and model.config.latent < train.shape[1]
+    start = FoldedStart.fit(train, model.config.latent).to(device) if folds else None
     reporter = _Reporter(progress if rank == 0 else None, config.epochs * len(train), state.history)
     while (epoch := len(state.history)) < config.epochs and not state.ends_early(config.patience):
-        trained = _train_epoch(network, state, train, config, epoch, reporter, buffer)
+        guide = start if epoch < _START * config.epochs else None
+        trained = _train_epoch(network, state, train, config, guide, reporter, buffer)
         losses, sample = _losses(model, trained, validation, test)
         values = {} if columns is None else residuals(columns, *sample)
         state.history.append(
@@ -149,7 +155,7 @@ class _State:
     def begin(cls, model: Autoencoder, config: TrainingConfig, steps: int) -> _State:
         """Start a training of so many steps."""
         optimizer = OPTIMIZERS[config.optimizer](
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         best = {"loss": math.inf, "epoch": -1, "model": model.state_dict()}
         return cls(model, optimizer, _scheduler(config, optimizer, steps), [], best)
@@ -249,11 +255,12 @@ def _train_epoch(
     state: _State,
     train: torch.Tensor,
     config: TrainingConfig,
-    epoch: int,
+    guide: FoldedStart | None,
     reporter: _Reporter,
     buffer: int,
 ) -> _TrainedEpoch:
     """Take an optimizer step for each batch of the training jets, in random order."""
+    epoch = len(state.history)
     model, device = state.model, next(state.model.parameters()).device
     # Everything random is drawn from the seed and the epoch, so a resumed run needs no state of generators. The
     # order of the jets is the same in all processes, dropout is not.
@@ -271,7 +278,7 @@ def _train_epoch(
             continue  # batch norm cannot take a batch of one jet
         state.optimizer.zero_grad()
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            loss = _add_gradient(network, batch, whole=whole)
+            loss = _add_gradient(network, batch, guide, whole=whole)
         state.optimizer.step()
         state.scheduler.step()
         total += loss * len(batch)
@@ -309,7 +316,9 @@ def _scheduler(
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
-def _add_gradient(network: torch.nn.Module, batch: torch.Tensor, *, whole: bool) -> torch.Tensor:
+def _add_gradient(
+    network: torch.nn.Module, batch: torch.Tensor, guide: FoldedStart | None, *, whole: bool
+) -> torch.Tensor:
     """Add the gradient of this process's share of a batch to that of the weights, and give its loss.
 
     Both are weighted so that their mean over the processes is that of the batch. Unless the share is to be taken as a whole,
@@ -322,7 +331,8 @@ def _add_gradient(network: torch.nn.Module, batch: torch.Tensor, *, whole: bool)
     number = 1 if whole else math.ceil(len(batch) / (world * CACHED_JETS))
     total = torch.zeros((), device=batch.device)
     for piece in share.tensor_split(number):
-        loss = functional.mse_loss(network(piece), piece) * (weight * len(piece) / len(share))
+        error = guide.loss(network, piece) if guide else functional.mse_loss(network(piece), piece)
+        loss = error * (weight * len(piece) / len(share))
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     return total

@@ -194,7 +194,7 @@ def _new_network(prepared: _Prepared, config: TrainingConfig) -> Autoencoder:
             f"a network with hidden widths {'-'.join(map(str, config.network.hidden))} does not fit into memory: "
             "choose smaller ones with --hidden"
         ) from None
-    if config.standardized_start:
+    if config.standardized_start or config.network.octaves:
         network.start_standardized(prepared.training.mean(dim=0), prepared.training.std(dim=0))
     return network
 

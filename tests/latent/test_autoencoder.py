@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
 from torch import nn
 
 from hepae.errors import ConfigError
-from hepae.latent.autoencoder import Autoencoder, AutoencoderConfig
+from hepae.latent.autoencoder import Autoencoder, AutoencoderConfig, Sinusoids
 
 
 def _shape(layers):
@@ -96,6 +97,8 @@ def test_a_configuration_is_rebuilt_from_json():
         {"hidden": ("8",)},
         {"dropout": 1.0},
         {"dropout": -0.1},
+        {"octaves": -1},
+        {"octaves": 1.0},
     ],
 )
 def test_options_that_make_no_sense_are_refused(options):
@@ -122,3 +125,32 @@ def test_a_standardized_start_sees_features_of_any_scale_alike():
     torch.testing.assert_close(network.encoder(features), plain.encoder(standard), atol=1e-4, rtol=1e-4)
     expected = (plain(standard) - plain.decoder[-1].bias) * scale + shift
     torch.testing.assert_close(network(features), expected, atol=1e-2, rtol=1e-4)
+
+
+def test_a_network_with_octaves_sees_features_of_any_scale_alike():
+    scale, shift = torch.tensor([0.01, 1.0, 30.0]), torch.tensor([0.5, -2.0, 100.0])
+    standard = torch.randn(1000, 3)
+    standard = (standard - standard.mean(dim=0)) / standard.std(dim=0)
+    torch.manual_seed(1)
+    plain = Autoencoder(3, AutoencoderConfig(hidden=(16,), octaves=3))
+    torch.manual_seed(1)
+    network = Autoencoder(3, AutoencoderConfig(hidden=(16,), octaves=3))
+    features = standard * scale + shift
+    network.start_standardized(features.mean(dim=0), features.std(dim=0))
+    torch.testing.assert_close(network.encoder(features), plain.encoder(standard), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(network(features), plain(standard) * scale + shift, atol=2e-2, rtol=1e-3)
+    network.start_standardized(features[0], torch.zeros(3))  # columns that never change
+    assert torch.isfinite(network(features)).all()
+
+
+def test_octaves_are_sines_and_cosines_of_the_inputs():
+    inputs = torch.tensor([[0.5, -1.0]])
+    quarter = math.sqrt(0.5)
+    expected = [0.5, -1.0, quarter, -1.0, 1.0, 0.0, quarter, 0.0, 0.0, -1.0]
+    torch.testing.assert_close(Sinusoids(2)(inputs), torch.tensor([expected]), atol=1e-6, rtol=0)
+
+
+def test_models_without_octaves_are_written_as_ever():
+    assert "octaves" not in AutoencoderConfig().to_config()
+    config = AutoencoderConfig(octaves=4)
+    assert AutoencoderConfig.from_config(config.to_config()) == config

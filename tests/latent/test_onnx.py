@@ -35,6 +35,7 @@ FORMS = {
         ("pt", "eta", "phi", "mass"),
         {"activation": "silu", "latent_activation": True, "batch_norm": True, "dropout": 0.1},
     ),
+    "folded": ("physics", ("pt", "eta", "phi", "E"), {"octaves": 4}),
     "relu": ("minmax", ("pt", "eta", "phi", "mass", "E"), {"activation": "relu", "latent": 1}),
 }
 """Basis, columns and network of models, by name."""
