@@ -23,7 +23,7 @@ _training_options = options_of(
     click.option(
         "--columns",
         metavar="NAME,...",
-        help="Columns to code, by name or by pattern: 'pt,eta,phi,mass,btag*' or '*'.  [default: pt,eta,phi,E]",
+        help="Columns to code, by name or by pattern: 'pt,eta,phi,mass,btag*', or all.  [default: pt,eta,phi,E]",
     ),
     click.option(
         "--basis",
@@ -196,6 +196,7 @@ def _columns(
     from hepae.io.readers import choose_collection, open_source
     from hepae.latent.features import match_columns
 
+    asked = tuple("*" if name == "all" else name for name in asked)
     if not any({*"*?["} & {*name} for name in asked):
         return asked
     with open_source(expand(path)[0], tree=tree, unit=unit) as source:
@@ -203,6 +204,8 @@ def _columns(
     names, momentum = list(jets.column_names), jets.momentum
     if len(momentum) == 4 and "pt" not in momentum:  # px, py, pz: a model codes them as pt, eta, phi and mass
         names = ["pt", "eta", "phi", "mass", *(name for name in names if name not in momentum)]
+    if "mass" in names and "E" not in asked:  # a model codes one of the two
+        names = [name for name in names if name != "E"]
     return match_columns(asked, names)
 
 

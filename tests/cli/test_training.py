@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import uproot
 
 import hepae
 
@@ -93,6 +94,29 @@ def test_columns_are_chosen_by_pattern(run, data):
     assert len(found) > 5
     assert all(name.startswith("btag") for name in found[4:])
     assert _trained_columns(run, data / "flat_pxpypzE_ww.root", "--columns", "*")[:4] == momentum
+    both = _trained_columns(
+        run, data / "jets_9columns.h5", "--columns", "all"
+    )  # mass, and E, which follows from it
+    assert both == ["eta", "phi", "pt", "mass", "ChargedFraction", "PTD", "Axis2", "Flavor"]
+
+
+@pytest.mark.usefixtures("work")
+def test_all_columns_are_trained_compressed_and_restored(run, data):
+    """Every column comes back in its type, integers and booleans as well."""
+    nano = data / "nanoaod_tt_v12.root"
+    assert len(_trained_columns(run, nano, "--columns", "all", "--preset", "folded", "--latent", 6)) > 40
+    for command in (
+        ("compress", nano, "-m", "m.safetensors", "-o", "c.root", "--latent-bits", 8, "--drop", "*"),
+        ("decompress", "c.root", "-o", "r.root"),
+    ):
+        said = run(*command)
+        assert said.exit_code == 0, said.output
+    with uproot.open(nano) as before, uproot.open("r.root") as after:
+        names = [name for name in after["Events"] if name.startswith("Jet_")]
+        assert len(names) > 40
+        for name in names:
+            old, new = (file["Events"][name].array() for file in (before, after))
+            assert new.type == old.type
 
 
 @pytest.mark.usefixtures("work")
