@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python analysis/training_ideas.py [JETS.root] [--seeds N]
 
-Each row is the one before it and one idea more; the last is the preset ``folded``. The narrow networks train for as many epochs as take
+Each row is the one before it and one idea more; the last but one is the preset ``folded``. The narrow networks train for as many epochs as take
 about the time of the default network's. Losses are mean squared errors of the features in the default basis, three latents.
 """
 

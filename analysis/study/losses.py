@@ -32,6 +32,7 @@ RECIPES = {
     "ae_3d_200": "AE_3D_200",
     "ae_3d_100": "AE_3D_100",
     "best_mass": "best, (m, pt, φ, η)",
+    "folded_mass": "folded, (m, pt, φ, η)",
     "best_energy": "best, (pt, η, φ, E)",
     "best_physics": "best, physics",
 }
