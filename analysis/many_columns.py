@@ -30,6 +30,7 @@ from hepae.validation import canvas
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     Columns = dict[str, NDArray[Any]]
@@ -110,12 +111,33 @@ def errors(before: Columns, after: Columns) -> dict[str, float]:
     return {"error": float(np.median(shares)), **relative}
 
 
+def draw(rows: list[dict[str, Any]], label: str) -> Figure:
+    """Draw the error of the median column against bytes a jet."""
+    points: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for row in rows:
+        points[row["way"]].append((row["bytes_per_jet"], row["error"]))
+    colors = dict(zip(LATENTS, ("#3f90da", "#bd1f01", "#ffa90e", "#832db6"), strict=True))
+    lines = {}
+    for name, found in points.items():
+        size = "".join(filter(str.isdigit, name))
+        look = "s-" if name == "bounds" else "o-" if "latents" in name else "o:"
+        lines[name] = Line(
+            *zip(*sorted(found), strict=True), look=look, color=colors[int(size)] if size else "black"
+        )
+    return curves(
+        lines,
+        xlabel="Bytes a jet",
+        ylabel="Error of the median column [σ]",
+        style=canvas.Style(label=label),
+    )
+
+
 @click.command()
 @click.argument("path")
 @click.option(
     "-o", "--output", default=".", type=click.Path(path_type=Path), help="Folder of figure and table."
 )
-@click.option("--epochs", default=30, show_default=True, help="Epochs of each training.")
+@click.option("--epochs", default=12, show_default=True, help="Epochs of each training.")
 @click.option("--label", default="PYTHIA jets", show_default=True, help="What the figure's corner says.")
 def main(path: str, output: Path, epochs: int, label: str) -> None:
     """Measure all ways on the jets of PATH."""
@@ -132,24 +154,7 @@ def main(path: str, output: Path, epochs: int, label: str) -> None:
         writer.writeheader()
         for row in rows:
             writer.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()})
-    points: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for row in rows:
-        points[row["way"]].append((row["bytes_per_jet"], row["error"]))
-    colors = dict(zip(LATENTS, ("#3f90da", "#bd1f01", "#ffa90e", "#832db6"), strict=True))
-    lines = {}
-    for name, found in points.items():
-        size = "".join(filter(str.isdigit, name))
-        look = "s-" if name == "bounds" else "o-" if "latents" in name else "o:"
-        lines[name] = Line(
-            *zip(*sorted(found), strict=True), look=look, color=colors[int(size)] if size else "black"
-        )
-    figure = curves(
-        lines,
-        xlabel="Bytes a jet",
-        ylabel="Error of the median column [σ]",
-        style=canvas.Style(label=label),
-    )
-    canvas.save(figure, output / "many_columns", formats=["png"])
+    canvas.save(draw(rows, label), output / "many_columns", formats=["png"])
 
 
 if __name__ == "__main__":

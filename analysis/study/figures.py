@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING
@@ -60,8 +61,9 @@ def curves(
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** (0.25 + 0.05 * len(lines)))
-    axes.legend(loc="upper right", fontsize="small", ncols=1 if len(lines) < 5 else 2)
+    columns = 1 if len(lines) < 5 else 2
+    axes.set_ylim(low, high * (high / low) ** (0.15 + 0.07 * math.ceil(len(lines) / columns)))
+    axes.legend(loc="upper right", fontsize="small", ncols=columns)
     canvas.write_corner(axes, style)
     return axes.get_figure()
 
