@@ -112,7 +112,7 @@ def test_all_columns_are_trained_compressed_and_restored(run, data):
         said = run(*command)
         assert said.exit_code == 0, said.output
     with uproot.open(nano) as before, uproot.open("r.root") as after:
-        names = [name for name in after["Events"] if name.startswith("Jet_")]
+        names = after["Events"].keys(filter_name="Jet_*")
         assert len(names) > 40
         for name in names:
             old, new = (file["Events"][name].array() for file in (before, after))

@@ -200,6 +200,24 @@ def test_a_run_stopped_by_patience_resumes_to_the_same_codec(small, jets, tmp_pa
     assert train(jets, config, resume=run).codec.to_bytes() == result.codec.to_bytes()
 
 
+def test_a_folded_run_that_was_stopped_resumes_to_the_same_codec(small, jets, tmp_path):
+    config = replace(small, epochs=9).with_preset("folded")
+
+    def stop(progress):
+        if progress.metrics is not None and progress.metrics.epoch == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(jets, replace(config, runs_dir=tmp_path), progress=stop)
+    (folder,) = tmp_path.iterdir()
+    run, stopped = Run.resume(folder)
+    resumed = train(jets, stopped, resume=run)
+    assert len(resumed.history) == 9
+    weights = train(jets, config).codec.network.state_dict()
+    for name, tensor in resumed.codec.network.state_dict().items():
+        assert torch.equal(tensor, weights[name])
+
+
 class _Hostile:
     def __init__(self, path):
         self.path = path
