@@ -14,17 +14,8 @@ from hepae.cli.verification import verify
 
 __all__ = ["main"]
 
-for command in (
-    sample,
-    generate,
-    train,
-    suggest,
-    compress,
-    verify,
-    decompress,
-    compare,
-    info,
-    export,
-    include,
-):
-    main.add_command(command)
+main.add_section("Look", info)
+main.add_section("Compress", suggest, compress, verify, compare, decompress)
+main.add_section("Autoencoder", train, export)
+main.add_section("Jets to try it on", sample, generate)
+main.add_section("C++", include)

@@ -10,29 +10,34 @@ import click
 from hepae import summaries, terminal
 from hepae.cli.notes import note
 from hepae.cli.options import PATH, force_option, quiet_option, tree_option, unit_option
+from hepae.cli.sections import Command
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("original")
 @click.argument("versions", nargs=-1, required=True, metavar="COMPRESSED_OR_RESTORED...")
 @click.option("-o", "--output", required=True, type=PATH, help="Folder for metrics.json and the figures.")
-@click.option("--report", is_flag=True, help="Also write report.html, a page that needs no other file.")
+@click.option(
+    "--report",
+    is_flag=True,
+    help="Also write report.html, a single page with the certificate of verify, tables and figures.",
+)
 @click.option(
     "--all-figures",
     "figures",
     flag_value="all",
     default="main",
-    help="Draw figures of every column that changed.  [default: the four-momentum and the columns that differ most]",
+    help="Draw every column that changed.  [default: the four-momentum and the columns that changed most]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Also print metrics.json.")
 @click.option(
     "--experiment",
     type=click.Choice(["", "ATLAS", "CMS"]),
     default="",
-    help="Experiment whose label is drawn on the figures.  [default: none]",
+    help="Experiment that the figures name.  [default: none]",
 )
 @click.option("--label", default="", help="Text after the experiment's name, such as Internal or Simulation.")
 @click.option("--com", type=float, help="Centre-of-mass energy in TeV, for the label.")
@@ -42,7 +47,7 @@ if TYPE_CHECKING:
     "--collection",
     multiple=True,
     metavar="NAME",
-    help="Which jets, also several times or as a pattern ('*').  [default: all that the first compressed file coded]",
+    help="Collection to compare, or a pattern such as '*'. Repeat it for several.  [default: all that the first compressed file coded]",
 )
 @unit_option
 @force_option
@@ -59,10 +64,14 @@ def compare(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Compare jets with compressed or restored ones.
+    """Draw what compression changed: residuals, spectra, bytes.
 
-    Writes residuals, figures and bytes of each file beside those of ORIGINAL.
-    """
+    Compares the jets of ORIGINAL with those of one or more COMPRESSED_OR_RESTORED files.
+
+    \b
+    For example:
+      hepae compare jets.root small.root -o comparison --report
+    """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae.comparison import compare_files
     from hepae.validation.canvas import Style
 

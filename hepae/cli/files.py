@@ -23,6 +23,7 @@ from hepae.cli.options import (
     tree_option,
     unit_option,
 )
+from hepae.cli.sections import Command
 from hepae.errors import OutputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from hepae.files.sizes import FileSizes
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("inputs", nargs=-1, required=True)
 @click.option(
     "-o",
@@ -40,42 +41,42 @@ if TYPE_CHECKING:
     required=True,
     type=Output(".root"),
     metavar="OUT.root",
-    help="The compressed file.",
+    help="Compressed file to write.",
 )
 @click.option(
     "-m",
     "--model",
     type=PATH,
-    help="Store the latents of this model instead of the columns.",
+    help="Store the latents of this model instead of the columns. Add --bound or --edges to store corrections too.",
 )
 @bound_options
 @click.option(
     "--latent-bits",
     type=int,
     metavar="N",
-    help="Store latents as N-bit integers, 2 to 16; from 7 bits on, jets unlike the training jets are restored better.  [default: float32; with bounds 6 bits]",
+    help="Store latents as integers of N bits, 2 to 16.  [default: float32, with bounds 6]",
 )
 @click.option(
     "--keep",
     multiple=True,
     metavar="GLOB",
-    help="Keep only these other branches: a name or a pattern such as 'MET_*', also several times.",
+    help="Of the branches that are not coded, keep only these: a name or a pattern such as 'MET_*'. Repeat it for several.",
 )
 @click.option(
     "--drop",
     multiple=True,
     metavar="GLOB",
-    help="Leave out these other branches, branches of other trees (TREE/BRANCH) and other objects, such as histograms.",
+    help="Leave out these branches, branches of other trees (TREE/BRANCH) or objects such as histograms. Repeat it for several.",
 )
 @click.option(
     "--drop-unreadable",
     is_flag=True,
-    help="Leave out branches that uproot cannot read, where ROOT is not there to clone them, and objects that cannot be copied.",
+    help="Leave out what cannot be copied without ROOT. Try first: pip install 'hepae[root]'.",
 )
 @click.option(
     "--again",
     is_flag=True,
-    help="Compress files that were restored from compressed ones; the sum of both bounds is recorded.",
+    help="Allow inputs that hepae restored before. The file records the sum of both bounds.",
 )
 @storage_option
 @compression_option
@@ -98,11 +99,18 @@ def compress(
 ) -> None:
     """Compress the jets of INPUTS into one ROOT file.
 
-    Inputs are joined in order; other branches pass through untouched. Every column of every jet stays within its bound, which
-    needs no training. With a model, the latents replace the columns, and no bound is promised, unless --bound or --edges are
-    given: then corrections are stored too, so that every jet stays within its bounds. With several collections,
-    --bound Muon.pt=0.01% is for one of them, --bound pt=0.1% for all others.
-    """
+    Every value of every jet stays within its bound, and is checked while the file is written. All other branches stay as
+    they are. Several inputs are joined in their order.
+
+    With a model (-m), latents replace the columns and have no bound. With -m and --bound or --edges, corrections are
+    stored too, so every jet stays within its bounds.
+
+    \b
+    For example:
+      hepae compress jets.root -o small.root --bound pt=0.1% --edges pt=30,50
+      hepae compress nanoaod.root -o small.root --collection '*' --bound '*=0.1%'
+      hepae compress jets.root -o latents.root -m model.safetensors
+    """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae.files.compress import compress_file
 
     if model is not None and options["all_numbers"]:
@@ -149,7 +157,7 @@ def _codec(model: Path | None, asked: Bounds, latent_bits: int | None) -> tuple[
     return latents, kind, "no bound is promised: see the residuals with hepae compare"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("path")
 @click.option(
     "-o",
@@ -157,22 +165,27 @@ def _codec(model: Path | None, asked: Bounds, latent_bits: int | None) -> tuple[
     required=True,
     type=Output(".root", ".parquet"),
     metavar="OUT",
-    help="The restored file, OUT.root or OUT.parquet.",
+    help="Restored file to write, OUT.root or OUT.parquet.",
 )
 @storage_option
 @compression_option
 @click.option(
     "--drop-unreadable",
     is_flag=True,
-    help="Leave out branches that ROOT cloned and that cannot be written without it.",
+    help="Leave out branches that only ROOT can write. Try first: pip install 'hepae[root]'.",
 )
 @force_option
 @quiet_option
 def decompress(path: str, output: str, quiet: bool, **options: Any) -> None:
-    """Restore the file that was compressed to PATH.
+    """Write a plain ROOT or Parquet file from a compressed one.
 
-    Its branches come back with their names, order, units and types.
-    """
+    PATH is the compressed file; nothing else is needed. Branches come back with their names, order, units and types, coded
+    columns within their bounds.
+
+    \b
+    For example:
+      hepae decompress small.root -o restored.root
+    """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae.files.decompress import decompress_file
 
     with terminal.progress(quiet, "restoring", "events") as update:
@@ -183,19 +196,19 @@ def decompress(path: str, output: str, quiet: bool, **options: Any) -> None:
     click.echo(f"{output}: {summary.events} events, {summary.jets} jets, {summary.file_after / 1e6:.2f} MB")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("path")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--sizes",
     is_flag=True,
-    help="Show the bytes of each collection and branch, and an estimate of what compress would make of them.",
+    help="Show the bytes of each collection and of the largest branches, now and after compress (an estimate).",
 )
 @click.option(
     "--report",
     type=PATH,
     metavar="DIR",
-    help="With --sizes: also write DIR/sizes.html, a page with a table of all branches that can be sorted.",
+    help="With --sizes: also write DIR/sizes.html, a table of all branches.",
 )
 @bound_options
 @tree_option
@@ -219,13 +232,17 @@ def info(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Show what PATH contains: jets, compressed jets or a model.
+    """Show what a file contains, and what takes its bytes.
 
-    With --sizes it shows what takes the bytes, and an estimate, from a sample, of the file that compress would write with
-    the same options. Nothing is written but the page of --report.
+    PATH is a file with jets, a compressed or restored file, or a model.
+
+    With --sizes, hepae info also estimates the file that hepae compress would write with the same options. Options for
+    bounds, --all, --compression, --report and --force need --sizes.
 
     \b
-      hepae info jets.root --sizes --all --bound '*=0.1%' --report sizes
+    For example:
+      hepae info jets.root
+      hepae info nanoaod.root --sizes --all --bound '*=0.1%' --report sizes
     """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae.files.description import describe
 

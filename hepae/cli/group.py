@@ -36,6 +36,25 @@ class _WrongOption(click.ClickException):
 class _Commands(click.Group):
     """Turns an error of hepae into one line on stderr (status 1, or 2 where the options were wrong), a warning into a note."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._sections: dict[str, tuple[click.Command, ...]] = {}
+
+    def add_section(self, title: str, *commands: click.Command) -> None:
+        """Add commands, which help lists under a title."""
+        self._sections[title] = commands
+        for command in commands:
+            self.add_command(command)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands of each section under its title."""
+        width = max(map(len, self.commands))
+        for title, commands in self._sections.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(str(each.name).ljust(width), each.get_short_help_str(100)) for each in commands]
+                )
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_COMMAND] = shlex.join(["hepae", *args])
         return super().parse_args(ctx, args)
@@ -106,21 +125,20 @@ def _noting(show: Callable[..., None]) -> Callable[..., None]:
 )
 @click.version_option(package_name="hepae")
 def main() -> None:
-    """Make jets smaller, and measure what that cost.
+    """Make jets in ROOT files smaller. Every value comes back within an error that you choose.
 
     \b
-    The main job:
-      hepae sample jets.root                              jets to try it on
-      hepae train jets.root -o model.safetensors          train an autoencoder
-      hepae compress jets.root -m model.safetensors -o small.root
-      hepae compress jets.root -o bounded.root            no model: every jet within its bounds
-      hepae verify jets.root bounded.root                 proof, before you delete jets.root
-      hepae compare jets.root small.root -o plots         residuals and figures
-      hepae decompress small.root -o restored.root
+    For example:
+      hepae sample jets.root                          20 000 PYTHIA dijet events
+      hepae info jets.root                            what the file contains
+      hepae compress jets.root -o small.root          pt within 0.1 %, and so on
+      hepae verify jets.root small.root               check, before you delete jets.root
+      hepae compare jets.root small.root -o plots     residuals and figures
+      hepae decompress small.root -o restored.root    a plain ROOT file again
 
-    Jets are read from TTrees and RNTuples (NanoAOD, PHYSLITE and xAOD, Delphes, flat ntuples, LorentzVectors), HDF5,
-    Parquet, CSV, DarkMachines text and pickled tables. Files are named by path, by a pattern in quotes ('data/*.root') or by
-    URL (https://, root://, and whatever else fsspec knows).
+    "hepae COMMAND --help" explains a command. hepae reads NanoAOD, PHYSLITE and xAOD, Delphes, flat ntuples,
+    LorentzVectors (TTree and RNTuple), HDF5, Parquet, CSV, DarkMachines text and pickled tables. An input is a path, a
+    pattern in quotes ('data/*.root') or a URL (https://, root:// and others).
     """  # noqa: D301  # \b tells click not to wrap what follows
     # By default xrootd tries for ten minutes to reach a server that refuses it.
     os.environ.setdefault("XRD_CONNECTIONRETRY", "1")

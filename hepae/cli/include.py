@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import click
 
+from hepae.cli.sections import Command
 
-@click.command()
+
+@click.command(cls=Command)
 def include() -> None:
     """Print the folder of hepae.hpp, the reader for C++.
 
     \b
-    g++ -O2 -I$(hepae include) read.cpp
+    For example:
+      g++ -O2 -I$(hepae include) program.cpp $(root-config --cflags --libs) -o program
     """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae.files.include import include_folder
 

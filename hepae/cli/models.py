@@ -7,26 +7,34 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from hepae.cli.options import PATH, OutputPath, force_option
+from hepae.cli.sections import Command
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", type=PATH)
-@click.option("-o", "--output", required=True, type=OutputPath(".onnx"), help="The ONNX file, MODEL.onnx.")
+@click.option(
+    "-o", "--output", required=True, type=OutputPath(".onnx"), metavar="OUT.onnx", help="ONNX file to write."
+)
 @click.option(
     "--part",
     type=click.Choice(["encoder", "decoder"]),
-    help="Jets to latents, or latents to jets.  [default: one after the other]",
+    help="Write the encoder (jets to latents) or the decoder (latents to jets).  [default: both, one after the other]",
 )
 @force_option
 def export(model: Path, output: Path, part: Literal["encoder", "decoder"] | None, force: bool) -> None:
     """Write the network of MODEL as ONNX, which runs without Python.
 
-    This needs an extra: pip install 'hepae[onnx]'. Scaling is in the graph: jets are float32 [N, columns] in GeV and radians, in the order that is printed; latents are float32
-    [N, latent]. Latents as integers (--latent-bits) and bounds are not part of it. The file is checked against the model.
-    """
+    Jets are float32 [N, columns] in GeV and radians, in the order that the command prints; latents are float32 [N, latents].
+    The scaling is in the graph; integer latents (--latent-bits) and bounds are not. The file is checked against the
+    model. It needs an extra: pip install 'hepae[onnx]'.
+
+    \b
+    For example:
+      hepae export model.safetensors -o encoder.onnx --part encoder
+    """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae import kinematics
     from hepae.latent.codec import load_codec
     from hepae.latent.onnx import export as write

@@ -61,17 +61,17 @@ def options_of(*decorators: Decorator) -> Decorator:
     return decorate
 
 
-quiet_option = click.option("--quiet", is_flag=True, callback=_silence, help="No progress and no notes.")
+quiet_option = click.option("--quiet", is_flag=True, callback=_silence, help="Show no progress and no notes.")
 
 
-force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
+force_option = click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
 
 
 compression_option = click.option(
     "--compression",
     default="zstd:5",
     show_default=True,
-    help="Compression of the branches: zstd, lz4, lzma or zlib, and a level.",
+    help="Compression of the branches in ROOT: zstd, lz4, lzma or zlib, and a level.",
 )
 
 
@@ -79,7 +79,7 @@ storage_option = click.option(
     "--format",
     "storage",
     type=click.Choice(["ttree", "rntuple"]),
-    help="Storage of the trees; an RNTuple takes branches of any type.  [default: as in the input; tables become a TTree]",
+    help="Write TTrees or RNTuples.  [default: as in the input; tables become a TTree]",
 )
 
 
@@ -88,7 +88,7 @@ bounds_file_option = click.option(
     "bounds_file",
     type=PATH,
     metavar="FILE.toml",
-    help="Bounds and edges from a file, as hepae suggest writes it; --bound and --edges override it.",
+    help="Read bounds and edges from a file that hepae suggest wrote. --bound and --edges override it.",
 )
 
 
@@ -98,16 +98,16 @@ bound_options = options_of(
         "bounds",
         multiple=True,
         metavar="COLUMN=BOUND",
-        help="Largest error of a column: 0.1%, 0.001, 1%+1MeV or exact. A pattern (Jet.*=0.1%, *=0.1%) applies to every float32 "
-        "column that has no bound of its own and no default; to float64 columns only in a collection without float32 ones; and "
-        "never to weights, cross sections and scale factors, which stay exact unless you give their full name.  [default: pt=0.1%, eta=0.001, phi=0.001, mass=1%+1MeV, any other float exact]",
+        help="Largest error of a column: pt=0.1%, eta=0.001, mass=1%+1MeV, btag=exact. Repeat it for several columns. "
+        "Muon.pt=0.01% is for one collection, '*=0.1%' for all floats without a bound of their own, except weights.  "
+        "[default: pt=0.1%, eta=0.001, phi=0.001, mass=1%+1MeV, all other columns exact]",
     ),
     bounds_file_option,
     click.option(
         "--edges",
         multiple=True,
         metavar="COLUMN=X,Y,...",
-        help="Cuts that select the same jets before and after, such as pt=20,30; for |eta| < 2.4 write eta=-2.4,2.4.",
+        help="Cuts that must select the same jets before and after: pt=20,30. For |eta| < 2.4 write eta=-2.4,2.4.",
     ),
 )
 
@@ -117,14 +117,14 @@ chosen_options = options_of(
         "--collection",
         multiple=True,
         metavar="NAME",
-        help="Which jets or other objects, also several times or as a pattern ('*').  [default: Jet, AnalysisJets or the only one]",
+        help="Collection to code: Jet, Muon or a pattern such as '*'. Repeat it for several.  [default: Jet, AnalysisJets or the only one]",
     ),
     click.option(
         "--all",
         "all_numbers",
         is_flag=True,
-        help="Code all collections, and the numbers of the event as well: MET, trigger bits, weights. Their collection is called as "
-        "the tree, --bound Events.MET_pt=0.1%; without a bound floats are exact.",
+        help="Code all collections and the numbers of the event: MET, trigger bits, weights. Bounds of the latter have the tree's "
+        "name: Events.MET_pt=0.1%.",
     ),
 )
 
@@ -138,20 +138,18 @@ def asked_bounds(bounds: tuple[str, ...], edges: tuple[str, ...], file: Path | N
     return asked if file is None else overridden(read_bounds(file), asked)
 
 
-tree_option = click.option(
-    "--tree", metavar="NAME", help="Tree to read, where the file has several with jets."
-)
+tree_option = click.option("--tree", metavar="NAME", help="Tree to read, if several trees have jets.")
 
 
 unit_option = click.option(
     "--unit",
     type=click.Choice(["MeV", "GeV"]),
-    help="Unit of pt, mass and E in flat files and tables.  [default: MeV where the median pt is above 1000]",
+    help="Unit of pt, mass and E in flat files and tables.  [default: MeV if the median pt is above 1000]",
 )
 
 
 input_options = options_of(
     tree_option,
-    click.option("--collection", metavar="NAME", help="Which jets, where the tree has several collections."),
+    click.option("--collection", metavar="NAME", help="Collection to read, if the tree has several."),
     unit_option,
 )

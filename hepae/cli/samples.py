@@ -8,19 +8,24 @@ import click
 
 from hepae import terminal
 from hepae.cli.options import OutputPath, force_option, quiet_option
+from hepae.cli.sections import Command
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("output", type=OutputPath(".root"))
 @force_option
 def sample(output: Path, force: bool) -> None:
     """Write the bundled sample of 20 000 PYTHIA dijet events.
 
     OUTPUT is a ROOT file with the branch names of NanoAOD, in GeV.
-    """
+
+    \b
+    For example:
+      hepae sample jets.root
+    """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae.io.outputs import atomic_output
     from hepae.samples import sample_path
 
@@ -29,7 +34,7 @@ def sample(output: Path, force: bool) -> None:
     click.echo(f"{output}: 20 000 dijet events, {output.stat().st_size / 1e6:.2f} MB")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("output", type=OutputPath(".root"))
 @click.option(
     "--process",
@@ -45,19 +50,20 @@ def sample(output: Path, force: bool) -> None:
 @click.option(
     "--constituents",
     is_flag=True,
-    help="Also write the particles that jets are made of, GenCands, a few hundred an event: pt, eta, phi, mass and pdgId.",
+    help="Also write GenCands, the particles that the jets are made of, a few hundred an event.",
 )
 @force_option
 @quiet_option
 def generate(
     output: Path, process: str, events: int, seed: int, constituents: bool, force: bool, quiet: bool
 ) -> None:
-    """Generate jets with PYTHIA and fastjet.
+    """Generate events with PYTHIA and fastjet.
 
-    They are written to OUTPUT, a ROOT file. This needs an extra: pip install 'hepae[pythia]'.
+    OUTPUT is a ROOT file with the branch names of NanoAOD, in GeV. It needs an extra: pip install 'hepae[pythia]'.
 
     \b
-      hepae generate particles.root --process ttbar --events 500 --constituents
+    For example:
+      hepae generate ttbar.root --process ttbar --events 500 --constituents
     """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae import samples
 

@@ -11,6 +11,7 @@ from hepae import terminal
 from hepae.cli.group import command_line
 from hepae.cli.notes import note
 from hepae.cli.options import OutputPath, force_option, quiet_option, tree_option, unit_option
+from hepae.cli.sections import Command
 from hepae.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Percent(click.ParamType[Any]):
             self.fail(f"{value!r} is not a share such as 0.1%", param, ctx)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("inputs", nargs=-1, required=True)
 @click.option(
     "-o",
@@ -44,32 +45,32 @@ class Percent(click.ParamType[Any]):
     required=True,
     type=OutputPath(".toml"),
     metavar="OUT.toml",
-    help="The file with the bounds, for hepae compress --bounds.",
+    help="File to write, for hepae compress --bounds.",
 )
 @click.option(
     "--widen",
     type=Percent(),
     metavar="PERCENT",
-    help="Share by which a bound may widen the resolution of a column, in quadrature.  [default: 0.1%]",
+    help="How much a bound may widen the resolution of a column (added in quadrature).  [default: 0.1%]",
 )
 @click.option(
     "--bytes",
     "bytes_per_jet",
     type=float,
     metavar="N",
-    help="Bytes that the columns of a jet may take, shared out so that all columns are widened alike.",
+    help="Bytes that a jet may take: all resolutions are then widened by the same share. Not with --widen.",
 )
 @click.option(
     "--resolution",
     metavar="ATLAS|CMS|FILE.toml",
-    help="Resolution of jets.  [default: CMS for NanoAOD, ATLAS for all other files]",
+    help="Jet resolution to use.  [default: CMS for NanoAOD, ATLAS for all other files]",
 )
 @tree_option
 @click.option(
     "--collection",
     multiple=True,
     metavar="NAME",
-    help="Which jets or other objects, also several times or as a pattern ('*').  [default: Jet, AnalysisJets or the only one]",
+    help="Collection to look at, or a pattern such as '*'. Repeat it for several.  [default: Jet, AnalysisJets or the only one]",
 )
 @unit_option
 @force_option
@@ -83,11 +84,16 @@ def suggest(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Write a file with a bound for every column of INPUTS.
+    """Propose a bound for every column of INPUTS.
 
-    The bound of a column follows from its resolution, which it may widen by --widen; without a resolution, from the statistics
-    of the file: no bin of a histogram moves by more than a tenth of its statistical error. Columns that are cut already stay exact.
-    """
+    With a known resolution, the bound is so small that it widens the resolution by --widen at most. Without one, no bin of
+    a histogram moves by more than a tenth of its statistical error. Columns that were truncated before stay exact.
+
+    \b
+    For example:
+      hepae suggest jets.root -o bounds.toml --widen 0.1%
+      hepae compress jets.root -o small.root --bounds bounds.toml
+    """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae.bounds_files import bounds_text
     from hepae.files.history import without_secrets
     from hepae.io.outputs import atomic_output

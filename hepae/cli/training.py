@@ -12,6 +12,7 @@ import click
 from hepae import terminal
 from hepae.cli.notes import print_replaced
 from hepae.cli.options import PATH, OutputPath, force_option, input_options, options_of, quiet_option
+from hepae.cli.sections import Command
 from hepae.errors import ConfigError, UnitWarning
 
 if TYPE_CHECKING:
@@ -23,63 +24,66 @@ _training_options = options_of(
     click.option(
         "--columns",
         metavar="NAME,...",
-        help="Columns to code, by name or by pattern: 'pt,eta,phi,mass,btag*', or all.  [default: pt,eta,phi,E]",
+        help="Columns to encode, by name or pattern: 'pt,eta,phi,mass,btag*', or all.  [default: pt,eta,phi,E]",
     ),
     click.option(
         "--basis",
         type=click.Choice(["physics", "minmax", "standard"]),
-        help="How columns become features.  [default: physics]",
+        help="How columns are scaled: minmax to [0, 1], standard to mean 0 and variance 1, physics the same with logarithms of pt and mass.  [default: physics]",
     ),
     click.option(
         "--preset",
         metavar="NAME",
-        help="Network by name: original, connections-N, AE_3D_200, AE_3D_100, or folded, which restores jets best.",
+        help="Network of an earlier study (original, connections-N, AE_3D_200, AE_3D_100), or folded: the lowest loss.",
     ),
     click.option(
         "--hidden",
         metavar="W-W-W",
-        help="Widths of the encoder, mirrored by the decoder.  [default: 512-256-128]",
+        help="Layer widths of the encoder; the decoder has the reverse.  [default: 512-256-128]",
     ),
     click.option("--latent", type=int, help="Latents per jet.  [default: 3]"),
     click.option("--activation", help="leaky_relu, relu, tanh, gelu or silu.  [default: leaky_relu]"),
-    click.option("--epochs", type=int, help="Passes over the jets.  [default: 50]"),
+    click.option("--epochs", type=int, help="Passes over the training jets.  [default: 50]"),
     click.option("--batch-size", type=int, help="Jets per step.  [default: 1024]"),
-    click.option("--learning-rate", type=float, help="Largest step size.  [default: 0.002]"),
-    click.option("--fraction", type=float, help="Share of the training jets to use.  [default: 1]"),
+    click.option(
+        "--learning-rate", type=float, help="Largest learning rate of the schedule.  [default: 0.002]"
+    ),
+    click.option("--fraction", type=float, help="Fraction of the training jets to use.  [default: 1]"),
     click.option(
         "--validation",
         metavar="INPUT",
-        help="Jets that decide which weights are kept.  [default: 10 % of the input]",
+        help="File whose jets decide which epoch is kept.  [default: 10 % of the input]",
     ),
-    click.option("--test", metavar="INPUT", help="Jets whose loss is logged every epoch."),
+    click.option("--test", metavar="INPUT", help="File whose loss is logged after each epoch."),
     click.option(
         "--seed",
         type=int,
         help="Random seed for the split, the initial weights and the shuffling.  [default: 0]",
     ),
-    click.option("--device", help="cpu, cuda, …  [default: auto]"),
+    click.option("--device", help="cpu, cuda or another device of torch.  [default: auto]"),
 )
 """Options that say what is trained, and how."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("inputs", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
     required=True,
     type=OutputPath(".safetensors"),
-    help="The model file, MODEL.safetensors.",
+    metavar="OUT.safetensors",
+    help="Model file to write.",
 )
 @_training_options
-@click.option("--runs-dir", type=PATH, help="Folder in which the run gets its own folder.  [default: runs]")
+@click.option("--runs-dir", type=PATH, help="Folder for the run's own folder.  [default: runs]")
 @click.option("--resume", type=PATH, metavar="RUN_DIR", help="Continue a run that was stopped.")
 @click.option(
     "--config",
     "config_file",
     type=PATH,
     metavar="FILE.toml",
-    help="Options from a file; options on the command line override them.",
+    help="Read options from a file. Options on the command line override it.",
 )
 @input_options
 @force_option
@@ -101,9 +105,15 @@ def train(
 ) -> None:
     """Train an autoencoder on the jets of INPUTS.
 
-    It is written as a model file. A run's folder keeps the configuration, the losses of each epoch, TensorBoard events and checkpoints. Inputs may be
-    larger than memory; torchrun --nproc-per-node N -m hepae train ... trains on N processors or GPUs together.
-    """
+    The folder of the run has the configuration, the losses of each epoch, TensorBoard events and checkpoints. Inputs may be
+    larger than memory.
+
+    \b
+    For example:
+      hepae train jets.root -o model.safetensors
+      hepae train jets.root -o model.safetensors --resume runs/DATE_TIME
+      torchrun --nproc-per-node 2 -m hepae train jets.root -o model.safetensors
+    """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae.io.inputs import Inputs, OneUnit
     from hepae.io.readers import jets_of
     from hepae.training.processes import is_first_process

@@ -10,6 +10,7 @@ import click
 from hepae import terminal
 from hepae.cli.notes import note
 from hepae.cli.options import asked_bounds, bounds_file_option, quiet_option, tree_option, unit_option
+from hepae.cli.sections import Command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ MOST_LINES = 50
 """Lines of what broke that are printed; ``--json`` has all of them."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("original")
 @click.argument("version", metavar="COMPRESSED_OR_RESTORED")
 @click.option(
@@ -28,19 +29,19 @@ MOST_LINES = 50
     "bounds",
     multiple=True,
     metavar="COLUMN=BOUND",
-    help="Largest error that you accept, in place of the one that the file promises: needed for latents, which promise none.",
+    help="Largest error that you accept, instead of the bound in the file. Needed for latents, which have no bound.",
 )
 @bounds_file_option
 @click.option(
     "--edges",
     multiple=True,
     metavar="COLUMN=X,Y,...",
-    help="Cuts that have to select the same jets, in place of those that the file promises.",
+    help="Cuts that must select the same jets, instead of those in the file.",
 )
 @click.option(
     "--accept-left-out",
     is_flag=True,
-    help="Accept that what was left out on request (--keep, --drop, --drop-unreadable of compress) is lost.",
+    help="Accept the loss of what compress left out with --keep, --drop or --drop-unreadable.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON.")
 @tree_option
@@ -48,7 +49,7 @@ MOST_LINES = 50
     "--collection",
     multiple=True,
     metavar="NAME",
-    help="What --bound is for, where the file does not know its bounds.  [default: as for compress]",
+    help="Collection that --bound applies to, if the file has no bounds of its own.  [default: as for compress]",
 )
 @unit_option
 @quiet_option
@@ -62,12 +63,17 @@ def verify(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Verify that a file lost nothing of ORIGINAL beyond its bounds.
+    """Check that a file lost nothing of ORIGINAL beyond its bounds.
 
-    Run it before you delete ORIGINAL (a pattern in quotes where several files were joined) and keep the compressed or restored
-    file alone. Compared are every event, branch, tree and object, bit for bit, and every coded value with its bound and edges, in extended precision. The exit status is 0 if
-    nothing is lost but what the bounds allow, and 1 if anything is: then one line says what.
-    """
+    Run it before you delete ORIGINAL. It compares every coded value of COMPRESSED_OR_RESTORED with its bound and edges, and
+    everything else bit for bit. Exit status 0: every error is within its bound, and all else is identical. Exit status 1:
+    something is lost, and the output says what. If several files were joined, give ORIGINAL as a pattern in quotes.
+
+    \b
+    For example:
+      hepae verify jets.root small.root
+      hepae verify jets.root small.root --json > certificate.json
+    """  # noqa: D301  # \b tells click not to wrap what follows
     from hepae.verification.verify import verify as verify_files
 
     asked = asked_bounds(bounds, edges, bounds_file)
