@@ -15,6 +15,7 @@ from hepae.bounded.cluster import ClusterInput, CodedCluster, clusters_of, encod
 from hepae.bounds import Bounds
 from hepae.errors import InputError
 from hepae.files.header import CodedCollection
+from hepae.io.forms import opened
 from hepae.io.layouts import Branch
 
 if TYPE_CHECKING:
@@ -110,12 +111,7 @@ class Coder:
 
     def encode(self, arrays: Mapping[str, ak.Array]) -> dict[str, ak.Array]:
         """Take in a step of events, and give the arrays of the new branches."""
-        lists = {name: arrays[self.collection.column(name).branch] for name in self.coded}
-        counts = self._counts(lists, arrays)
-        columns = {
-            name: np.ascontiguousarray(ak.to_numpy(ak.flatten(array) if counts is not None else array))
-            for name, array in lists.items()
-        }
+        columns, counts = self._taken_apart(arrays)
         self.jets += len(next(iter(columns.values())))
         new: dict[str, ak.Array] = {}
         latents = self.codec.encode_step(partial(self.collection.jets, arrays, self.coded))
@@ -164,24 +160,29 @@ class Coder:
             self.outside,
         )
 
-    def _counts(
-        self, lists: Mapping[str, ak.Array], arrays: Mapping[str, ak.Array]
-    ) -> NDArray[np.int64] | None:
-        """Jets an event, of which all columns have as many and the counter says as many; None where a row is a jet."""
-        counter, name = self.collection.counter, self.collection.name
-        if counter is None:
-            return None
-        counts: dict[str, NDArray[np.int64]] = {
-            column: ak.to_numpy(ak.num(array)).astype(np.int64) for column, array in lists.items()
+    def _taken_apart(
+        self, arrays: Mapping[str, ak.Array]
+    ) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64] | None]:
+        """Columns, shape (jets,), and the jets an event, of which all columns have as many; None where a row is a jet."""
+        layouts = {
+            name: ak.to_layout(arrays[self.collection.column(name).branch], allow_record=False)
+            for name in self.coded
         }
-        first = next(iter(counts.values()))
-        for column, found in counts.items():
-            if not np.array_equal(found, first):
+        counter, counts = self.collection.counter, None
+        if counter is not None:
+            for name, layout in layouts.items():
+                lengths, layouts[name] = opened(layout)
+                counts = lengths if counts is None else counts
+                if not np.array_equal(lengths, counts):
+                    raise InputError(
+                        f"column {name!r} of {self.collection.name} has a different number of jets than the first column"
+                    )
+            if (
+                counts is not None
+                and counter in arrays
+                and not np.array_equal(ak.to_numpy(arrays[counter]), counts)
+            ):
                 raise InputError(
-                    f"column {column!r} of {name} has a different number of jets than the first column"
+                    f"{counter!r} disagrees with the lengths of the {self.collection.name} lists: the jets could not be restored"
                 )
-        if counter in arrays and not np.array_equal(ak.to_numpy(arrays[counter]), first):
-            raise InputError(
-                f"{counter!r} disagrees with the lengths of the {name} lists: the jets could not be restored"
-            )
-        return first
+        return {name: np.ascontiguousarray(ak.to_numpy(layout)) for name, layout in layouts.items()}, counts

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import awkward as ak
 import numpy as np
 
+from hepae.io.forms import opened
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from numpy.typing import NDArray
 
 RANGE = 10_000
 """Entries that one checksum covers; the last range of a tree may be shorter."""
@@ -72,10 +73,9 @@ class _Range:
             elif layout.is_regular:
                 layout = layout.content[: layout.length * layout.size]
             else:
-                offsets, layout = _offsets(layout)
+                lengths, layout = opened(layout)
                 self._lengths += [0] * (level + 1 - len(self._lengths))
-                lengths = np.diff(offsets).astype("<i8")
-                self._lengths[level] = zlib.crc32(lengths.data, self._lengths[level])
+                self._lengths[level] = zlib.crc32(lengths.astype("<i8").data, self._lengths[level])
                 level += 1
         values = np.ascontiguousarray(ak.to_numpy(layout))
         values = values.astype(values.dtype.newbyteorder("<"), copy=False).reshape(-1)
@@ -89,10 +89,3 @@ class _Range:
             lengths.pop()
         parts = np.array([*lengths, self._values], "<u4")
         return zlib.crc32(parts.tobytes(), zlib.crc32(self._dtype.encode()))
-
-
-def _offsets(layout: Any) -> tuple[NDArray[np.int64], Any]:
-    """Offsets of a layout's lists, and its content cut to what they span."""
-    lists = layout.to_ListOffsetArray64(start_at_zero=False)
-    offsets: NDArray[np.int64] = np.asarray(lists.offsets)
-    return offsets, lists.content[offsets[0] : offsets[-1]]

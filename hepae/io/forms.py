@@ -9,6 +9,8 @@ import awkward as ak
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hepae.io.layouts import Branch
 
 
@@ -26,6 +28,13 @@ def form_of(branch: Branch) -> Any:
 def _form_of_type(text: str | None) -> Any:
     """Awkward form of a type's text; it takes 20 ms to parse, and the branches of a file have few types."""
     return ak.forms.from_type(ak.types.from_datashape(text, highlevel=False))
+
+
+def opened(layout: Any) -> tuple[NDArray[np.int64], Any]:
+    """Lengths of a layout's lists, and its content cut to what they span."""
+    lists = layout.to_ListOffsetArray64(start_at_zero=False)
+    offsets = np.asarray(lists.offsets)
+    return np.diff(offsets), lists.content[offsets[0] : offsets[-1]]
 
 
 def in_form(array: ak.Array, form: Any) -> Any:

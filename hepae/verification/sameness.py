@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import numpy as np
 
+from hepae.io.forms import opened
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -48,7 +50,7 @@ def _same(one: ak.Array, other: ak.Array) -> bool:
         first, second = (layout.project() if layout.is_option else layout for layout in (first, second))
         if not (first.is_list and second.is_list):
             break
-        (starts, first), (others, second) = _opened(first), _opened(second)
+        (starts, first), (others, second) = opened(first), opened(second)
         if not np.array_equal(starts, others):
             return False
     if first.is_list != second.is_list or len(first) != len(second):
@@ -57,13 +59,6 @@ def _same(one: ak.Array, other: ak.Array) -> bool:
         return True
     values, others = (np.ascontiguousarray(ak.to_numpy(layout)) for layout in (first, second))
     return values.dtype == others.dtype and values.shape == others.shape and _bits_agree(values, others)
-
-
-def _opened(layout: Any) -> tuple[NDArray[np.int64], Any]:
-    """Lengths of a layout's lists, and its content cut to what they span."""
-    lists = layout.to_ListOffsetArray64(start_at_zero=False)
-    offsets = np.asarray(lists.offsets)
-    return np.diff(offsets), lists.content[offsets[0] : offsets[-1]]
 
 
 def _bits_agree(one: NDArray[Any], other: NDArray[Any]) -> bool:
