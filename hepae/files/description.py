@@ -35,8 +35,8 @@ def describe(
     Returns
     -------
     dict
-        ``kind`` is ``jets``, ``compressed`` or ``model``; the other keys are those that DESIGN.md lists. Of a file
-        with jets, ``jets`` counts those of the chosen collection; both are None where several could be meant.
+        What ``hepae info --json`` prints. ``kind`` is ``jets``, ``compressed`` or ``model``. Of a file with jets,
+        ``collection`` is the chosen one and ``jets`` counts its jets; both are None where several could be meant.
 
     Warns
     -----
