@@ -263,7 +263,7 @@ class Chunk:
             return cls(*file, *(int(metadata[name]) for name in entries))
         except KeyError as error:
             raise ConfigError(
-                f"a restored schema needs to know the file: metadata has no {error.args[0]!r}. A coffea Runner says it; "
+                f"a restored schema needs to know the file: its metadata has no {error.args[0]!r}, which a coffea Runner gives; "
                 "with NanoEventsFactory.from_root alone use hepae.restore(events)"
             ) from None
 

@@ -202,7 +202,7 @@ class _Sample:
             found = source.layout.collections.get(name)
             if found is None or (of is not None and {*found.column_names} != {*of.column_names}):
                 raise InputError(
-                    f"{files.paths[0]} and {source.path} have not the same columns of {name}; suggest bounds for one of them"
+                    f"{files.paths[0]} and {source.path} do not have the same columns of {name}; suggest bounds for one of them"
                 )
             of = found
             branches = [column.branch for column in of.columns]

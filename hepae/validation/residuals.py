@@ -248,8 +248,8 @@ class ResidualSums:
         missing = [name for name in self._columns if name not in shared]
         if missing:
             raise InputError(
-                f"no column {', '.join(missing)} to compare in both, original and restored jets; "
-                f"there are {', '.join(compared_columns(original, restored))}"
+                f"the original and restored jets do not share a column {', '.join(missing)}; "
+                f"they share {', '.join(compared_columns(original, restored))}"
             )
         for name, sums in self._columns.items():
             bound = sums.bound if bounds is None else bounds.get(name)

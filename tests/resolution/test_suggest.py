@@ -162,7 +162,7 @@ def test_files_with_other_columns_are_named(tmp_path):
     more = write_objects(tmp_path / "more.root", few | {"x": few["pt"]}, counts)
     other = write_objects(tmp_path / "other.root", few, counts, "Muon")
     for paths in ([more, one], [one, more], [one, other]):
-        with pytest.raises(InputError, match="have not the same columns of Tau"):
+        with pytest.raises(InputError, match="do not have the same columns of Tau"):
             suggest(paths, unit="GeV")
 
 
