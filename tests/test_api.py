@@ -58,15 +58,15 @@ def test_starting_imports_nothing_heavy():
 
 def test_the_commands():
     assert [*main.commands] == [
-        "sample",
-        "generate",
-        "train",
+        "info",
         "suggest",
         "compress",
         "verify",
-        "decompress",
         "compare",
-        "info",
+        "decompress",
+        "train",
         "export",
+        "sample",
+        "generate",
         "include",
     ]
