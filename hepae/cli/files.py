@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 @click.option(
     "--drop-unreadable",
     is_flag=True,
-    help="Leave out what cannot be copied without ROOT. Try first: pip install 'hepae[root]'.",
+    help="Leave out branches and objects that cannot be read or copied. Without it they are an error. ROOT copies most of them: pip install 'hepae[root]'.",
 )
 @click.option(
     "--again",
