@@ -276,7 +276,7 @@ def test_other_jets_are_refused(jets):
     shifted = ak.unflatten(ak.flatten(restored), np.roll(ak.to_numpy(ak.num(restored)), 1))
     with pytest.raises(InputError, match=r"\d+ in 2000 events"):
         residuals(original, shifted)
-    with pytest.raises(InputError, match="no column charge"):
+    with pytest.raises(InputError, match="do not share a column charge"):
         residuals(original, restored, ["pt", "charge"])
 
 

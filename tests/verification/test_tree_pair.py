@@ -26,7 +26,7 @@ def test_a_missing_and_an_added_branch(damaged):
 def test_a_tree_with_another_name(files, tmp_path):
     renamed = tmp_path / "renamed.root"
     with uproot.open(files[0]) as file, uproot.recreate(renamed) as copy:
-        copy["cutflow"] = file["cutflow"]
+        copy["cutflow"] = file["cutflow"].to_numpy()
         for name, called in (("Events", "Incidents"), ("Runs", "Runs")):
             arrays = file[name].arrays(how=dict)
             kinds = {key: getattr(ak.type(a), "content", None) or a.dtype for key, a in arrays.items()}
