@@ -8,6 +8,7 @@ Counting in integers makes the choice the same on every machine.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import numpy as np
 from hepae.bounded.polynomials import LIMIT, unzigzag, zigzag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ GROUPS = 24
 _MOST = 255
 _BINS = 32
 _THRESHOLDS = 16
+_QUANTILES = np.arange(1, _THRESHOLDS)
 _SMALLEST = 50
 """Jets of the sample that a group has at least."""
 _PRICE = 400
@@ -112,9 +114,9 @@ def grow(questions: Questions, residual: Integers, share: float, groups: int = G
         saved, base, threshold = best[old]
         if saved * share < _PRICE * _UNIT:
             break
-        thresholds, reached = questions.asked[base]
-        asked = reached[members[old]] > threshold
-        chosen.append((old, base, thresholds[threshold]))
+        row = questions.row(base)
+        asked = questions.steps[row, members[old]] > _THRESHOLDS * row + threshold
+        chosen.append((old, base, questions.thresholds[base][threshold]))
         members.append(members[old][asked])
         members[old] = members[old][~asked]
         best.append((0, 0, 0))
@@ -138,23 +140,32 @@ class Questions:
     """
 
     def __init__(self, bases: Bases) -> None:
-        self.asked: dict[int, tuple[list[int], Integers]] = {}
-        """By the number of a base: thresholds, and how many of them each jet reaches."""
-        for number, base in enumerate(bases):
-            self._add(number, base)
+        self.thresholds: dict[int, list[int]] = {}
+        """By the number of a base, in the order of the rows of `steps` behind its first."""
+        self.steps = self._with(np.zeros((1, len(bases[0])), np.int64), enumerate(bases))
+        """How many thresholds each jet reaches; row r counts from 16·r on. The first row asks nothing."""
 
-    def _add(self, number: int, base: NDArray[np.int32]) -> None:
-        ordered = np.sort(base)
-        if ordered[0] == ordered[-1]:
-            return
-        thresholds = ordered[np.arange(1, _THRESHOLDS) * len(base) // _THRESHOLDS]
-        self.asked[number] = thresholds.tolist(), np.searchsorted(thresholds, base, side="right")
+    def _with(self, steps: Integers, bases: Iterable[tuple[int, NDArray[np.int32]]]) -> Integers:
+        rows = [steps]
+        for number, base in bases:
+            ordered = np.sort(base)
+            if ordered[0] != ordered[-1]:
+                thresholds = ordered[_QUANTILES * len(base) // _THRESHOLDS]
+                self.thresholds[number] = thresholds.tolist()
+                reached = thresholds.searchsorted(base, side="right")
+                reached += _THRESHOLDS * len(self.thresholds)
+                rows.append(reached[np.newaxis])
+        return np.concatenate(rows)
+
+    def row(self, base: int) -> int:
+        """Row of `steps` about a base."""
+        return 1 + list(self.thresholds).index(base)
 
     def with_base(self, number: int, base: NDArray[np.int32]) -> Questions:
         """These questions, and those about one more base."""
-        more = Questions(())
-        more.asked = dict(self.asked)
-        more._add(number, base)
+        more = copy(self)
+        more.thresholds = dict(self.thresholds)
+        more.steps = more._with(self.steps, [(number, base)])
         return more
 
 
@@ -162,17 +173,17 @@ class _Counting:
     """Counts of binned residuals on either side of every threshold of every base."""
 
     def __init__(self, questions: Questions, residual: Integers) -> None:
-        self._questions = list(questions.asked)
+        self._questions = list(questions.thresholds)
         bins, self._bins, self.within = _binned(residual)
-        steps = np.stack([np.zeros_like(bins), *(reached for _, reached in questions.asked.values())], axis=1)
-        steps += np.arange(steps.shape[1]) * _THRESHOLDS
-        self._cells = steps * self._bins + bins[:, np.newaxis]
+        self._cells = questions.steps * self._bins
+        self._cells += bins
 
     def counts(self, members: Integers) -> Integers:
         """Members by base (the first one is the same for all), thresholds that they reach, and bin."""
-        shape = (self._cells.shape[1], _THRESHOLDS, self._bins)
-        cells = self._cells if len(members) == len(self._cells) else self._cells[members]
-        return np.bincount(cells.ravel(), minlength=int(np.prod(shape))).reshape(shape)
+        bases, jets = self._cells.shape
+        cells = self._cells if len(members) == jets else self._cells[:, members]
+        counts = np.bincount(cells.ravel(), minlength=bases * _THRESHOLDS * self._bins)
+        return counts.reshape(bases, _THRESHOLDS, self._bins)
 
     def bits(self, counts: Integers) -> int:
         """Entropy of the members' bins, in units, with what its estimate misses."""

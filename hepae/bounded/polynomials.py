@@ -173,7 +173,7 @@ def unzigzag(value: int) -> int:
 
 
 def _bounded(integers: Integers, limit: int) -> Base:
-    bounded: Base = np.clip(integers, -limit, limit).astype(np.int32)
+    bounded: Base = np.minimum(np.maximum(integers, -limit), limit).astype(np.int32)
     return bounded
 
 
@@ -187,9 +187,11 @@ def _select(features: list[Base], target: Base, jets: int) -> dict[int, float]:
     The sums are of integers below 2⁵³, so exact in any order; the rest is Goodnight's sweep operator (The American
     Statistician 33, 1979), one numpy operation at a time.
     """
-    design = np.stack([*features, target], axis=1).astype(np.float64)
-    gram = design.T @ design
     last = len(features)
+    design = np.empty((last + 1, len(target)))
+    for row, values in zip(design, (*features, target), strict=True):
+        row[:] = values
+    gram = design @ design.T
     squares = np.diagonal(gram)[:last].copy()
     least = max(2 * TERM_BITS / jets, _NOISE / len(target))
     chosen: list[int] = []

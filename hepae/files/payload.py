@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PAYLOAD_TREE = "hepae_payload"
 
-BASKET_BYTES = 32_000
+BASKET_BYTES = 100_000
 """Rows are written together until they have so many bytes: a column of a large cluster is read without the others, and the
 columns of a small one do not cost a basket each."""
 

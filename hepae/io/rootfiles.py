@@ -75,7 +75,7 @@ def open_root(path: Location) -> Any:
     if isinstance(path, Url):
         file = uproot.open({str(path): None} if path.gives_ranges() else path.download())
     else:
-        file = uproot.open(path)
+        file = uproot.open(path, handler=uproot.MultithreadedFileSource)
     missing = file.file.fEND - path.stat().st_size
     if missing > 0:
         file.close()

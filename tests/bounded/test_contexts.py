@@ -42,8 +42,8 @@ def test_nothing_is_asked_about_bases_that_are_the_same_for_all():
     rng = np.random.default_rng(4)
     same, telling = np.zeros(8000, np.int32), rng.integers(0, 2, 8000, dtype=np.int32)
     questions = Questions([same, telling, same])
-    assert list(questions.asked) == [1]
-    assert list(questions.with_base(2, telling).asked) == [1, 2]
+    assert list(questions.thresholds) == [1]
+    assert list(questions.with_base(2, telling).thresholds) == [1, 2]
     residual = rng.integers(-10, 11, 8000) * np.where(telling, 100, 1)
     assert grow(questions, residual, 10.0)[0].questions == ((0, 1, 1),)
     assert grow(Questions([same]), residual, 10.0)[0] == Tree()
