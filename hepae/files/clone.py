@@ -39,6 +39,9 @@ _VECTORS = re.compile(
 )
 """Objects that are filled member by member; of others, such as references, numbers alone may say too little."""
 
+_NUMBER = re.compile(r"#\d+(?=/|$)")
+"""What a path has behind the second branch of the same name."""
+
 _RECODED = (15, 19, 39)
 """What ROOT says of the bits of a TObject and of Float16_t: it writes other values than those in memory."""
 
@@ -119,21 +122,20 @@ def find_clone(
     coded -= stays
     kept = coded | needed | stays
     places = {name: origin for name, origin in places.items() if name not in stays}
-    left_out = [
-        name
-        for name in (*source.branches, *source.unreadable)
-        if name not in kept and not wanted(name, keep, drop)
-    ]
+    every = (*source.branches, *source.unreadable)
+    unwanted = {name for name in every if name not in kept and not wanted(name, keep, drop)}
+    dropped = _together({path: names <= unwanted for path, names in paths.items()})
+    left_out = [name for name in every if source.origin(name).path in dropped]
     gone = {*left_out}
-    dropped = [path for path, names in paths.items() if names <= gone]
     others = {}
     only_root = [name for name in source.unreadable if name not in gone]
     for tree in source.other_trees(lambda name: may_be_wanted(name, keep, drop)):
         if isinstance(tree, TreeSource):
-            every = (*tree.branches, *tree.unreadable)
-            held = {name for name in every if wanted(f"{tree.tree}/{name}", keep, drop)}
-            together = {tree.origin(name).path for name in held}  # numbers that share a branch stay together
-            out = {name: None for name in every if tree.origin(name).path not in together}
+            its = (*tree.branches, *tree.unreadable)
+            held = {name for name in its if wanted(f"{tree.tree}/{name}", keep, drop)}
+            stay = {tree.origin(name).path for name in held}  # numbers that share a branch stay together
+            off = _together({path: path not in stay for path in (tree.origin(name).path for name in its)})
+            out = {name: None for name in its if tree.origin(name).path in off}
             if held:
                 others[tree.tree] = tuple(tree.origin(name).path for name in out)
                 left_out += [f"{tree.tree}/{name}" for name in out]
@@ -151,6 +153,16 @@ def find_clone(
     )
 
 
+def _together(gone: Mapping[str, bool]) -> list[str]:
+    """Paths that are left out: of branches with one name, which their places tell apart, all or none.
+
+    >>> _together({"size": True, "size#2": False, "rho": True})
+    ['rho']
+    """
+    stays = {_NUMBER.sub("", path) for path, out in gone.items() if not out}
+    return [path for path, out in gone.items() if out and _NUMBER.sub("", path) not in stays]
+
+
 def _can_be_filled(branch: Any, member: str) -> bool:
     """Whether `cloning.hpp` knows how to put numbers back into a branch."""
     if branch.classname == "TBranchElement" and member:
@@ -162,7 +174,13 @@ def _can_be_filled(branch: Any, member: str) -> bool:
 
 
 def write_clone(
-    clone: Clone, tree: str, files: Inputs, output: Path, side: Path, added: Sequence[Added]
+    clone: Clone,
+    tree: str,
+    files: Inputs,
+    output: Path,
+    side: Path,
+    added: Sequence[Added],
+    compression: int | None,
 ) -> dict[str, TreeChecksums]:
     """Have ROOT write all trees of the output: clones of the inputs, with new branches, and the payload.
 
@@ -176,6 +194,8 @@ def write_clone(
         A file with the new branches, in a tree of the same name, and with the payload where there is one.
     added
         The new branches.
+    compression
+        As for `hepae.io.cloning.write_trees`.
 
     Returns
     -------
@@ -207,7 +227,7 @@ def write_clone(
     with uproot.open(side) as file:
         if PAYLOAD_TREE in file:
             steps.append(TreeStep(PAYLOAD_TREE, (str(side),), PAYLOAD_TREE))
-    write_trees(output, steps)
+    write_trees(output, steps, compression)
     gone = {tree: (*clone.coded, *clone.dropped), **clone.others}
     return {
         name: _checked(name, files, output, without, {one.name for one in added} if name == tree else set())
@@ -252,6 +272,7 @@ def restore_clone(
     tree: str,
     cloned: Mapping[str, Sequence[tuple[int, TreeChecksums]]],
     filled: Sequence[Filled],
+    compression: int | None,
 ) -> None:
     """Have ROOT write all trees of the original: the clones, and the coded branches filled where they stood.
 
@@ -267,6 +288,8 @@ def restore_clone(
         The trees to clone, with the entries of each part and the checksums of its branches.
     filled
         The branches to fill.
+    compression
+        As for `hepae.io.cloning.write_trees`.
 
     Raises
     ------
@@ -286,7 +309,7 @@ def restore_clone(
     with uproot.open(path) as file:
         order = file.keys(cycle=False)
     steps.sort(key=lambda step: order.index(step.name))
-    write_trees(output, steps)
+    write_trees(output, steps, compression)
     with uproot.open(output) as file:
         for name, parts in cloned.items():
             if wrong := wrong_branches(file, name, parts):

@@ -17,7 +17,7 @@ from hepae.io.locations import locate, same_file
 from hepae.io.objects import check_objects
 from hepae.io.outputs import atomic_output
 from hepae.io.sources import STEP_SIZE
-from hepae.io.writers import COMPRESSION, check_tree, parse_compression
+from hepae.io.writers import check_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +77,7 @@ def compress_file(
     drop: Sequence[str] = (),
     drop_unreadable: bool = False,
     storage: str | None = None,
-    compression: str = COMPRESSION,
+    compression: str | None = None,
     force: bool = False,
     entry_start: int = 0,
     entry_stop: int | None = None,
@@ -115,7 +115,7 @@ def compress_file(
         What the trees are written as: ttree, or rntuple, which takes branches of any type. By default an RNTuple is written
         as an RNTuple, anything else as a TTree.
     compression
-        Of the branches, as ``NAME:LEVEL``.
+        Of the branches, as ``NAME:LEVEL``. By default, branches that ROOT clones stay as they are stored, and others have zstd:5.
     force
         Replace an existing output.
     entry_start, entry_stop
@@ -155,7 +155,7 @@ def compress_file(
             check_step = files.open(0).entries_per_step(step_size)
             kind = Compression if what.clone is None else ClonedCompression
             writing = kind(what, codec, storage, step_size, options)
-            header = writing.write(files, temporary, parse_compression(compression), command, progress)
+            header = writing.write(files, temporary, compression, command, progress)
         for tree_written in writing.trees:
             check_tree(temporary, tree_written, check_step)
         check_objects(temporary, writing.others.objects)

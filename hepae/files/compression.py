@@ -24,9 +24,10 @@ from hepae.files.provenance import history_of
 from hepae.io.checksums import Checksums
 from hepae.io.cloning import Added, longest, root_compression
 from hepae.io.layouts import Branch
-from hepae.io.objects import HISTORY, copy_classes, declare_texts
+from hepae.io.objects import HISTORY, copy_classes
 from hepae.io.sources import steps
-from hepae.io.writers import open_writer, storage_of
+from hepae.io.tree_records import recreate, update
+from hepae.io.writers import open_writer, parse_compression, storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -81,13 +82,12 @@ class Compression:
         self,
         files: Inputs,
         output: Path,
-        compression: Any,
+        compression: str | None,
         command: str | None,
         progress: Report | None,
     ) -> Header:
         """Write the compressed file; give its header."""
-        with uproot.recreate(output, compression=compression) as file:
-            declare_texts(file)
+        with recreate(output, parse_compression(compression)) as file:
             self._begin(file)
             self.others = self._other_trees(file)
             self._read(files, progress)
@@ -239,7 +239,7 @@ class ClonedCompression(Compression):
         self,
         files: Inputs,
         output: Path,
-        compression: Any,
+        compression: str | None,
         command: str | None,
         progress: Report | None,
     ) -> Header:
@@ -247,14 +247,22 @@ class ClonedCompression(Compression):
         clone = self._plan.clone
         assert clone is not None
         side = output.with_name(f"{output.name}.side")
-        with uproot.recreate(side, compression=compression) as file:
+        usual = parse_compression(compression)
+        with uproot.recreate(side, compression=usual) as file:
             self._begin(file)
             self._read(files, progress)
-        added = self._added(side, root_compression(compression))
-        cloned = write_clone(clone, self._plan.tree, files, output, side, added)
+        added = self._added(side, root_compression(usual))
+        cloned = write_clone(
+            clone,
+            self._plan.tree,
+            files,
+            output,
+            side,
+            added,
+            root_compression(usual) if compression else None,
+        )
         side.unlink()
-        with uproot.update(output) as file:
-            file.file.compression = compression
+        with update(output, usual) as file:
             self.others = self._other_trees(file, cloned)
             for number in range(len(files)):
                 source = files.open(number)

@@ -13,15 +13,15 @@ from hepae.files.clone import can_be_cloned, restore_clone
 from hepae.files.compressed import CompressedFile
 from hepae.files.other_trees import restore_objects, restore_other_trees
 from hepae.io.checksums import Checksums
-from hepae.io.cloning import INSTALL, Filled
+from hepae.io.cloning import INSTALL, Filled, root_compression
 from hepae.io.locations import locate, same_file
-from hepae.io.objects import HISTORY, check_objects, copy_classes, declare_texts
+from hepae.io.objects import HISTORY, check_objects, copy_classes
 from hepae.io.outputs import atomic_output
 from hepae.io.parquet import HISTORY_KEY
 from hepae.io.rootfiles import open_root
 from hepae.io.sources import STEP_SIZE, steps
+from hepae.io.tree_records import recreate, update
 from hepae.io.writers import (
-    COMPRESSION,
     ParquetWriter,
     TreeWriter,
     check_tree,
@@ -61,7 +61,7 @@ def decompress_file(
     *,
     storage: str | None = None,
     drop_unreadable: bool = False,
-    compression: str = COMPRESSION,
+    compression: str | None = None,
     force: bool = False,
     command: str | None = None,
     step_size: str | int = STEP_SIZE,
@@ -116,7 +116,7 @@ class _Restoring:
 
     source: CompressedFile
     output: Path
-    compression: str
+    compression: str | None
     command: str | None
     step_size: str | int
     progress: Report | None
@@ -152,8 +152,7 @@ class _Restoring:
                 f"{source.path} has branches that uproot cannot write into a TTree ({', '.join(names[:5])}"
                 f"{', …' if names[5:] else ''}): restore them with ROOT ({INSTALL}), or with --format rntuple"
             )
-        with uproot.recreate(self.output, compression=parse_compression(self.compression)) as file:
-            declare_texts(file)
+        with recreate(self.output, parse_compression(self.compression)) as file:
             objects = restore_objects(source, file)
             file[HISTORY] = self.history
             writer = open_writer(file, source.tree, branches, kind, title=source.header.title, compact=True)
@@ -204,10 +203,10 @@ class _Restoring:
                 )
                 for path, names in filled.items()
             ],
+            root_compression(parse_compression(self.compression)) if self.compression else None,
         )
         side.unlink()
-        with uproot.update(self.output) as file:
-            file.file.compression = parse_compression(self.compression)
+        with update(self.output, parse_compression(self.compression)) as file:
             copy_classes(source.file, file)
             objects = restore_objects(source, file)
             file[HISTORY] = self.history

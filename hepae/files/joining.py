@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import uproot
-
 from hepae.errors import InputError
 from hepae.files.agreement import differences
 from hepae.files.header import Header, StoredTree
@@ -18,12 +16,12 @@ from hepae.files.provenance import history_of
 from hepae.io.checksums import Checksums
 from hepae.io.guards import reading
 from hepae.io.ntuples import tree_source
-from hepae.io.objects import HISTORY, ObjectRecord, copy_objects, declare_texts
+from hepae.io.objects import HISTORY, ObjectRecord, copy_objects
 from hepae.io.outputs import atomic_output
 from hepae.io.rootfiles import open_root
 from hepae.io.sources import STEP_SIZE, entries_in, steps
+from hepae.io.tree_records import recreate
 from hepae.io.writers import (
-    COMPRESSION,
     TreeWriter,
     Writer,
     check_tree,
@@ -43,7 +41,7 @@ def join_files(
     output: str | Path,
     *,
     drop: Sequence[str] = (),
-    compression: str = COMPRESSION,
+    compression: str | None = None,
     force: bool = False,
 ) -> None:
     """Write one compressed file of several that were written alike, their events in order.
@@ -67,8 +65,7 @@ def join_files(
         If the output exists or cannot be written.
     """
     with atomic_output(output, force=force) as temporary:
-        with uproot.recreate(temporary, compression=parse_compression(compression)) as file:
-            declare_texts(file)
+        with recreate(temporary, parse_compression(compression)) as file:
             joined = _Joined(file, drop)
             for path in map(Path, paths):
                 with reading(path):

@@ -123,6 +123,11 @@ def plan(files: Inputs, codec: Codec, options: Options) -> Plan:
     columns = {
         c.name: tuple(name for name in columns[c.name] if c.column(name).branch not in stays) for c in chosen
     }
+    chosen = [c for c in chosen if columns[c.name]]
+    if not chosen:
+        raise InputError(
+            f"ROOT could not put the columns of {path} back where they stood; set HEPAE_ROOT=off to code them"
+        )
     bounds = _bounds(codec.bounds, chosen, columns, str(path))
     check_patterns(first, options.keep, options.drop)
     coded = {c.column(name).branch for c in chosen for name in columns[c.name]}

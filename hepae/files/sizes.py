@@ -19,10 +19,10 @@ from hepae.files.parts import is_compressed
 from hepae.files.plan import Options, plan
 from hepae.io.inputs import Inputs
 from hepae.io.locations import locate
-from hepae.io.ntuples import tree_source
+from hepae.io.ntuples import TreeSource, tree_source
 from hepae.io.readers import choose_collections, file_kind
 from hepae.io.sources import STEP_SIZE
-from hepae.io.writers import COMPRESSION
+from hepae.io.writers import parse_compression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -129,7 +129,7 @@ def file_sizes(
     collection: str | Sequence[str] | None = None,
     unit: str | None = None,
     all_numbers: bool = False,
-    compression: str = COMPRESSION,
+    compression: str | None = None,
     step_size: str | int = STEP_SIZE,
     progress: Report | None = None,
 ) -> FileSizes:
@@ -186,12 +186,12 @@ class _Sample:
         files: Inputs,
         codec: BoundedCodec,
         chosen: Mapping[str, Any],
-        compression: str,
+        compression: str | None,
         step_size: str | int,
     ):
         source = files.open(0)
         self._path, self._tree, self._entries = source.path, source.tree, source.num_entries
-        self._codec, self._chosen = codec, chosen
+        self._files, self._codec, self._chosen = files, codec, chosen
         self._compression, self._step_size = compression, step_size
         step = source.entries_per_step(step_size)
         self.whole = self._entries <= 2 * step
@@ -234,7 +234,20 @@ class _Sample:
         if not self._cloned:
             return after, first.rest
         gone = {(self._tree, branch) for branch in first.branches}
-        return {**after, **{key: size for key, size in before.items() if key not in gone}}, rest + first.rest
+        kept = {key: size for key, size in before.items() if key not in gone}
+        if self._compression:
+            kept |= self._recompressed(kept)
+        return {**after, **kept}, rest + first.rest
+
+    def _recompressed(self, kept: Stored) -> Stored:
+        """Bytes of cloned branches with the compression that was asked for."""
+        source, compression = self._files.open(0), parse_compression(self._compression)
+        trees = {self._tree: source} | {other.tree: other for other in source.other_trees()}
+        return {
+            (tree, branch): size * found.recompressed(branch, compression)
+            for (tree, branch), size in kept.items()
+            if isinstance(found := trees[tree], TreeSource)
+        }
 
     def _compressed(self, start: int, stop: int | None, progress: Report | None) -> _Compressed:
         """Compress a range of entries; where ROOT would clone the other branches, without them."""

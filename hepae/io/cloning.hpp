@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <RZip.h>
+#include <TBasket.h>
 #include <TBranchElement.h>
 #include <TClonesArray.h>
 #include <TFile.h>
@@ -13,6 +15,7 @@
 #include <TVirtualCollectionProxy.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -130,30 +133,126 @@ public:
    }
 };
 
-/// Copy the baskets of all branches that both trees have, as they are; they become the next entries.
-///
-/// Those of `filled` are left as they are.
-inline void copy_baskets(TTree &from, TTree &to, const std::vector<TBranch *> &filled)
+/// What ROOT lets only its own cloner do.
+struct KeyAccess : TKey {
+   static Int_t TKey::*Bytes() { return &KeyAccess::fNbytes; }
+};
+struct TreeAccess : TTree {
+   static void (TTree::*ImportClusters())(TTree *) { return &TreeAccess::ImportClusterRanges; }
+};
+
+/// What a basket holds, uncompressed; it was loaded as it is stored.
+inline std::vector<char> content_of(TBasket &basket)
 {
-   NoReferences without(from);
-   Pairs pairs;
-   pair_up(*from.GetListOfBranches(), *to.GetListOfBranches(), filled, pairs);
-   Replaced replaced; // ROOT pairs them as members of their mothers, all or none
-   std::vector<TObject *> sources, targets;
-   for (const auto &[source, target] : pairs) {
-      sources.push_back(source);
-      targets.push_back(target);
+   const int length = basket.GetObjlen(), stored = basket.GetNbytes() - basket.GetKeylen();
+   const auto content = basket.GetBufferRef()->Buffer() + basket.GetKeylen();
+   if (stored >= length)
+      return std::vector<char>(content, content + length);
+   std::vector<char> plain(length);
+   for (int from = 0, to = 0, in = 0, out = 0, made = 0; to < length; from += in, to += out) {
+      const auto source = reinterpret_cast<unsigned char *>(content) + from;
+      if (stored - from < ROOT::Internal::kZipHeaderSize || R__unzip_header(&in, source, &out) != 0 ||
+          in > stored - from || out > length - to)
+         throw std::runtime_error("a damaged basket");
+      R__unzip(&in, source, &out, reinterpret_cast<unsigned char *>(&plain[to]), &made);
+      if (made != out)
+         throw std::runtime_error("a damaged basket");
    }
-   for (const auto &[tree, branches] : std::vector<std::pair<TTree *, std::vector<TObject *> *>>{{&from, &sources}, {&to, &targets}}) {
-      replaced.Part(*tree->GetListOfBranches());
-      replaced.Replace(*tree->GetListOfBranches(), *branches);
-   }
-   TTreeCloner cloner(&from, &to, "", TTreeCloner::kNoWarnings);
-   if (!cloner.IsValid())
-      throw std::runtime_error(cloner.GetWarning());
-   to.SetEntries(to.GetEntries() + from.GetEntries());
-   cloner.Exec();
+   return plain;
 }
+
+/// Copies the baskets of all branches that both trees have; they become the next entries.
+///
+/// Those of `filled` are left as they are. Either `AsStored` copies all, or each of `Baskets` is loaded, and stored with its own
+/// bytes or fewer, between `Begin` and `End`.
+class Copy {
+   TTree &fFrom, &fTo;
+   NoReferences fWithout;
+   Pairs fPairs;
+   Replaced fReplaced; // ROOT pairs them as members of their mothers, all or none
+   std::unique_ptr<TTreeCloner> fCloner;
+   std::vector<std::pair<Long64_t, std::pair<std::size_t, Int_t>>> fBaskets; // in the order in which they stand in the file
+   std::unique_ptr<TBasket> fBasket;
+   std::vector<char> fContent;
+   std::size_t fCurrent = 0;
+   Int_t fProcesses = 0;
+
+   TFile &File() { return *fTo.GetDirectory()->GetFile(); }
+
+public:
+   Copy(TTree &from, TTree &to, const std::vector<TBranch *> &filled) : fFrom(from), fTo(to), fWithout(from)
+   {
+      pair_up(*from.GetListOfBranches(), *to.GetListOfBranches(), filled, fPairs);
+      std::vector<TObject *> sources, targets;
+      for (const auto &[source, target] : fPairs) {
+         sources.push_back(source);
+         targets.push_back(target);
+      }
+      for (const auto &[tree, branches] : std::vector<std::pair<TTree *, std::vector<TObject *> *>>{{&from, &sources}, {&to, &targets}}) {
+         fReplaced.Part(*tree->GetListOfBranches());
+         fReplaced.Replace(*tree->GetListOfBranches(), *branches);
+      }
+      fCloner = std::make_unique<TTreeCloner>(&from, &to, "", TTreeCloner::kNoWarnings);
+      if (!fCloner->IsValid())
+         throw std::runtime_error(fCloner->GetWarning());
+   }
+
+   void AsStored()
+   {
+      fTo.SetEntries(fTo.GetEntries() + fFrom.GetEntries());
+      fCloner->Exec();
+   }
+
+   /// Begin as `TTreeCloner::Exec` does.
+   void Begin()
+   {
+      (fTo.*TreeAccess::ImportClusters())(&fFrom);
+      fCloner->CopyStreamerInfos();
+      fProcesses = File().GetNProcessIDs(); // those that the baskets refer to come behind them
+      fCloner->CopyProcessIds();
+      fCloner->CloseOutWriteBaskets();
+      for (std::size_t pair = 0; pair < fPairs.size(); ++pair)
+         for (Int_t number = 0; number < fPairs[pair].first->GetWriteBasket(); ++number)
+            if (const auto seek = fPairs[pair].first->GetBasketSeek(number))
+               fBaskets.push_back({seek, {pair, number}});
+      std::sort(fBaskets.begin(), fBaskets.end());
+   }
+   std::size_t Baskets() const { return fBaskets.size(); }
+
+   void Load(std::size_t number)
+   {
+      fCurrent = number;
+      const auto &[seek, place] = fBaskets[number];
+      const auto source = fPairs[place.first].first;
+      fBasket = std::make_unique<TBasket>();
+      if (fBasket->LoadBasketBuffers(seek, source->GetBasketBytes()[place.second], source->GetFile(), &fFrom) != 0)
+         throw std::runtime_error(std::string("cannot read a basket of branch ") + source->GetName());
+      fContent = content_of(*fBasket);
+   }
+   /// Address and size of what the loaded basket holds, uncompressed.
+   std::uintptr_t Content() const { return reinterpret_cast<std::uintptr_t>(fContent.data()); }
+   std::size_t Size() const { return fContent.size(); }
+
+   /// Store the loaded basket; with these bytes at this address where they are fewer than its own.
+   void Store(std::uintptr_t packed, int size)
+   {
+      auto &basket = *fBasket;
+      if (size < basket.GetNbytes() - basket.GetKeylen()) {
+         std::memcpy(basket.GetBufferRef()->Buffer() + basket.GetKeylen(), reinterpret_cast<char *>(packed), size);
+         basket.*KeyAccess::Bytes() = basket.GetKeylen() + size;
+      }
+      const auto &[pair, number] = fBaskets[fCurrent].second;
+      basket.IncrementPidOffset(fProcesses);
+      basket.CopyTo(&File());
+      fPairs[pair].second->AddBasket(basket, true, fTo.GetEntries() + fPairs[pair].first->GetBasketEntry()[number]);
+   }
+
+   void End()
+   {
+      fCloner->CopyMemoryBaskets();
+      fTo.SetEntries(fTo.GetEntries() + fFrom.GetEntries());
+   }
+};
 
 /// A branch of numbers, one or a list an entry, as uproot wrote it.
 class Values {
@@ -326,6 +425,7 @@ public:
          return;
       }
       TVirtualCollectionProxy::TPushPop helper(fProxy, fObject);
+      fProxy->Clear("force"); // classes without a dictionary may hold texts, which ROOT would move with their bytes
       fProxy->Commit(fProxy->Allocate(number, true));
    }
    /// Set a member of all elements.

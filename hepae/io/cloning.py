@@ -133,15 +133,22 @@ def root_compression(compression: Any) -> int:
     return int(compression.code)
 
 
-def write_trees(output: Path, trees: Sequence[TreeStep]) -> None:
+def write_trees(output: Path, trees: Sequence[TreeStep], compression: int | None = None) -> None:
     """Have ROOT write a file of these trees.
+
+    Parameters
+    ----------
+    output, trees
+        The file, and its trees in order.
+    compression
+        Of cloned baskets, where it takes fewer bytes, as ROOT counts; None leaves them as they are.
 
     Raises
     ------
     InputError
         If ROOT cannot, with what it says.
     """
-    job = {"output": str(output), "trees": [asdict(step) for step in trees]}
+    job = {"output": str(output), "trees": [asdict(step) for step in trees], "compression": compression}
     done = subprocess.run(
         [sys.executable, "-P", str(Path(root_worker.__file__))],
         input=json.dumps(job),

@@ -35,6 +35,8 @@ HEADER_TREE = "hepae"
 """Tree of a compressed file that tells it from others."""
 _AZIMUTH = re.compile(rb"phi|py|vector3|lorentzvector", re.IGNORECASE)
 """What is in the name of a column, a member or a class of every four-momentum."""
+_BASKETS = 4
+"""Baskets of a branch that tell how well it compresses."""
 _COLLECTIONS = (3, 4)
 """What TBranchElement says of a TClonesArray and of a collection of C++: the lists of its members are of equal length."""
 
@@ -338,6 +340,19 @@ class TreeSource(NtupleSource):
             return int(self._by_path[self._unreadable_paths[name]].compressed_bytes)
         stored, _ = self._fields[name]
         return int(stored.branch[0].compressed_bytes) // self._parts[id(stored)]
+
+    def recompressed(self, name: str, compression: Any) -> float:
+        """Share of its bytes that a branch would take in this compression where that is smaller, by a few of its baskets."""
+        path = self._unreadable_paths.get(name) or self._fields[name][0].path
+        branch = self._by_path[path]
+        before = after = 0
+        for number in range(0, branch.num_baskets, max(1, branch.num_baskets // _BASKETS)):
+            basket = branch.basket(number)
+            head = basket.member("fKeylen")
+            packed = uproot.compression.compress(basket.raw_data.tobytes(), compression)
+            before += basket.compressed_bytes + head
+            after += min(basket.compressed_bytes, len(packed)) + head
+        return after / before if before else 1.0
 
 
 def plain_name(name: str) -> str:

@@ -105,15 +105,6 @@ class StoredObject:
         return ObjectRecord(self.name, self.classname, zlib.crc32(self.content))
 
 
-def declare_texts(file: Any) -> None:
-    """Have an empty file of ``uproot.recreate`` describe the class of texts.
-
-    Where a text comes behind the first tree, uproot writes the descriptions of all classes again, and 20 kB of the file stay unused.
-    """
-    file[HISTORY] = ""
-    del file[HISTORY]
-
-
 def objects_of(file: Any) -> list[StoredObject]:
     """All objects and folders of an open file but its trees and `HISTORY`; of several cycles of one name the oldest comes first."""
     found: dict[str, list[tuple[int, StoredObject]]] = {}
@@ -132,7 +123,7 @@ def history_texts(file: Any) -> list[str]:
 
 
 def copy_objects(objects: Sequence[StoredObject], file: Any) -> None:
-    """Copy objects of one open file into an open file of ``uproot.recreate``; do that before large trees are written.
+    """Copy objects of one open file into one that is written; do that before large trees are written.
 
     Raises
     ------

@@ -46,12 +46,13 @@ def storage_of(source_format: str) -> str:
     return source_format if source_format in STORAGES else "ttree"
 
 
-def parse_compression(text: str) -> Any:
-    """Make uproot's compression object of ``NAME:LEVEL``.
+def parse_compression(text: str | None) -> Any:
+    """Make uproot's compression object of ``NAME:LEVEL``; None is `COMPRESSION`.
 
     >>> parse_compression("zstd:5")
     ZSTD(5)
     """
+    text = text or COMPRESSION
     match = re.fullmatch(r"(zstd|lz4|lzma|zlib):(\d+)", text.lower())
     limits = {"zstd": 22, "lz4": 12, "lzma": 9, "zlib": 9}
     if match is None or not 1 <= int(match[2]) <= limits[match[1]]:
@@ -323,12 +324,13 @@ class ParquetWriter(Writer):
         path: Path,
         branches: Iterable[Branch],
         *,
-        compression: str = COMPRESSION,
+        compression: str | None = None,
         metadata: Mapping[bytes, str] | None = None,
     ):
         import pyarrow.parquet  # late: it takes a while to import
 
         super().__init__("jets", branches)
+        compression = compression or COMPRESSION
         parse_compression(compression)
         codec, level = compression.lower().split(":")
         codec, level = ("gzip", level) if codec == "zlib" else (codec, level)

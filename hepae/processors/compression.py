@@ -18,7 +18,6 @@ from hepae.files.compressed import CompressedFile
 from hepae.files.joining import join_files
 from hepae.io.outputs import atomic_output
 from hepae.io.readers import open_source
-from hepae.io.writers import COMPRESSION
 from hepae.processors.executors import one_thread
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def merge(
     *,
     treename: str | None = None,
     drop: Sequence[str] = (),
-    compression: str = COMPRESSION,
+    compression: str | None = None,
     force: bool = False,
 ) -> dict[str, Path]:
     """Make one compressed file a dataset, ``output/DATASET.root``, of the parts that a `CompressionProcessor` wrote.

@@ -68,6 +68,16 @@ def test_with_root_other_branches_keep_their_bytes(data, tmp_path, monkeypatch, 
     assert all(found[one.tree, one.branch].bytes == one.bytes for one in kept)
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("step", [20, "100 MB"])
+def test_with_root_other_branches_take_the_compression_asked_for(data, tmp_path, monkeypatch, step):
+    monkeypatch.setenv("HEPAE_ROOT", "on")
+    options = {"step_size": step, "compression": "lzma:9", "collection": "AntiKt4EMTopoJets"}
+    sizes = file_sizes(data / "xaod_exot15.root", BOUNDS, **options)
+    _, size = written(data / "xaod_exot15.root", tmp_path / "small.root", **options)
+    assert sizes.whole.estimate == pytest.approx(size, rel=0.03)
+
+
 def test_bytes_by_tree_collection_and_branch(sample):
     sizes = file_sizes(sample, BOUNDS)
     with uproot.open(sample) as file:

@@ -88,6 +88,29 @@ def test_baskets_are_joined_a_branch_left_out_and_one_added(tree, tmp_path):
         assert cloned.by_branch == before.by_branch
 
 
+@pytest.mark.root
+@needs_root
+@pytest.mark.parametrize(("code", "smaller"), [(None, False), (209, True), (505, True), (404, False)])
+def test_baskets_take_another_compression_where_it_is_smaller(tmp_path, code, smaller):
+    random = np.random.default_rng(1)
+    path, output = tmp_path / "in.root", tmp_path / "out.root"
+    counts = np.arange(3000) % 7
+    lists = ak.unflatten(np.round(random.exponential(50, counts.sum()), 1).astype(np.float32), counts)
+    noise = random.integers(0, 256, 3000, np.uint8)
+    with uproot.recreate(path, compression=uproot.ZLIB(1)) as file:
+        tree = file.mktree("Events", {"pt": "var * float32", "noise": "uint8"}, counter_name=lambda _: "n")
+        for part in (slice(0, 1000), slice(1000, 3000)):
+            tree.extend({"pt": lists[part], "noise": noise[part]})
+    write_trees(output, [TreeStep("Events", (str(path), str(path)), "Events")], code)
+    with uproot.open(path) as one, uproot.open(output) as other:
+        before, after = one["Events"], other["Events"]
+        assert after["pt"].array().tolist() == [*lists.tolist(), *lists.tolist()]
+        assert after["noise"].array().tolist() == [*noise, *noise]
+        assert (after["pt"].compressed_bytes < 2 * before["pt"].compressed_bytes) == smaller
+        assert after["noise"].compressed_bytes == 2 * before["noise"].compressed_bytes
+        assert after["pt"].compression == before["pt"].compression  # what is written when it comes back
+
+
 JOIN = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))

@@ -6,7 +6,7 @@ import pytest
 import uproot
 
 from hepae.errors import OutputError
-from hepae.io.tree_records import TreeRecord, title_of
+from hepae.io.tree_records import TreeRecord, recreate, title_of, update
 
 TITLES = {"nJet": "number of jets", "Jet_pt": "pt of jets"}
 LISTS = ak.values_astype(ak.Array([[1.5], [], [2.5, 3.5, 4.5]]), np.float32)
@@ -88,3 +88,56 @@ def test_another_uproot_is_named(tmp_path):
 
 def test_what_has_no_title_has_an_empty_one():
     assert title_of(object()) == ""
+
+
+def _described(path):
+    """Classes that a file describes, with their versions and members, its length, and where it ends by its own word."""
+    with uproot.open(path) as file:
+        classes = {
+            (name, version): [element.member("fName") for element in streamer.elements]
+            for name, versions in file.file.streamers.items()
+            for version, streamer in versions.items()
+        }
+        return classes, path.stat().st_size, file.file.fEND
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_classes_are_described_once_and_compressed(tmp_path, late):
+    def fill(file):
+        if not late:
+            file["text"] = "a class of its own"
+        for name in ("Events", "Other"):
+            file.mktree(name, {"x": "float64"}).extend({"x": np.arange(1000.0)})
+        file["text"] = "comes behind the trees"
+        file["counts"] = np.array([1.0, 2.0]), np.array([0.0, 1.0, 2.0])
+
+    usual, ours = tmp_path / "usual.root", tmp_path / "ours.root"
+    with uproot.recreate(usual, compression=uproot.ZSTD(5)) as file:
+        fill(file)
+    with recreate(ours, uproot.ZSTD(5)) as file:
+        fill(file)
+    (classes, size, _), (found, smaller, end) = _described(usual), _described(ours)
+    assert found == classes
+    assert end == smaller < size - 10_000
+    with update(ours, uproot.ZSTD(5)) as file:
+        file["again"] = np.array([3.0]), np.array([0.0, 1.0])
+    assert _described(ours)[0] == classes
+    assert _described(ours)[1] == _described(ours)[2] < smaller + 2000
+    with uproot.open(ours) as file:
+        assert str(file["text"]) == "comes behind the trees"
+        assert file["Other"]["x"].array().tolist() == [*range(1000)]
+        assert file["again"].values().tolist() == [3.0]
+
+
+@pytest.mark.root
+def test_root_finds_every_record_of_a_file(tmp_path):
+    ROOT = pytest.importorskip("ROOT")
+    path = tmp_path / "x.root"
+    with recreate(path, uproot.ZSTD(5)) as file:
+        file["text"] = "behind which something is freed"
+        del file["text"]
+        file.mktree("Events", {"x": "float64"}).extend({"x": np.arange(1000.0)})
+    file = ROOT.TFile(str(path))
+    assert file.GetStreamerInfoList().FindObject("TTree")
+    assert file.Get("Events").GetEntries() == 1000
+    assert not file.TestBit(ROOT.TFile.kRecovered)
