@@ -7,7 +7,7 @@ DEMO := plots/demo
 # What was imported from elsewhere must not decide what is tested here.
 unexport PYTHONPATH
 
-.PHONY: venv demo test test-minimums test-latest every-bit lint docs plots studies package clean
+.PHONY: venv demo test test-long test-minimums test-latest every-bit lint docs plots studies package clean
 .DELETE_ON_ERROR:
 
 venv: $(READY)
@@ -30,7 +30,10 @@ demo: $(READY)
 	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/small.root -o $(DEMO)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not long"
+
+test-long: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m long
 
 # The tests with the oldest versions that setup.cfg allows, and with the newest there are; only torch stays, whose other builds are for graphics cards.
 test-minimums: VERSIONS = $(PYTHON) .ci/minimum_constraints.py
@@ -39,7 +42,7 @@ test-minimums test-latest:
 	$(PYTHON) -m venv --clear .$@
 	$(VERSIONS) > .$@/constraints.txt
 	.$@/bin/python -m pip install --quiet --prefer-binary --upgrade --constraint .$@/constraints.txt --editable ".[test]"
-	OMP_NUM_THREADS=1 .$@/bin/python -m pytest -n auto --dist loadfile -m "not slow and not jobs and not real_data" --ignore tests/validation/test_images.py
+	OMP_NUM_THREADS=1 .$@/bin/python -m pytest -n auto --dist loadfile -m "not slow and not long and not jobs and not real_data" --ignore tests/validation/test_images.py
 
 # A night: each bit of a small file of each codec and storage, read in every way.
 every-bit: $(READY)

@@ -43,6 +43,7 @@ from hepae.io.baskets import BasketChecksums
 from hepae.io.checksums import Checksums
 from hepae.io.layouts import Branch
 from hepae.io.readers import Source, open_source
+from hepae.io.tree_records import recreate
 from hepae.io.writers import COMPRESSION, open_writer, parse_compression
 from hepae.io.written import WrittenTree
 
@@ -70,7 +71,7 @@ class Checked:
 
 def rewrite(source: Source, output: Path, storage: str, compression: str) -> None:
     """Write a file's branches, and those of its other trees, as uproot does it."""
-    with uproot.recreate(output, compression=parse_compression(compression)) as file:
+    with recreate(output, parse_compression(compression)) as file:
         for tree in (source, *source.other_trees()):
             branches = [replace(branch, title="") for branch in tree.branches.values()]
             writer = open_writer(file, tree.tree, branches, storage)

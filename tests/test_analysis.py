@@ -84,7 +84,10 @@ def alone(invoke, fileset, tmp_path_factory):
 
 
 @pytest.mark.jobs
-@pytest.mark.parametrize("name", ["futures", "dask", "parsl", "taskvine"])
+@pytest.mark.parametrize(
+    "name",
+    [*(pytest.param(name, marks=pytest.mark.long) for name in ("futures", "parsl")), "dask", "taskvine"],
+)
 def test_all_executors_say_the_same(name, request, invoke, fileset, alone, tmp_path):
     options = ["--executor", name, "--workers", 2, "--chunksize", 5000]
     if name == "dask":

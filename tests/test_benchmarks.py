@@ -238,6 +238,7 @@ def test_speed_prints_ratios_of_every_pair(script, small_file):
     assert re.search(r"one column of 4 in .*: [\d.]+ × the time and 0\.[\d]+ × the bytes of all", output)
 
 
+@pytest.mark.long
 @pytest.mark.root
 def test_rdataframe_prints_ratios_of_every_way(script, small_file, monkeypatch):
     benchmark = script("benchmark_rdataframe")

@@ -44,6 +44,9 @@ FILES = {
 }
 """Files, and the options that the errors ask for."""
 
+LONG = ("all_jets_train_4D_100_percent.pkl", "nanoaod_cms_open_data_2015_ttbar.root", "physlite_rntuple.root")
+"""Files of layouts that a shorter one has."""
+
 
 def _hepae(*arguments):
     return CliRunner().invoke(main, [*map(str, arguments)])
@@ -84,7 +87,10 @@ def _colons(name):
     return re.sub(r"[.\\\s]", ":", name)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] if name in LONG else []) for name in FILES],
+)
 def test_each_key_and_branch_is_restored_or_named(data, tmp_path, name):
     original, small, back = data / name, tmp_path / "small.root", tmp_path / "back.root"
     options = FILES[name].split()

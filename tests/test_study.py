@@ -53,7 +53,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_study(files, tmp_path):
     """All of it, with trainings of one epoch; a second time nothing is trained and the tables are the same."""
     train, test = files

@@ -10,6 +10,7 @@ import uproot
 
 from benchmarks.quantized import QuantizedJets
 from hepae.io.layouts import Branch
+from hepae.io.tree_records import recreate
 from hepae.io.writers import TreeWriter, parse_compression
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def branches(jets: Jets, columns: Columns, compression: str) -> Store:
     def store(folder: Path) -> Stored:
         path = folder / "jets.root"
         arrays = {f"Jet_{name}": jets.listed(values) for name, values in columns.items()}
-        with uproot.recreate(path, compression=parse_compression(compression)) as file:
+        with recreate(path, parse_compression(compression)) as file:
             TreeWriter(file, "Events", described).extend(arrays)
         return path.stat().st_size, lambda: flat_columns(path, "Jet_", columns)
 
@@ -52,7 +53,7 @@ def int16_ntuple(jets: Jets) -> Store:
     def store(folder: Path) -> Stored:
         path, quantized = folder / "integers.root", QuantizedJets(jets)
         typed = {name: jets.listed(smallest(column)) for name, column in quantized.integers.items()}
-        with uproot.recreate(path, compression=uproot.ZSTD(9)) as file:
+        with recreate(path, uproot.ZSTD(9)) as file:
             file["Events"] = typed
         return path.stat().st_size, lambda: quantized.restore(flat_columns(path, "", jets.columns))
 

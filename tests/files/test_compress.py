@@ -365,7 +365,10 @@ def test_a_table_of_nothing_but_jets(arrays_of, data, tmp_path):
     assert np.all(np.abs(restored["m"] / 1000 - before.mass) <= 0.01 * np.abs(before.mass) + 0.001 + 1e-12)
 
 
-@pytest.mark.parametrize("name", ["nanoaod_cms_open_data_2015_ttbar.root", "nanoaod_tt_v12.root"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("nanoaod_cms_open_data_2015_ttbar.root", marks=pytest.mark.long), "nanoaod_tt_v12.root"],
+)
 def test_every_column_of_real_nanoaod_is_exact_or_within_its_bound(
     same_bits, arrays_of, data, tmp_path, name
 ):

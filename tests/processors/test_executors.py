@@ -132,11 +132,11 @@ for path in (folder + "/joined.root", merged):
 
 
 def test_more_files_than_a_process_may_open(sample, tmp_path):
-    """One ``compress`` of 150 files, and one job with its merging, with 64 descriptors."""
+    """One ``compress`` of 70 files, and one job with its merging, with 64 descriptors."""
     with uproot.open(sample) as source:
         names = ["Jet_pt", "Jet_eta", "Jet_phi", "Jet_mass"]
         arrays = source["Events"].arrays(names, entry_stop=5, how=dict)
-    paths = [tmp_path / f"{number:03}.root" for number in range(150)]
+    paths = [tmp_path / f"{number:03}.root" for number in range(70)]
     with uproot.recreate(paths[0]) as file:
         file.mktree("Events", {name: array.type.content for name, array in arrays.items()}).extend(arrays)
     for path in paths[1:]:
@@ -144,7 +144,7 @@ def test_more_files_than_a_process_may_open(sample, tmp_path):
     command = [sys.executable, "-c", _MANY, *map(str, (tmp_path, *paths))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
-    expected = f"{150 * 5} {150 * ak.count(arrays['Jet_pt'])}"
+    expected = f"{70 * 5} {70 * ak.count(arrays['Jet_pt'])}"
     assert done.stdout.splitlines()[-2:] == [expected] * 2
 
 

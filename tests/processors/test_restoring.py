@@ -416,7 +416,7 @@ def original_and_both(source, tree, folder, schema, wanted, **options):
 
 
 @pytest.mark.root
-@pytest.mark.slow
+@pytest.mark.long
 def test_physlite_that_root_cloned(data, tmp_path, monkeypatch):
     monkeypatch.setenv("HEPAE_ROOT", "on")
     names = ("AnalysisJetsAuxDyn", "AnalysisElectronsAuxDyn", "GSFTrackParticlesAuxDyn")

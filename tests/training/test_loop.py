@@ -176,7 +176,7 @@ def _drive(*arguments):
     assert done.returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_killed_at_any_moment_ends_in_the_weights_of_an_unbroken_one(sample, tmp_path):
     _drive(sample, tmp_path / "killed", tmp_path / "resumed", repr((*BEGINNING, *GOING_ON)))
     _drive(sample, tmp_path / "unbroken", tmp_path / "expected", "()")
@@ -293,7 +293,7 @@ for basis in ("physics", "minmax", "standard"):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_losses_are_the_same_without_the_instructions_of_this_processor(sample):
     """With AVX2 alone, as on older machines, the losses are within 10 % of those with whatever this processor has."""
     older = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}

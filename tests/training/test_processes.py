@@ -86,7 +86,7 @@ def test_two_processes_train_as_one(sample, trained):
         torch.testing.assert_close(together.network.state_dict()[name], tensor, rtol=0, atol=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_processes_go_on_to_the_same_weights(sample, trained, tmp_path):
     killed = _start(
         sample, "-o", tmp_path / "m.safetensors", "--test", sample, *OPTIONS, "--runs-dir", tmp_path / "runs"
