@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepae.column_names import canonical_name, is_weight
-from hepae.errors import ConfigError
+from hepae.errors import ConfigError, listed
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -303,7 +303,7 @@ class Bounds:
             if key in unused or (key not in there and key not in patterns):
                 what = "to bound" if key in self.columns else "for edges"
                 lists = "; ".join(
-                    f"in {name} there are {', '.join(each)}" for name, each in collections.items()
+                    f"in {name} there are {listed([*each])}" for name, each in collections.items()
                 )
                 raise ConfigError(f"{self._where(key)}no column {key!r} {what}: {lists}")
         return {name: self._of_collection(name, dtypes, patterns) for name, dtypes in collections.items()}

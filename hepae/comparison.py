@@ -359,5 +359,5 @@ def default_resolution(layout: str = "") -> JetEnergyResolution:
     usual = Parametrisation.load(usual_of(layout))
     terms = usual.columns["pt"]
     return JetEnergyResolution(
-        f"Jet energy resolution, {usual.source}", terms.noise, terms.stochastic, terms.constant
+        f"Jet energy resolution, {usual.name} {usual.source}", terms.noise, terms.stochastic, terms.constant
     )

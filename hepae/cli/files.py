@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     "--latent-bits",
     type=int,
     metavar="N",
-    help="Store latents as integers of N bits, 2 to 16.  [default: float32, with bounds 6]",
+    help="With -m: store each latent as an integer of N bits, 2 to 16. Fewer bits take fewer bytes and make larger errors.  "
+    "[default: 32-bit floats; 6 with --bound or --edges]",
 )
 @click.option(
     "--keep",

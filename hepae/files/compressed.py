@@ -11,7 +11,7 @@ import numpy as np
 
 from hepae.bounds import loosest
 from hepae.column_names import ALIASES
-from hepae.errors import ConfigError, HepaeError, InputError
+from hepae.errors import ConfigError, HepaeError, InputError, listed
 from hepae.files.agreement import require_agreement
 from hepae.files.checked_tree import CheckedTree
 from hepae.files.clusters import Clusters
@@ -341,7 +341,7 @@ class CompressedFile:
             return columns[coded.collection.column(ALIASES.get(name, name)).name]
         except KeyError:
             raise InputError(
-                f"no column {name!r} in {coded.collection.name} of {self.path}: it has {', '.join(columns)}"
+                f"no column {name!r} in {coded.collection.name} of {self.path}: it has {listed(columns)}"
             ) from None
 
     def original_arrays(self, names: Sequence[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:

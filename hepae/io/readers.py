@@ -14,7 +14,7 @@ import awkward as ak
 
 from hepae import kinematics
 from hepae.column_names import ALIASES
-from hepae.errors import ConfigError, InputError
+from hepae.errors import ConfigError, InputError, listed
 from hepae.io.guards import reading
 from hepae.io.inputs import Inputs, open_source
 from hepae.io.ntuples import HEADER_TREE
@@ -113,7 +113,7 @@ def is_pattern(text: str) -> bool:
 
 
 def _there_are(names: list[str]) -> str:
-    return f"; there are {', '.join(names[:10])}{', …' if len(names) > 10 else ''}" if names else ""
+    return f"; there are {listed(names)}" if names else ""
 
 
 def nearest(pattern: str, names: Iterable[str]) -> str:
@@ -206,7 +206,7 @@ def _wanted_branches(source: Source, chosen: Collection, columns: Sequence[str] 
         wanted = {ALIASES.get(name, name) for name in columns} | {*kinematics.UNITS}
     if unknown := wanted - {*chosen.column_names, *kinematics.UNITS}:
         raise InputError(
-            f"no column {min(unknown)!r} in {chosen.name} of {source.path}: there are {', '.join(chosen.column_names)}"
+            f"no column {min(unknown)!r} in {chosen.name} of {source.path}: there are {listed(chosen.column_names)}"
         )
     return [column.branch for column in chosen.columns if column.name in wanted]
 

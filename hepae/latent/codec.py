@@ -18,7 +18,7 @@ from hepae import kinematics
 from hepae.bounded.cluster import Prediction
 from hepae.bounded.codec import CompressedJets, compress_clusters, flat_columns, resolve
 from hepae.bounds import ENERGIES, Bounds
-from hepae.errors import CodecError, ConfigError
+from hepae.errors import CodecError, ConfigError, listed
 from hepae.io.outputs import atomic_output
 from hepae.latent.autoencoder import Autoencoder, AutoencoderConfig, evaluate
 from hepae.latent.features import FeatureMap, basis_columns
@@ -319,8 +319,8 @@ class LatentCodec:
 
     def _lacking(self, missing: Sequence[str], columns: Sequence[str]) -> CodecError:
         return CodecError(
-            f"the model codes columns {', '.join(self.columns)}; these jets have no {', '.join(missing)}, "
-            f"only {', '.join(columns)}"
+            f"the model codes columns {listed(self.columns)}; these jets have no {listed(missing)}, "
+            f"only {listed(columns)}; name columns that they have when you train (--columns)"
         )
 
     def to_bytes(self) -> bytes:

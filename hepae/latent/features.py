@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepae import kinematics
-from hepae.errors import CodecError, ConfigError
+from hepae.errors import CodecError, ConfigError, listed
 from hepae.latent.batches import BUFFER, batches
 
 if TYPE_CHECKING:
@@ -231,12 +231,12 @@ def basis_columns(columns: Sequence[str], basis: str) -> tuple[str, ...]:
         for name in columns
     ]
     if len(set(names)) != len(names):
-        raise ConfigError(f"columns {', '.join(columns)} contain the same quantity twice; keep one")
+        raise ConfigError(f"columns {listed(columns)} contain the same quantity twice; keep one")
     if not {"pt", "eta", "phi"} <= {*names} or not {"mass", "E"} & {*names}:
         missing = [name for name in ("pt", "eta", "phi") if name not in names]
         missing += [] if {"mass", "E"} & {*names} else ["mass or E"]
         raise ConfigError(
-            f"columns {', '.join(columns)} do not define a jet: add {', '.join(missing)} to --columns"
+            f"columns {listed(columns)} do not define a jet: add {', '.join(missing)} to --columns"
         )
     return tuple(names)
 
@@ -259,5 +259,5 @@ def match_columns(asked: Sequence[str], names: Sequence[str]) -> tuple[str, ...]
         elif matching := fnmatch.filter(names, pattern):
             found += matching
         else:
-            raise ConfigError(f"no column matches {pattern!r} in --columns: there are {', '.join(names)}")
+            raise ConfigError(f"no column matches {pattern!r} in --columns: there are {listed(names)}")
     return tuple(dict.fromkeys(found))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hepae import kinematics
-from hepae.errors import CodecError, ConfigError
+from hepae.errors import CodecError, ConfigError, listed
 from hepae.latent.autoencoder import CACHED_JETS, Autoencoder, evaluate
 from hepae.latent.batches import BUFFER, batches
 from hepae.latent.codec import LatentCodec
@@ -160,7 +160,7 @@ def _prepare(
     names = basis_columns(config.columns, config.basis)
     if config.network.latent > len(names):
         raise ConfigError(
-            f"{config.network.latent} latents of {len(names)} columns ({', '.join(names)}) make jets larger: "
+            f"{config.network.latent} latents of {len(names)} columns ({listed(names)}) make jets larger: "
             f"give --latent a number below {len(names)}"
         )
     new_rows = partial(Rows, len(names), buffer=buffer, folder=config.runs_dir)
@@ -270,6 +270,6 @@ def _columns(jets: ak.Array, names: tuple[str, ...]) -> dict[str, NDArray[np.gen
     missing = [name for name in names if name not in {*jets.fields, *kinematics.MOMENTUM}]
     if missing:
         raise CodecError(
-            f"the jets have no column {missing[0]!r}, only {', '.join(jets.fields)}; choose with --columns"
+            f"the jets have no column {missing[0]!r}, only {listed(jets.fields)}; choose with --columns"
         )
     return {name: kinematics.flat_column(jets, name) for name in names}
