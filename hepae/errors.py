@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class HepaeError(Exception):
-    """Something a user can act on. Its message is one complete line; the command line prints it and exits with 1."""
+    """Base of all errors of hepae. The message is one line that says what is wrong and what to do; the command line prints it and exits with status 1."""
 
 
 class InputError(HepaeError):
@@ -17,11 +17,11 @@ class InputError(HepaeError):
 
 
 class OutputError(HepaeError):
-    """An output that cannot be written, or that was not what had been written when it was read back."""
+    """An output that cannot be written, or that differs from what was written when it is read back."""
 
 
 class ConfigError(HepaeError):
-    """An option or a combination of options that makes no sense."""
+    """An option, or a combination of options, that is invalid."""
 
 
 class CodecError(HepaeError):

@@ -1,4 +1,4 @@
-"""Commands that compress and restore files, and say what is in them."""
+"""Commands that compress, restore and describe files."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def compress(
 
 
 def _codec(model: Path | None, asked: Bounds, latent_bits: int | None) -> tuple[Any, str, str]:
-    """Codec that the options ask for, what to call it, and what it promises."""
+    """Codec that the options ask for, its name for the user, and what it promises."""
     promise = "every jet was restored and checked against its bounds"
     if model is None:
         from hepae.bounded.codec import BoundedCodec

@@ -120,7 +120,7 @@ class Transform:
         return kinematics.wrap_phi(values) if self.column == "phi" else values
 
     def replaced(self, values: ArrayLike) -> int:
-        """How many of these values the feature cannot say: below the floor, or no number."""
+        """Number of these values that the feature cannot represent: below the floor, or not a number."""
         values = np.asarray(values, np.float64)
         kept = _is_number(values)
         return int(np.count_nonzero(~(kept & (values >= self.floor) if self.logarithmic else kept)))
@@ -192,13 +192,13 @@ class FeatureMap:
         }
 
     def replaced(self, columns: Mapping[str, ArrayLike]) -> dict[str, int]:
-        """How many values of each column the features cannot say: m ≤ 0 in ``physics``, sentinels, NaN, infinities."""
+        """Number of values of each column that the features cannot represent: m ≤ 0 in ``physics``, sentinels, NaN, infinities."""
         return {
             transform.column: transform.replaced(columns[transform.column]) for transform in self.transforms
         }
 
     def to_config(self) -> dict[str, Any]:
-        """Say the map as JSON; the inverse is `from_config`."""
+        """Give the map as JSON; the inverse is `from_config`."""
         return {"basis": self.basis, "transforms": [asdict(transform) for transform in self.transforms]}
 
     @classmethod

@@ -90,7 +90,7 @@ def response(
     references
         What to draw beside the width, as functions of the other column, by name: a jet energy resolution, for instance.
     style
-        What is written into the corner.
+        Label in the corner.
     axes
         Axes for response and resolution to draw on; by default those of a new figure.
     """
