@@ -1,4 +1,4 @@
-"""hepae: jets made smaller, with the price measured.
+"""hepae makes jets in ROOT files smaller, within error bounds that a command verifies.
 
 The public names are loaded on first use, so that importing hepae imports neither torch nor matplotlib nor coffea.
 """

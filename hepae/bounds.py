@@ -1,4 +1,4 @@
-"""What a user asks for: bounds, such as ``0.1%``, ``0.001``, ``1%+1MeV`` or ``exact``, and edges such as ``20,30``."""
+"""Bounds and edges as a user writes them: bounds such as ``0.1%``, ``0.001``, ``1%+1MeV`` or ``exact``, edges such as ``20,30``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepae.column_names import canonical_name, is_weight
-from hepae.errors import ConfigError
+from hepae.errors import ConfigError, listed
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -35,9 +35,9 @@ _BOUND = re.compile(rf"\s*(?:({_NUMBER})\s*%)?\s*(\+)?\s*(?:({_NUMBER})\s*(MeV|G
 
 @dataclass(frozen=True)
 class Bound:
-    """The largest error of a column: ``relative`` of the value's size plus ``absolute``, or none at all (``exact``).
+    """Largest error of a column: ``relative`` · |value| + ``absolute``, or no error at all (``exact``).
 
-    ``unit`` is that of ``absolute``: MeV, GeV or TeV, or empty for the column's own.
+    ``unit`` is the unit of ``absolute``: MeV, GeV or TeV, or empty for the column's own unit.
 
     >>> print(Bound.parse("1% + 1 MeV"), Bound.parse(1e-3), Bound.parse("exact"))
     1%+1MeV 0.001 exact
@@ -107,11 +107,11 @@ class Bound:
         return "+".join(part for part in (percent, absolute) if part) or "0"
 
     def in_unit(self, unit: str) -> Bound:
-        """Give the same bound for bare numbers in this unit; one in the column's own unit stays as it is."""
+        """Give the same bound as a number in this unit; a bound in the column's own unit does not change."""
         return Bound(self.relative, _convert(self.absolute, self.unit, unit)) if self.unit else self
 
     def allowed(self, original: ArrayLike) -> NDArray[np.float64]:
-        """Largest error of each value, in GeV where the bound has a unit; shape of ``original``.
+        """Largest allowed error of each value, shape of ``original``; in GeV if the bound has a unit.
 
         >>> Bound.parse("1%+1MeV").allowed([10.0, -20.0]).tolist()
         [0.101, 0.201]
@@ -124,7 +124,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Edges:
-    """Values of a column that no jet may cross, in ``unit`` or, where that is empty, the column's own.
+    """Cuts on a column that no jet may cross, in ``unit`` or, if that is empty, in the column's own unit.
 
     >>> print(Edges.parse("20, 30GeV"))
     20GeV,30GeV
@@ -176,7 +176,7 @@ class Edges:
         return ",".join(f"{_plain(Decimal(repr(value)))}{self.unit}" for value in self.values)
 
     def in_unit(self, unit: str) -> Edges:
-        """Give the same edges for bare numbers in this unit; those in the column's own unit stay as they are."""
+        """Give the same edges as numbers in this unit; edges in the column's own unit do not change."""
         if not self.unit:
             return self
         return Edges(tuple(_convert(value, self.unit, unit) for value in self.values))
@@ -216,14 +216,14 @@ DEFAULT_BOUNDS: Mapping[str, Bound] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Bounds:
-    """Bounds and edges by column, or by ``Collection.column`` where several collections are coded.
+    """Bounds and edges by column, or by ``Collection.column`` if several collections are coded.
 
     Parameters
     ----------
     columns
-        What was asked for, also by pattern; after `resolve` every column's bound.
+        Bounds by column name or pattern; after `resolve`, the bound of every column.
     edges
-        Edges of columns that have some.
+        Edges by column name.
     left_exact
         After `resolve`: columns that a pattern matches but leaves exact.
     """
@@ -232,7 +232,7 @@ class Bounds:
     edges: Mapping[str, Edges] = field(default_factory=dict)
     left_exact: tuple[str, ...] = field(default=(), compare=False)
     lines: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """Where each column's bound or edges were written, ``FILE, line N``, where they were read from a file."""
+    """File and line of each column's bound or edges, ``FILE, line N``, if they were read from a file."""
 
     def __post_init__(self) -> None:
         """Check what names alone can tell.
@@ -261,12 +261,12 @@ class Bounds:
     ) -> Bounds:
         """Read mappings, or lists of ``COLUMN=BOUND`` and ``COLUMN=X,Y,…`` as on the command line.
 
-        A bare number becomes GeV where the column is an energy.
+        A number without a unit means GeV if the column is an energy.
 
         Raises
         ------
         ConfigError
-            If one of them makes no sense; the message names it.
+            If one of them is invalid; the message names it.
         """
         return cls(
             {name: _with_unit(name, _named(name, Bound.parse, text)) for name, text in _items(bounds)},
@@ -274,14 +274,14 @@ class Bounds:
         )
 
     def resolve(self, collections: Mapping[str, Mapping[str, np.dtype[Any]]]) -> dict[str, Bounds]:
-        """Give every column of each collection its bound: asked for, or the default, or ``exact``.
+        """Give every column of each collection its bound: the one asked for, or the default, or ``exact``.
 
         A name that no column has may be a pattern, such as ``*``, ``Jet.*`` or ``btag*``, which is compared with a column's
         name alone and with the collection's before it. A pattern applies to every float32 column that has no bound of its
-        own and no default, and to such float64 columns where the collection has no float32 column at all: beside those, a
-        double was chosen for its digits. It never applies to integers, nor to weights, cross sections and scale factors
-        (`is_weight`): these stay exact unless a bound is given for their full name. Nor does a relative one apply to an
-        angle phi, as in ``SubJet.phi``. Of several patterns that match, the longest applies.
+        own and no default. It applies to float64 columns only if the collection has no float32 column: beside float32, float64 was
+        probably chosen for its precision. It never applies to integers, nor to weights, cross sections and scale factors
+        (`is_weight`): these stay exact unless a bound is given for their full name. A relative bound never applies to phi,
+        such as ``SubJet.phi``. Of several patterns that match, the longest applies.
 
         Parameters
         ----------
@@ -291,7 +291,7 @@ class Bounds:
         Raises
         ------
         ConfigError
-            If a bound or edges are asked for a column that is not there, or a bound for one of integers, or a pattern
+            If a bound or edges name a column that does not exist, a bound names a column of integers, or a pattern
             matches no column.
         """
         there = {
@@ -303,7 +303,7 @@ class Bounds:
             if key in unused or (key not in there and key not in patterns):
                 what = "to bound" if key in self.columns else "for edges"
                 lists = "; ".join(
-                    f"in {name} there are {', '.join(each)}" for name, each in collections.items()
+                    f"in {name} there are {listed([*each])}" for name, each in collections.items()
                 )
                 raise ConfigError(f"{self._where(key)}no column {key!r} {what}: {lists}")
         return {name: self._of_collection(name, dtypes, patterns) for name, dtypes in collections.items()}
@@ -342,18 +342,18 @@ class Bounds:
         return self.columns[max(matching, key=lambda p: (len(p), p))] if matching else None
 
     def of(self, column: str) -> tuple[Bound, tuple[float, ...]]:
-        """Bound and edges of a column; one without a bound is exact."""
+        """Bound and edges of a column; a column without a bound is exact."""
         edges = self.edges.get(column)
         return self.columns.get(column, EXACT), edges.values if edges else ()
 
     def asked(self, collection: str) -> set[str]:
-        """Columns of a collection that are named, by themselves or with the collection."""
+        """Columns of a collection that have a bound or edges by name, with or without the collection's name."""
         names = {*self.columns, *self.edges}
         own = {name.removeprefix(f"{collection}.") for name in names if name.startswith(f"{collection}.")}
         return names | own
 
     def in_unit(self, unit: str) -> Bounds:
-        """Give the same bounds and edges for bare numbers, energies being in this unit."""
+        """Give the same bounds and edges as numbers, with energies in this unit."""
         return replace(
             self,
             columns={name: bound.in_unit(unit) for name, bound in self.columns.items()},
@@ -361,7 +361,7 @@ class Bounds:
         )
 
     def to_config(self) -> dict[str, Any]:
-        """Say all this as JSON; the inverse is `from_config`."""
+        """Give it as JSON; the inverse is `from_config`."""
         return {
             "bounds": {name: str(bound) for name, bound in self.columns.items()},
             "edges": {
@@ -383,7 +383,7 @@ def _fits(column: str, bound: Bound) -> bool:
 
 
 def _keys(collection: str, column: str) -> tuple[str, str]:
-    """Names under which a column may be asked for, the one that goes first last."""
+    """Names under which a column may be asked for; the last one has priority."""
     return column, f"{collection}.{column}"
 
 

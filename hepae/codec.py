@@ -1,4 +1,4 @@
-"""Codec: what `BoundedCodec` and `LatentCodec` have in common, and all that `hepae.files` knows of a codec."""
+"""Codec: the interface of `BoundedCodec` and `LatentCodec`, and all that `hepae.files` knows about a codec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the name of a column says: which names mean the same column, and which columns are weights."""
+"""Names of columns: which names mean the same column, and which columns are weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def canonical_name(name: str) -> str:
 
 
 def is_weight(name: str) -> bool:
-    """Whether a column's name says that it is a weight, a cross section, a scale factor, a K factor or a prescale.
+    """Whether a column is, by its name, a weight, a cross section, a scale factor, a K factor or a prescale.
 
     >>> [is_weight(name) for name in ("genWeight", "weight_bTagSF", "xsec", "SoftActivityJetHT", "PSFrac")]
     [True, True, True, False, False]

@@ -60,7 +60,7 @@ class ComparisonResult:
     without_figure
         Number of columns that changed and have no figure.
     notes
-        What a user should know of the compressed files.
+        Notes for the user about the compressed files.
     """
 
     metrics: dict[str, Any]
@@ -91,45 +91,45 @@ def compare_files(
     All files are streamed in steps. ``metrics.json`` and the figures (each as PNG and PDF) are written into the
     folder ``output``: for the four-momentum, and for the further columns that differ most, the original and restored
     spectrum with their ratio, and the residual; the residuals of the four-momentum against pt and eta, against each other,
-    and over eta and phi; what becomes of events; latents; and bytes.
+    and over eta and phi; quantities of whole events; latents; and bytes.
 
     Parameters
     ----------
     original
         The file that was compressed.
     versions
-        The compressed file, or the one restored of it; or several of them, also by patterns. All may be fsspec URLs.
+        One or more compressed or restored files, or patterns. All may be fsspec URLs.
     output
-        Folder for what is written; it is made where there is none.
+        Folder to write into; it is created if it does not exist.
     style
-        What is written into the figures' corner.
+        Label in the corner of the figures.
     resolution
-        Jet energy resolution that is drawn beside that of the restored pt; by default that of
-        ATLAS (arXiv:1910.04482, ``hepae/resolution/ATLAS.toml``).
+        Jet energy resolution to draw beside the residual of pt. The default is that of CMS for NanoAOD
+        (``hepae/resolution/CMS.toml``) and of ATLAS for all other files (``hepae/resolution/ATLAS.toml``).
     report
-        Write the page ``report.html`` as well, which needs nothing beside it.
+        Also write ``report.html``, a single page that needs no other file.
     figures
-        ``all`` to draw figures of every column that changed; by default of those that `hepae.validation.selection.select`
-        chooses. ``metrics.json`` and the page's tables have all columns in any case.
+        ``all`` draws figures of every column that changed; the default is those that `hepae.validation.selection.select`
+        chooses. ``metrics.json`` and the tables of the page always have all columns.
     tree
         As for `hepae.read_jets`.
     unit
         As for `hepae.read_jets`; by default the one that a compressed file was made with.
     collection
-        Which jets, by names or patterns; by default all that the first compressed file coded, or as for `hepae.read_jets`.
+        Collections to compare, by name or pattern; by default all that the first compressed file coded, or as for `hepae.read_jets`.
     force
-        Replace an earlier comparison in the folder. Files that no comparison wrote stay.
+        Replace an earlier comparison in the folder. Other files in it are not touched.
     step_size
-        Memory a step may take, or its number of entries.
+        Memory of one step (``"100 MB"``), or its number of entries.
     progress
-        Called with the entries done and all entries after each step.
+        Called after each step with the number of entries done and of all entries.
 
     Raises
     ------
     InputError
         If the files do not hold the same jets.
     OutputError
-        If there is a comparison in the folder already, or it cannot be written.
+        If the folder already has a comparison, or it cannot be written.
     """
     original, paths, output = locate(original), expand(versions), Path(output)
     if (output / "metrics.json").exists() and not force:
@@ -359,5 +359,5 @@ def default_resolution(layout: str = "") -> JetEnergyResolution:
     usual = Parametrisation.load(usual_of(layout))
     terms = usual.columns["pt"]
     return JetEnergyResolution(
-        f"Jet energy resolution, {usual.source}", terms.noise, terms.stochastic, terms.constant
+        f"Jet energy resolution, {usual.name} {usual.source}", terms.noise, terms.stochastic, terms.constant
     )

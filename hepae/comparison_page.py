@@ -90,7 +90,7 @@ def page(
 
 
 def _facts(compared: Sequence[Compared], i: int) -> dict[str, str]:
-    """What is known of a version, by subject; of several collections the tables have columns and bounds."""
+    """Facts about a version, by subject; with several collections, columns and bounds are in the tables."""
     told: dict[str, str] = {}
     for one in compared:
         prefix = f"{one.before.collection.name}: " if len(compared) > 1 else ""
@@ -171,7 +171,7 @@ def _certified_column(found: ColumnFindings) -> CertifiedColumn:
 
 
 def _parts(one: Compared, i: int) -> Iterator[PartBytes]:
-    """Bytes a jet of each column, and of each latent."""
+    """Bytes per jet of each column and of each latent."""
     from hepae.validation.report import PartBytes
 
     version = one.versions[i]

@@ -1,4 +1,4 @@
-"""What the command line shows: tables on standard output, progress on standard error. rich is imported on first use.
+"""Output of the command line: tables on stdout, progress on stderr. rich is imported on first use.
 
 Tables hold names of files and columns, so their text is printed as it is: rich must not read ``[red]`` in it as a style.
 """

@@ -1,4 +1,4 @@
-"""How many threads code and decode clusters: a worker of a batch job has one core, a process of its own has all that it may use."""
+"""Number of threads that code and decode clusters: one in a worker of a batch job, otherwise all cores that the process may use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THREAD_NAME = "hepae-coding"
 
 
 def coding_threads() -> int:
-    """Threads that may code or decode at the same time: one in a worker of an executor, else one a processor.
+    """Threads that may code or decode at the same time: one in a worker of an executor, otherwise one for each processor.
 
     An executor starts a worker, or a thread of a Dask worker, for each core.
     """

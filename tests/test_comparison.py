@@ -453,7 +453,7 @@ def test_the_page_counts_jets_beyond_their_bounds_and_across_edges(make_tree, tm
     assert f"{crossed} of 1000 values crossed 30GeV" in page
     _, whose, mean_bound, mean, share, widening = _row(page, "pt", "resolution")
     sigma = np.sqrt(1.25**2 + 0.903**2 * pt + (0.041 * pt) ** 2)  # of CMS, as this is like NanoAOD
-    assert whose == "CMS (arXiv:1607.03663)"
+    assert whose == "CMS (8 TeV, arXiv:1607.03663)"
     assert (mean_bound, mean) == pytest.approx(((0.001 * pt).mean(), sigma.mean()))
     assert share == pytest.approx((0.001 * pt / sigma).mean())
     assert widening == pytest.approx(np.sqrt(1 + np.mean(((restored - pt) / sigma) ** 2)) - 1)

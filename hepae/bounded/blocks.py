@@ -1,4 +1,4 @@
-"""Blocks of rows: what is evaluated block by block stays in the processor's cache, which is several times as fast."""
+"""Blocks of rows: evaluating block by block keeps the data in the processor's cache, which is several times as fast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK = 16_384
-"""Rows of a block: a dozen arrays of so many 64-bit numbers fit the second level of a processor's cache."""
+"""Rows of a block: a dozen arrays of this many 64-bit numbers fit into the second-level cache of a processor."""
 
 
 def blocks(start: int, stop: int) -> Iterator[slice]:

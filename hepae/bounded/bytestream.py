@@ -1,4 +1,4 @@
-"""Bytes in order: what the payload is written with and read from. Integers are LEB128, floats little-endian."""
+"""Sequence of bytes with which the payload is written and read. Integers are LEB128, floats little-endian."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Writer:
         self._parts += struct.pack("<d", value)
 
     def floats(self, values: NDArray[np.float64]) -> None:
-        """Write a length and so many float32."""
+        """Write a length and that many float32."""
         self.varint(len(values))
         self._parts += values.astype("<f4").tobytes()
 
     def blob(self, data: bytes) -> None:
-        """Write a length and so many bytes."""
+        """Write a length and that many bytes."""
         self.varint(len(data))
         self._parts += data
 
@@ -79,11 +79,11 @@ class Reader:
         return value
 
     def floats(self) -> NDArray[np.float64]:
-        """Read a length and so many float32."""
+        """Read a length and that many float32."""
         return np.frombuffer(self.raw(4 * self.varint()), "<f4").astype(np.float64)
 
     def blob(self) -> bytes:
-        """Read a length and so many bytes."""
+        """Read a length and that many bytes."""
         return self.raw(self.varint())
 
     def text(self) -> str:
@@ -94,7 +94,7 @@ class Reader:
             raise CodecError("damaged payload: a name is no text") from None
 
     def raw(self, length: int) -> bytes:
-        """Read so many bytes."""
+        """Read this many bytes."""
         if length > len(self._data) - self._at:
             raise CodecError("damaged payload: it ends too early")
         self._at += length

@@ -48,7 +48,7 @@ _INTEGERS, _DERIVED = range(2)
 class Prediction:
     """The decoder's prediction of each column, shape (jets,) in the file's unit, and the CRC of the latents it was made from.
 
-    Coding and decoding need the same, but for the last bits.
+    Coding and decoding need the same prediction; only the last bits may differ.
     """
 
     columns: Mapping[str, Floats]
@@ -64,12 +64,12 @@ class ClusterInput:
     columns
         Values by column name, each of shape (jets,), in the type and unit of the file.
     counts
-        Jets an event; None where a row is a jet.
+        Jets of each event; None where a row is a jet.
     bounds
         Of each column that is coded, in the same units. Where they name columns of a four-momentum that is there in
         other coordinates (`hepae.bounded.fourvectors`), these are coded in its place.
     prediction
-        What a model says of columns, known to the decoder as well: the differences to it are coded.
+        A model's prediction of columns, which the decoder knows too: the differences from it are coded.
     """
 
     columns: Columns
@@ -160,8 +160,8 @@ def encode_cluster(work: ClusterInput) -> CodedCluster:
     Raises
     ------
     CodecError
-        If a column has a type that is not coded, or a value came back outside its bound or across an edge; none does, and this
-        makes sure.
+        If a column has a type that cannot be coded, or a value came back outside its bound or across an edge (a last check: this
+        should never happen).
     """
     coordinates = _coordinates(work.columns, work.bounds)
     cluster, quantized = _encode(work, coordinates)
@@ -183,7 +183,7 @@ def _check(
     Raises
     ------
     CodecError
-        If a column comes back otherwise than it has to.
+        If a column does not come back as it must.
     """
     decoder = _Decoder(cluster, work.ranks, work.prediction)
     for name, column in quantized.items():

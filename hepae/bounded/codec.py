@@ -33,7 +33,7 @@ class CompressedJets:
     clusters
         These columns, coded.
     counts
-        Jets an event; None for flat jets, and where no column is coded within bounds.
+        Jets of each event; None for flat jets, and if no column is coded within bounds.
     latents
         Records z0, z1, … in the jets' lists; None for a codec without latents.
     """
@@ -67,15 +67,16 @@ class CompressedJets:
 
 
 class BoundedCodec:
-    """Jets within bounds, and back; a `hepae.codec.Codec` without latents.
+    """Codec that keeps every value of every jet within its bound; it needs no training and has no latents.
 
     Parameters
     ----------
     bounds
-        By column name, such as ``{"pt": "0.1%", "eta": 1e-3, "mass": "1%+1MeV"}``; columns left out have
-        the defaults: pt 0.1 %, eta and phi 0.001, mass 1 % + 1 MeV, any other float exact.
+        Largest errors by column name, such as ``{"pt": "0.1%", "eta": 1e-3, "mass": "1%+1MeV"}``. Columns that are not named
+        have the defaults: pt 0.1 %, eta and phi 0.001, mass 1 % + 1 MeV, any other column exact.
     edges
-        Values by column name that restored and original lie on the same side of, such as ``{"pt": [20, 30]}``.
+        Cuts by column name, such as ``{"pt": [20, 30]}``: each restored value is on the same side of them as its original. Numbers
+        are in GeV for energies.
 
     Raises
     ------
@@ -103,12 +104,12 @@ class BoundedCodec:
         self.bounds = bounds if isinstance(bounds, Bounds) else Bounds.parse(bounds or {}, edges or {})
 
     def compress(self, jets: ak.Array) -> CompressedJets:
-        """Compress the columns that the jets' records hold; the inverse is `decompress`.
+        """Compress all columns of jets (energies in GeV, in lists per event or flat); the inverse is `decompress`.
 
         Raises
         ------
         ConfigError
-            If a bound is for a column that is not there or that takes none.
+            If a bound names a column that does not exist or that cannot have a bound.
         """
         columns, counts = flat_columns(jets)
         types = {name: values.dtype for name, values in columns.items()}
@@ -178,7 +179,7 @@ def resolve(bounds: Bounds, collections: Mapping[str, Mapping[str, np.dtype[Any]
     Raises
     ------
     ConfigError
-        If a bound is for a column that is not there or that takes none.
+        If a bound names a column that does not exist or that cannot have a bound.
     """
     return bounds.resolve(
         {

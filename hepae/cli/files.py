@@ -1,4 +1,4 @@
-"""Commands that compress and restore files, and say what is in them."""
+"""Commands that compress, restore and describe files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     "--latent-bits",
     type=int,
     metavar="N",
-    help="Store latents as integers of N bits, 2 to 16.  [default: float32, with bounds 6]",
+    help="With -m: store each latent as an integer of N bits, 2 to 16. Fewer bits take fewer bytes and make larger errors.  "
+    "[default: 32-bit floats; 6 with --bound or --edges]",
 )
 @click.option(
     "--keep",
@@ -135,7 +136,7 @@ def compress(
 
 
 def _codec(model: Path | None, asked: Bounds, latent_bits: int | None) -> tuple[Any, str, str]:
-    """Codec that the options ask for, what to call it, and what it promises."""
+    """Codec that the options ask for, its name for the user, and what it promises."""
     promise = "every jet was restored and checked against its bounds"
     if model is None:
         from hepae.bounded.codec import BoundedCodec

@@ -1,4 +1,4 @@
-"""The command that says where the C++ reader is."""
+"""The command that prints the folder of the C++ reader."""
 
 from __future__ import annotations
 

@@ -98,7 +98,8 @@ bound_options = options_of(
         multiple=True,
         metavar="COLUMN=BOUND",
         help="Largest error of a column: pt=0.1%, eta=0.001, mass=1%+1MeV, btag=exact. Repeat it for several columns. "
-        "Muon.pt=0.01% is for one collection, '*=0.1%' for all floats without a bound of their own, except weights.  "
+        "Muon.pt=0.01% is for one collection. '*=0.1%' is for every float column that has no bound of its own and no default; "
+        "weights, and float64 columns in a collection with float32 columns, stay exact unless you name them.  "
         "[default: pt=0.1%, eta=0.001, phi=0.001, mass=1%+1MeV, all other columns exact]",
     ),
     bounds_file_option,

@@ -66,8 +66,9 @@ def verify(
     """Check that a file lost nothing of ORIGINAL beyond its bounds.
 
     Run it before you delete ORIGINAL. It compares every coded value of COMPRESSED_OR_RESTORED with its bound and edges, and
-    everything else bit for bit. Exit status 0: every error is within its bound, and all else is identical. Exit status 1:
-    something is lost, and the output says what. If several files were joined, give ORIGINAL as a pattern in quotes.
+    everything else bit for bit. Exit status 0: every error is within its bound and everything else is identical, except
+    branches whose loss you accept with --accept-left-out. Exit status 1: something is lost, and the output says what. If
+    several files were joined, give ORIGINAL as a pattern in quotes.
 
     \b
     For example:

@@ -1,4 +1,4 @@
-"""What the parts of one file have to agree on: the one rule of joining."""
+"""What the parts of one file must have in common: the single rule for joining."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def differences(first: Header, other: Header, *, strict: bool) -> list[str]:
-    """Give what two parts of one file do not agree on, though they have to.
+    """Give the properties that differ between two parts of one file but must be equal.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ def differences(first: Header, other: Header, *, strict: bool) -> list[str]:
 
 
 def require_agreement(path: Location, headers: Sequence[Header]) -> None:
-    """Refuse a file that was joined of parts which do not go together.
+    """Refuse a file that was joined from parts that do not match.
 
     Raises
     ------
     InputError
-        If they do not agree on what a reader has to know.
+        If they differ in something that a reader needs.
     """
     for other in headers[1:]:
         for what in differences(headers[0], other, strict=False):

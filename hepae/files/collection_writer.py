@@ -1,4 +1,4 @@
-"""A codec at work on one collection of a file: which branches it takes away and adds, and what it makes of each step."""
+"""Coding of one collection of a file: which branches are removed and added, and the arrays of each step."""
 
 from __future__ import annotations
 
@@ -129,12 +129,12 @@ class Coder:
         return new
 
     def finish(self) -> None:
-        """Have the events that are still held back coded."""
+        """Code the events that are still held back."""
         if self._held:
             self._submit(last=True)
 
     def _submit(self, *, last: bool) -> None:
-        """Have full clusters coded, and the last one as well if nothing follows: they do not depend on the steps."""
+        """Code full clusters, and the last one too if nothing follows: clusters do not depend on the steps."""
         held = _Held.joined(self._held)
         ranges = clusters_of(held.jets, held.counts)
         for events, jets in ranges if last else ranges[:-1]:

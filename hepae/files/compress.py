@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CollectionSummary:
-    """What became of one collection: its jets, columns with a bound and exact ones, and their bytes before and after."""
+    """Result for one collection: its jets, columns with a bound and exact ones, and their bytes before and after."""
 
     jets: int
     bounded: int
@@ -43,7 +43,7 @@ class CollectionSummary:
 
 @dataclass(frozen=True)
 class CompressionSummary:
-    """What `compress_file` did: counts, and bytes of the whole file and of the coded columns, before and after.
+    """Result of `compress_file`: counts, and bytes of the whole file and of the coded columns, before and after.
 
     ``replaced`` counts, by column, the values that the codec cannot represent and replaced. ``bounds`` are those that were
     kept, ``notes`` are things that a user should know. With several collections columns are called
@@ -86,10 +86,10 @@ def compress_file(
     step_size: str | int = STEP_SIZE,
     progress: Report | None = None,
 ) -> CompressionSummary:
-    """Compress the jets of one or more files into one ROOT file; every other branch passes through untouched.
+    """Compress the jets of one or more files into one ROOT file; every other branch is copied unchanged.
 
-    The file needs nothing else to be read back: it holds the model. It is streamed in steps, read back and checked
-    under a temporary name, and then moved into place. The inverse is `decompress_file`.
+    The compressed file holds everything that is needed to read it, the model included. It is written in steps under a temporary
+    name, read back and checked, and only then gets its name. The inverse is `decompress_file`.
 
     Parameters
     ----------
@@ -97,37 +97,37 @@ def compress_file(
         Files with jets, joined in this order: paths, patterns such as ``data/*.root``, and fsspec URLs. All have the same
         branches.
     output
-        The compressed file; at a URL it is written here first.
+        The compressed file. For a URL it is written on this machine first, then copied.
     codec
-        What codes the jets: a model's latents, or bounds.
+        A `BoundedCodec` or a `LatentCodec`.
     tree, collection, unit
-        Which tree, which jets in it (one name, or several, or patterns such as ``*Jet``), and the unit of their pt, mass
-        and E, where names and values do not tell.
+        Tree, collections (a name, several, or patterns such as ``*Jet``), and unit of pt, mass and E (MeV or GeV), if hepae cannot
+        tell them from names and values.
     all_numbers
-        Code the numbers of the event as well (MET, trigger bits, weights): a collection named by the tree, and one of each list
-        that is in no collection; and all collections, unless ``collection`` names some. Floats are exact without a bound.
+        Also code the numbers of the event (MET, trigger bits, weights), as a collection with the tree's name, each list that is in
+        no collection, and all collections unless ``collection`` names some. Floats without a bound stay exact.
     keep, drop
         Patterns of the other branches to keep (all by default) and to leave out; those of the file's other trees are
         called ``TREE/BRANCH``. Other objects of the file, such as histograms, are kept and left out by their names.
     drop_unreadable
         Leave out branches that uproot cannot read and objects that cannot be copied. Otherwise they are an error.
     storage
-        What the trees are written as: ttree, or rntuple, which takes branches of any type. By default an RNTuple is written
-        as an RNTuple, anything else as a TTree.
+        ``ttree`` or ``rntuple``; an RNTuple takes branches of any type. By default an RNTuple is written as an RNTuple, and
+        anything else as a TTree.
     compression
-        Of the branches, as ``NAME:LEVEL``. By default, branches that ROOT clones stay as they are stored, and others have zstd:5.
+        Compression of the branches, as ``NAME:LEVEL``. By default, branches that ROOT clones keep theirs, and others have zstd:5.
     force
         Replace an existing output.
     entry_start, entry_stop
-        Entries to compress, of the inputs joined; all by default. Of the inputs' bytes their share is counted.
+        Range of entries to compress, counted over all inputs; all by default.
     again
-        Compress files that were restored from compressed ones; the sum of both bounds is recorded. Otherwise that is an error.
+        Allow inputs that were restored from compressed files, and record the sum of both bounds. Otherwise they are an error.
     command
-        The command that asked for it, for the file's history.
+        Text of the command, for the file's history.
     step_size
-        Memory a step may take, or its number of entries.
+        Memory of one step (``"100 MB"``), or its number of entries.
     progress
-        Called with the entries done and all entries after each step.
+        Called after each step with the number of entries done and of all entries.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def compress_file(
     CodecError
         If the jets lack a column of the model.
     ConfigError
-        If a bound or an edge is for a column that is not there or takes none.
+        If a bound or an edge names a column that does not exist or that cannot have one.
     OutputError
         If the output exists or cannot be written.
     """

@@ -11,7 +11,7 @@ import numpy as np
 
 from hepae.bounds import loosest
 from hepae.column_names import ALIASES
-from hepae.errors import ConfigError, HepaeError, InputError
+from hepae.errors import ConfigError, HepaeError, InputError, listed
 from hepae.files.agreement import require_agreement
 from hepae.files.checked_tree import CheckedTree
 from hepae.files.clusters import Clusters
@@ -43,14 +43,14 @@ _VALUE_BYTES = 8
 
 
 class CompressedFile:
-    """An open compressed file; `hepae.open` makes it. Use it in a with statement, or close it.
+    """An open compressed file, made by `hepae.open`. Use it in a with statement, or close it.
 
-    The end of a with statement raises an InputError if the file was replaced or changed meanwhile.
+    The end of the with statement raises an InputError if the file was replaced or changed in the meantime.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged or not a compressed one.
+        If the file is missing, damaged or not a compressed file.
     """
 
     def __init__(self, path: str | Path | Url):
@@ -117,7 +117,7 @@ class CompressedFile:
         return self.parts[0].header.collections
 
     def other_tree(self, name: str) -> WrittenTree | ClonedTree:
-        """Give one of the file's other trees, to be read branch by branch.
+        """Give one of the file's other trees, to read it branch by branch.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class CompressedFile:
 
     @property
     def history(self) -> History:
-        """What was compressed, when, from what, and within which bounds."""
+        """History of the file: what was compressed, when, from which input, and within which bounds."""
         history = history_of([part.header for part in self.parts])
         with reading(self.path):
             text = History.of_texts(history_texts(self.file), str(self.path))
@@ -139,7 +139,7 @@ class CompressedFile:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of the restored jets."""
+        """Notes for the user about the restored jets."""
         return self.header.notes
 
     @property
@@ -153,12 +153,12 @@ class CompressedFile:
         return {name: coded.collection for name, coded in self._coded.items()}
 
     def original_unit(self, asked: str | None = None) -> str:
-        """Unit of the energies in the original, with which it is compared.
+        """Unit of the energies in the original.
 
         Raises
         ------
         ConfigError
-            If another one is asked for.
+            If the user asks for another unit.
         """
         unit = next(iter(self._coded.values())).collection.unit
         if asked not in (None, unit):
@@ -168,13 +168,13 @@ class CompressedFile:
         return unit
 
     def coded(self, collection: str | None = None) -> tuple[str, ...]:
-        """Names of a collection's columns that were coded; the collection may be left out where there is one."""
+        """Names of the coded columns of a collection; with only one collection, its name may be left out."""
         return self._coded[self.choose(collection)].columns
 
     def bounds(self, collection: str | None = None) -> dict[str, Bound]:
-        """Bounds of a collection's columns; none where it has latents alone.
+        """Bounds of a collection's columns; empty if it has only latents.
 
-        Where hadd joined files with other bounds, these are the loosest of each column: see `bounds_by_events`.
+        If hadd joined files with different bounds, these are the loosest of each column; see `bounds_by_events`.
         """
         ranges = [bounds for _, _, bounds in self.bounds_by_events(collection=collection)]
         return {name: loosest(bounds[name] for bounds in ranges) for name in ranges[0]}
@@ -182,14 +182,14 @@ class CompressedFile:
     def bounds_by_events(
         self, entry_start: int = 0, entry_stop: int | None = None, *, collection: str | None = None
     ) -> list[tuple[int, int, dict[str, Bound]]]:
-        """Bounds of a collection's columns by ranges of events; one range unless hadd joined files with other bounds.
+        """Bounds of a collection's columns by ranges of events; one range unless hadd joined files with different bounds.
 
         Parameters
         ----------
         entry_start, entry_stop
             Range of events; all by default.
         collection
-            Which one, where several were coded.
+            Its name, if several collections were coded.
 
         Returns
         -------
@@ -200,7 +200,7 @@ class CompressedFile:
         return self.parts.bounds(self.choose(collection), start, stop)
 
     def num_jets(self, collection: str | None = None) -> int:
-        """Jets of a collection in all events."""
+        """Number of jets of a collection in all events."""
         name = self.choose(collection)
         return self.header.collections[name].jets
 
@@ -210,13 +210,13 @@ class CompressedFile:
         Raises
         ------
         InputError
-            If it is not there, or several could be meant.
+            If it does not exist, or if hepae cannot choose between several.
         """
         return self.parts.choose(collection, self.path)
 
     @property
     def original_branches(self) -> list[Branch]:
-        """Branches of the original file that this one gives back, in their order."""
+        """Branches of the original file that this file restores, in their order."""
         counters = {
             column.branch: coded.collection.counter
             for coded in self._coded.values()
@@ -248,20 +248,20 @@ class CompressedFile:
         entry_start, entry_stop
             Range of events; all by default.
         collection
-            Which one, where several were coded.
+            Its name, if several collections were coded.
         columns
-            Which ones; all by default. Of a file with bounds only these, and what they are predicted from, are decoded.
+            Columns to give; all by default. In a file with bounds only these columns, and those that they are predicted from, are decoded.
 
         Returns
         -------
         ak.Array
-            Jets with ``Momentum4D`` behaviour in GeV: the coded columns as the codec restores them (in the type they
-            were stored in), any further column as it is.
+            Jets with ``Momentum4D`` behaviour in GeV and radians, in lists per event, or flat if a row is a jet: coded columns as the
+            codec restores them, in the type of the original, and any other column unchanged.
 
         Raises
         ------
         InputError
-            If there is no such collection or column, or what is stored of these events is damaged.
+            If there is no such collection or column, or the stored data of these events are damaged.
         CodecError
             If the payload of these events is damaged.
         """
@@ -273,7 +273,7 @@ class CompressedFile:
     def latents(
         self, entry_start: int = 0, entry_stop: int | None = None, *, collection: str | None = None
     ) -> ak.Array | None:
-        """Latents of these events as they are stored, records in the jets' lists; None where the file has none."""
+        """Latents of these events as they are stored: records z0, z1, … in the jets' lists; None if the file has none."""
         coded = self._coded[self.choose(collection)]
         if not coded.latents:
             return None
@@ -286,13 +286,13 @@ class CompressedFile:
         return start, max(start, stop)
 
     def stored_bytes(self, collection: str | None = None) -> dict[str, int]:
-        """Bytes of a collection in the file, compressed, by what takes them: each latent, and the payload of each column."""
+        """Compressed bytes of a collection in the file, by latent and by column."""
         name = self.choose(collection)
         latents = {f"z{i}": self._tree.stored_bytes([z]) for i, z in enumerate(self._coded[name].latents)}
         return latents | (self._payload.bytes_by_column(name) if self._payload else {})
 
     def branches_of(self, collection: str) -> list[str]:
-        """Branches of the original that belong to a coded collection and are given back: its columns, and its counter."""
+        """Branches of the original that belong to a coded collection and are restored: its columns and its counter."""
         kept = {branch.name for branch in self.parts[0].header.branches}
         of = self.collections[collection]
         names = [column.branch for column in of.columns] + ([of.counter] if of.counter else [])
@@ -305,7 +305,7 @@ class CompressedFile:
     def arrays(
         self, collection: str, entry_start: int, entry_stop: int, *, branches: Iterable[str] | None = None
     ) -> dict[str, ak.Array]:
-        """Branches of a collection as the original file had them, by name; what is read is checked.
+        """Branches of a collection as in the original file, by name; everything that is read is checked.
 
         Parameters
         ----------
@@ -341,11 +341,11 @@ class CompressedFile:
             return columns[coded.collection.column(ALIASES.get(name, name)).name]
         except KeyError:
             raise InputError(
-                f"no column {name!r} in {coded.collection.name} of {self.path}: it has {', '.join(columns)}"
+                f"no column {name!r} in {coded.collection.name} of {self.path}: it has {listed([*columns])}"
             ) from None
 
     def original_arrays(self, names: Sequence[str], entry_start: int, entry_stop: int) -> dict[str, ak.Array]:
-        """These branches of the original by name: as they are stored, or restored where they were coded."""
+        """Branches of the original by name: restored if they were coded, otherwise as they are stored."""
         found: dict[str, ak.Array] = {}
         for collection, coded in self._coded.items():
             if wanted := [name for name in names if name in coded.branches]:
@@ -357,17 +357,17 @@ class CompressedFile:
     def iterate_jets(
         self, *, collection: str | None = None, step_size: str | int = STEP_SIZE
     ) -> Iterator[ak.Array]:
-        """Restored jets step by step."""
+        """Iterate over the restored jets in steps."""
         for start, stop in steps(self.num_entries, self.entries_per_step(step_size)):
             yield self.jets(start, stop, collection=collection)
 
     def iterate_checked(self, step_size: str | int = STEP_SIZE) -> Iterator[dict[str, ak.Array]]:
-        """All the original's branches step by step, the jets restored; what is stored is checked on the way.
+        """Iterate in steps over all branches of the original, with restored jets; everything that is read is checked.
 
         Raises
         ------
         InputError
-            At the end of a part whose branches do not have the checksums that its header says.
+            At the end of a part whose branches do not have the checksums in its header.
         """
         restored = {branch for coded in self._coded.values() for branch in coded.branches}
         latents = [name for coded in self._coded.values() for name in coded.latents]
@@ -393,7 +393,7 @@ class CompressedFile:
             first += part.entries
 
     def entries_per_step(self, step_size: str | int) -> int:
-        """How many entries take this much memory, once restored."""
+        """Number of entries that take this much memory when restored."""
         if isinstance(step_size, int):
             return step_size
         restored = sum(

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DecompressionSummary:
-    """What `decompress_file` did: counts, and bytes of the whole file, before and after.
+    """Result of `decompress_file`: counts, and bytes of the whole file, before and after.
 
     ``notes`` are things a user should know.
     """
@@ -67,16 +67,16 @@ def decompress_file(
     step_size: str | int = STEP_SIZE,
     progress: Report | None = None,
 ) -> DecompressionSummary:
-    """Give back the file that was compressed: its branches by name, order, unit and type. The inverse is `compress_file`.
+    """Restore the file that was compressed, with the names, order, units and types of its branches. The inverse is `compress_file`.
 
     Parameters
     ----------
     path
-        A compressed file, also one that hadd joined of several.
+        A compressed file, also one that hadd joined.
     output
-        The restored ROOT file, or a Parquet file of the events where its name ends in ``.parquet``.
+        The restored ROOT file, or a Parquet file of the events if its name ends in ``.parquet``.
     storage
-        What the trees are written as, ttree or rntuple; as in the compressed file by default.
+        ``ttree`` or ``rntuple``; by default as in the compressed file.
     drop_unreadable
         Leave out branches that ROOT cloned and that cannot be written without it. Otherwise they are an error.
     compression, force, command, step_size, progress
@@ -85,7 +85,7 @@ def decompress_file(
     Raises
     ------
     InputError
-        If the file is missing, damaged or not a compressed one.
+        If the file is missing, damaged or not a compressed file.
     OutputError
         If the output exists or cannot be written.
     """
@@ -164,7 +164,7 @@ class _Restoring:
         return tuple(notes)
 
     def by_root(self) -> tuple[str, ...]:
-        """Have ROOT clone what it cloned before, and fill what was coded where it stood."""
+        """Let ROOT clone again what it cloned before, and fill the coded branches in their original places."""
         source, side = self.source, self.output.with_name(f"{self.output.name}.side")
         source.parts.check_clones(source.file, source.path)
         places = source.header.places

@@ -231,7 +231,7 @@ class Header:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of the restored jets."""
+        """Notes for the user about the restored jets."""
         return tuple(
             f"{coded.outside} of {coded.jets} jets in {name} have latents outside the range that the model was trained on, "
             "and can be restored badly: train on jets like these, or add --bound"

@@ -1,4 +1,4 @@
-"""What a file holds beside its jets (trees such as ``Runs``, histograms): copied into the compressed file, and back."""
+"""The other content of a file (trees such as ``Runs``, histograms): copied into the compressed file, and back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OtherTrees:
     file, storage
         An open file of ``uproot.recreate``, and what the trees are written as; each as it came by default.
     step_size
-        Memory a step may take, or its number of entries.
+        Memory of one step (``"100 MB"``), or its number of entries.
     keep, drop
         Patterns of branches, ``TREE/BRANCH``, and of other objects, to keep (all by default) and to leave out.
     cloned
@@ -166,7 +166,7 @@ def find_unreadable(
 
 
 def differ(names: Iterable[str]) -> str:
-    """Say that objects differ, and what to do."""
+    """Error text: which objects differ, and what to do."""
     names = sorted(names)
     options = " ".join(f"--drop {name!r}" for name in names[:5])
     more = ", …" if names[5:] else ""

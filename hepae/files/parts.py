@@ -1,4 +1,4 @@
-"""The tree ``hepae`` of a compressed file: a row for each part that the file was joined of.
+"""The tree ``hepae`` of a compressed file: one row for each part; hadd joins parts.
 
 A row is the header as JSON, the number of entries that it covers, the model where there is one, and a checksum of all three. Rows hold
 counts and never positions, so that files joined by ROOT's hadd, which have a row for each part, stay readable.
@@ -41,7 +41,7 @@ class Part:
 
 
 class Parts(tuple[Part, ...]):
-    """The parts that a file was joined of, in order; one where it was not joined."""
+    """The parts of a file in order; one if the file was not joined."""
 
     __slots__ = ()
 
@@ -93,7 +93,7 @@ class Parts(tuple[Part, ...]):
                 )
 
     def ranges(self, entry_start: int, entry_stop: int) -> Iterator[tuple[int, int, int]]:
-        """Parts with these entries and which of them each holds; one part at least, though it be with none."""
+        """Parts that contain these entries, and the range in each; at least one part, perhaps with an empty range."""
         first, found = 0, False
         for i, part in enumerate(self):
             begin, end = max(entry_start, first), min(entry_stop, first + part.entries)
@@ -119,7 +119,7 @@ class Parts(tuple[Part, ...]):
         Raises
         ------
         InputError
-            If it is not there, or several could be meant.
+            If it does not exist, or if hepae cannot choose between several.
         """
         names = list(self[0].header.collections)
         for name in (collection,) if collection else ("Jet", "AnalysisJets"):
@@ -190,7 +190,7 @@ def byte_row(data: bytes) -> ak.Array:
 
 
 def is_compressed(path: Location) -> bool:
-    """Whether a file is a compressed one; a file that is no ROOT file is none.
+    """Whether a file is a compressed file; False for a file that is not a ROOT file.
 
     Raises
     ------

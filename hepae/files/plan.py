@@ -1,4 +1,4 @@
-"""What `compress_file` will do, decided from its inputs before anything is written."""
+"""The plan of `compress_file`, made from its inputs before anything is written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Options:
 
 @dataclass(frozen=True)
 class PlannedInput:
-    """What is taken of one input: the entries begin to end, and their share of its bytes and of each collection's coded branches."""
+    """The range of entries taken from one input, and their share of its bytes and of each collection's coded branches."""
 
     begin: int
     end: int
@@ -295,5 +295,5 @@ def _planned(
 
 
 def _share(size: int, entries: int, begin: int, end: int) -> int:
-    """Bytes of a range of entries, so that those of all ranges add up to the whole."""
+    """Bytes of a range of entries; the sum over all ranges is the whole."""
     return size * end // entries - size * begin // entries if entries else size

@@ -21,26 +21,26 @@ ROOT::RDataFrame from_files(const std::vector<std::string>& paths) { return From
 
 
 def rdataframe(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Any:
-    """RDataFrame of compressed files, with the columns of the original.
+    """Open compressed files as an RDataFrame with the columns of the original.
 
     Parameters
     ----------
     paths
-        A compressed file, or several that were compressed alike; their events follow each other. Whatever ROOT opens by its
-        name is read, ``root://`` as well.
+        A compressed file, or several with the same tree, branches and coded columns, read in order. Anything that ROOT can open
+        is accepted, also ``root://``.
 
     Returns
     -------
     ROOT.RDataFrame
-        Coded columns (``RVec`` of their own type, plain numbers of flat files) are decoded where they are touched, all
-        others are read by ROOT. Reading in an event loop raises ROOT's form of the errors below.
+        Coded columns (``RVec`` of the original's type; plain numbers in flat files) are decoded when they are used; ROOT reads all
+        others. Inside an event loop, errors are raised by ROOT.
 
     Raises
     ------
     ConfigError
         If ROOT is not installed, or too old.
     InputError
-        If a file is missing, damaged or no compressed one, holds latents, or differs from the others.
+        If a file is missing, damaged or not a compressed file, has latents, or does not match the others.
     """
     names = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     root = _root()

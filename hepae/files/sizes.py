@@ -1,4 +1,4 @@
-"""What each branch of a file takes on disk, and what `compress_file` would make of it, estimated from a sample."""
+"""Bytes of each branch of a file, and an estimate of them after `compress_file`, from a sample."""
 
 from __future__ import annotations
 
@@ -135,15 +135,15 @@ def file_sizes(
 ) -> FileSizes:
     """Measure what each branch of a file takes, and estimate what `compress_file` with the same parameters would make of it.
 
-    A file of at most two steps is compressed into a temporary folder, so that the estimate is exact. Of a longer one the first and the last
-    step are. Of a file that is compressed already the bytes are measured, and nothing is estimated.
+    A file of at most two steps is compressed whole into a temporary folder, so the estimate is exact. Of a longer file, the first and
+    the last step are compressed. For a compressed file the bytes are measured, without an estimate.
 
     Parameters
     ----------
     path
         A file with jets, or a compressed one.
     bounds
-        Those that would be asked for.
+        The bounds, as for compression.
     tree, collection, unit, all_numbers, compression, step_size, progress
         As for `compress_file`.
 

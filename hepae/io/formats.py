@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _TEXT_BYTES = 1 << 16
-"""So much of a file has to be text for it to be taken for one."""
+"""Number of bytes at the start of a file that must be text for it to be read as text."""
 
 
 def open_table(path: Path, *, unit: str | None = None) -> Source | None:

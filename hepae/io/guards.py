@@ -1,4 +1,4 @@
-"""What guards the reading of a file: damage ends in one line, a file that changes meanwhile is noticed, memory has a limit."""
+"""Guards for reading a file: damage gives an error of one line, a file that changes is noticed, memory has a limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def reading(path: Location) -> Iterator[None]:
-    """Turn whatever a damaged or missing file makes a library raise into one line."""
+    """Turn any exception that a library raises for a damaged or missing file into an error of one line."""
     try:
         yield
     except (HepaeError, MemoryError):
@@ -38,7 +38,7 @@ def reading(path: Location) -> Iterator[None]:
 
 
 def _not_found(path: Location, cause: BaseException | None) -> str:
-    """Say that a file is not there, or that nobody knows: fsspec takes any fault of a web server for a missing file."""
+    """Error text for a missing file, or for one that may exist: fsspec reports any fault of a web server as a missing file."""
     if (
         not isinstance(cause, Exception)
         or isinstance(cause, FileNotFoundError)
@@ -51,7 +51,7 @@ def _not_found(path: Location, cause: BaseException | None) -> str:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether code of hepae raised this; a NameError there is a fault of ours, never of a file."""
+    """Whether code of hepae raised this: a NameError there is a bug of hepae, not damage of a file."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -111,12 +111,12 @@ class Memory:
             raise ConfigError(f"HEPAE_MAX_EXPANSION must be a number, got {text!r}") from None
 
     def take(self, count: int) -> None:
-        """Count so many bytes more.
+        """Count this many bytes more.
 
         Raises
         ------
         InputError
-            If they are more than a file of this size should need.
+            If the total is more than a file of this size should need.
         """
         self.taken += int(count)
         if self.taken > self.limit:

@@ -27,7 +27,7 @@ UNNAMED = "jets"
 """What a collection without a name of its own is called: the only one of a table, or of a tree with bare pt, eta, phi."""
 
 LONG_ARRAY = 16
-"""Lists of arrays of at most so many numbers are taken apart into one list for each position."""
+"""Lists of arrays of at most this many numbers are split into one list for each position."""
 
 _CANONICAL = {name: name for name in ("pt", "eta", "phi", "mass")} | ALIASES | {"e": "E", "energy": "E"}
 _CARTESIAN = {name: name for name in kinematics.CARTESIAN}
@@ -61,7 +61,7 @@ class Branch:
         return ("var * " if self.jagged else "") + sizes + self.dtype.name
 
     def to_config(self) -> list[Any]:
-        """Say all this as JSON; the inverse is `from_config`."""
+        """Give it as JSON; the inverse is `from_config`."""
         dtype = None if self.dtype is None else self.dtype.str
         config = [self.name, dtype, self.jagged, self.counter, list(self.shape)]
         return [*config, self.type] if self.type else config
@@ -174,7 +174,7 @@ class Collection:
         return kinematics.GEV[self.unit] if name in kinematics.ENERGIES else 1.0
 
     def to_config(self) -> dict[str, Any]:
-        """Say all this as JSON; the inverse is `from_config`."""
+        """Give it as JSON; the inverse is `from_config`."""
         columns = [[column.name, column.branch, column.dtype] for column in self.columns]
         return {
             "name": self.name,

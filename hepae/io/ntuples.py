@@ -335,7 +335,7 @@ class TreeSource(NtupleSource):
         return entries_in(step_size, int(self._ntuple.uncompressed_bytes), self.num_entries)
 
     def stored_bytes(self, name: str) -> int:
-        """Bytes that a branch takes in the file, compressed, be it readable or not; its share, where it is one member of an object."""
+        """Compressed bytes of a branch in the file, readable or not; its share if it is one member of an object."""
         if name in self._unreadable_paths:
             return int(self._by_path[self._unreadable_paths[name]].compressed_bytes)
         stored, _ = self._fields[name]
@@ -438,7 +438,7 @@ class TupleSource(NtupleSource):
         return entries_in(step_size, int(self._column_bytes[:, 0].sum()), self.num_entries)
 
     def stored_bytes(self, name: str) -> int:
-        """Bytes that a field takes in the file, compressed, be it readable or not; its share, where it is one member of an object."""
+        """Compressed bytes of a field in the file, readable or not; its share if it is one member of an object."""
         if name in self._unreadable_paths:
             return self._bytes_below[name]
         stored, _ = self._fields[name]

@@ -74,7 +74,7 @@ def output_folder(path: Path, *, marker: str, force: bool = False) -> Iterator[P
     Parameters
     ----------
     path
-        The output folder; it is made where there is none.
+        The output folder; it is created if it does not exist.
     marker
         Name of the file whose presence means that the folder was written before.
     force

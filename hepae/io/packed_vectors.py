@@ -1,4 +1,4 @@
-"""How ROOT writes whole LorentzVectors into one branch, which uproot 5.7 does not read."""
+"""How ROOT writes whole LorentzVectors into one branch, which uproot 5.7.7 does not read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import uproot
 def packed_vectors(typename: str) -> Any:
     """Give an interpretation of whole LorentzVectors, one or a vector of them: ROOT writes a header of 10 bytes before each.
 
-    uproot 5.7 takes their headers to be shorter, so that its values of single ones are wrong.
+    uproot 5.7.7 assumes shorter headers: it gives wrong values or an error.
     """
     match = re.fullmatch(
         r"(std::|)(vector<|)ROOT::Math::LorentzVector<ROOT::Math::(\w+)<(double|float|Double32_t)> ?> ?>?",

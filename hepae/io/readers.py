@@ -14,7 +14,7 @@ import awkward as ak
 
 from hepae import kinematics
 from hepae.column_names import ALIASES
-from hepae.errors import ConfigError, InputError
+from hepae.errors import ConfigError, InputError, listed
 from hepae.io.guards import reading
 from hepae.io.inputs import Inputs, open_source
 from hepae.io.ntuples import HEADER_TREE
@@ -113,7 +113,7 @@ def is_pattern(text: str) -> bool:
 
 
 def _there_are(names: list[str]) -> str:
-    return f"; there are {', '.join(names[:10])}{', …' if len(names) > 10 else ''}" if names else ""
+    return f"; there are {listed(names)}" if names else ""
 
 
 def nearest(pattern: str, names: Iterable[str]) -> str:
@@ -151,14 +151,14 @@ def iterate_jets(
     paths
         One file or several, read in order: paths, patterns such as ``data/*.root``, and fsspec URLs.
     tree, collection
-        Which tree and which jets in it; found by name where there is no choice.
+        Tree and collection; found by name if there is only one choice.
     unit
-        Unit of pt, mass and E in the files, MeV or GeV. Layouts such as NanoAOD and xAOD fix it; by default other files are
-        taken to be in MeV where their median pt is above 1000, which a warning says.
+        Unit of pt, mass and E in the files, MeV or GeV. Layouts such as NanoAOD and xAOD fix it. For other files the default is MeV
+        if the median pt is above 1000, otherwise GeV, with a warning.
     columns
-        Further columns wanted beside the four-momentum, by name; all by default.
+        Columns to read besides the four-momentum, by name; all by default.
     step_size
-        Memory a step may take (``"100 MB"``) or its number of entries.
+        Memory of one step (``"100 MB"``), or its number of entries.
 
     Yields
     ------
@@ -173,8 +173,8 @@ def iterate_jets(
     Raises
     ------
     InputError
-        If a file is missing or damaged, has no jets, lacks a column that is wanted, seems to have another unit than the first,
-        or was replaced while it was read (then after its last step).
+        If a file is missing or damaged, has no jets or not the columns asked for, seems to have another unit than the first file,
+        or was replaced while it was read (raised after its last step).
     ConfigError
         If the unit contradicts the layout of a file.
     """
@@ -206,7 +206,7 @@ def _wanted_branches(source: Source, chosen: Collection, columns: Sequence[str] 
         wanted = {ALIASES.get(name, name) for name in columns} | {*kinematics.UNITS}
     if unknown := wanted - {*chosen.column_names, *kinematics.UNITS}:
         raise InputError(
-            f"no column {min(unknown)!r} in {chosen.name} of {source.path}: there are {', '.join(chosen.column_names)}"
+            f"no column {min(unknown)!r} in {chosen.name} of {source.path}: there are {listed(chosen.column_names)}"
         )
     return [column.branch for column in chosen.columns if column.name in wanted]
 

@@ -133,7 +133,7 @@ class Writer(ABC):
 
     @abstractmethod
     def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
-        """What has been written, in steps of so many entries, by branch name."""
+        """Iterate over what was written, in steps of this many entries, by branch name."""
 
 
 class TreeWriter(Writer):
@@ -235,7 +235,7 @@ class TreeWriter(Writer):
             self._record.write(parse_compression(SMALLEST))
 
     def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
-        """What has been written, in steps of so many entries, by branch name."""
+        """Iterate over what was written, in steps of this many entries, by branch name."""
         with uproot.open(path) as file:
             tree = file[self.name]
             branches = {
@@ -294,7 +294,7 @@ class TupleWriter(Writer):
             self._tuple.extend(ak.Array(ak.contents.RecordArray(contents, [*self.names.values()])))
 
     def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
-        """What has been written, in steps of so many entries, by branch name."""
+        """Iterate over what was written, in steps of this many entries, by branch name."""
         with uproot.open(path) as file:
             fields = tuple_fields(file[self.name])
             for start, stop in steps(int(file[self.name].num_entries), step):
@@ -356,7 +356,7 @@ class ParquetWriter(Writer):
         self._writer.write_table(self._table(arrays).replace_schema_metadata(self._schema.metadata))
 
     def read_back(self, path: Path, step: int) -> Iterator[dict[str, ak.Array]]:
-        """What has been written, in steps of so many entries, by branch name."""
+        """Iterate over what was written, in steps of this many entries, by branch name."""
         from hepae.io.parquet import ParquetTable
 
         with ParquetTable(path) as table:

@@ -37,9 +37,9 @@ PRESETS = ("original", "AE_3D_200", "AE_3D_100", "connections-N", "folded")
 class AutoencoderConfig:
     """Shape of an `Autoencoder`.
 
-    ``hidden`` are the encoder's widths from the input inwards, mirrored by the decoder; ``latent_activation`` puts the
-    activation on the latents too, as the original experiment had it. With ``octaves``, encoder and decoder also see sines
-    and cosines of their inputs, in so many octaves of frequency: latents then hold fine detail, such as a surface with folds.
+    ``hidden`` are the layer widths of the encoder; the decoder has them in reverse. ``latent_activation`` applies the activation
+    to the latents too, as the original experiment did. With ``octaves``, encoder and decoder also see sines and cosines of their
+    inputs at that many octaves of frequency; the latents can then describe fine detail, such as a surface with folds.
     """
 
     hidden: tuple[int, ...] = (512, 256, 128)
@@ -56,7 +56,7 @@ class AutoencoderConfig:
         Raises
         ------
         ConfigError
-            If one makes no sense.
+            If one is invalid.
         """
         if self.activation not in ACTIVATIONS:
             raise ConfigError(f"no activation {self.activation!r}: it is one of {', '.join(ACTIVATIONS)}")
@@ -91,14 +91,14 @@ class AutoencoderConfig:
         raise ConfigError(f"no preset {name!r}: it is one of {', '.join(PRESETS)}")
 
     def to_config(self) -> dict[str, Any]:
-        """Say the configuration as JSON; the inverse is `from_config`."""
+        """Give the configuration as JSON; the inverse is `from_config`."""
         config = asdict(self)
         if not self.octaves:  # as models were written before there were any
             del config["octaves"]
         return config
 
     def layer_shapes(self, columns: int) -> dict[str, list[tuple[int, int]]]:
-        """Outputs and inputs of each layer's weights, of the encoder and of the decoder, for so many columns."""
+        """Outputs and inputs of each layer's weights, for encoder and decoder, with this number of columns."""
         widths = (columns, *self.hidden, self.latent)
         shapes = {}
         for part, ordered in (("encoder", widths), ("decoder", widths[::-1])):

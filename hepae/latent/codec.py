@@ -18,7 +18,7 @@ from hepae import kinematics
 from hepae.bounded.cluster import Prediction
 from hepae.bounded.codec import CompressedJets, compress_clusters, flat_columns, resolve
 from hepae.bounds import ENERGIES, Bounds
-from hepae.errors import CodecError, ConfigError
+from hepae.errors import CodecError, ConfigError, listed
 from hepae.io.outputs import atomic_output
 from hepae.latent.autoencoder import Autoencoder, AutoencoderConfig, evaluate
 from hepae.latent.features import FeatureMap, basis_columns
@@ -49,24 +49,24 @@ class StepLatents:
 
 
 class LatentCodec:
-    """Jets to a few latents each by a trained autoencoder, and back; a `hepae.codec.Codec`. Without bounds no error is promised.
+    """Codec that turns each jet into a few latents with a trained autoencoder. Without bounds it promises no largest error.
 
     Parameters
     ----------
     features
-        Columns of a jet to features and back.
+        Transforms of columns to features and back.
     network
         The trained autoencoder.
     latent_range
         Smallest and largest value of each latent on the training jets.
     latent_bits
-        Store latents as integers of so many bits instead of float32.
+        Store latents as integers with this many bits instead of float32.
     bounds
-        Bounds of the columns: corrections are stored with the latents, so that every jet keeps them.
+        Bounds of the columns: corrections are stored with the latents, so that every jet stays within them.
     summary
-        What is known of the training, for the record.
+        Summary of the training, stored in the model file.
     has_encoder
-        Whether the encoder was trained; a codec out of a compressed file has none and only restores.
+        Whether the codec has an encoder; a codec that was read from a compressed file has none and can only restore.
     """
 
     kind = "latent"
@@ -92,7 +92,7 @@ class LatentCodec:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns of a jet that the codec takes and gives back."""
+        """Columns of a jet that the codec codes and restores."""
         return self.features.columns
 
     @property
@@ -119,10 +119,10 @@ class LatentCodec:
         bounds: Bounds | Mapping[str, Bound | str | float] | None = None,
         edges: Mapping[str, Edges | str | float | Iterable[float]] | None = None,
     ) -> LatentCodec:
-        """Give the same codec with the bounds of its columns kept; parameters and errors are those of `BoundedCodec`.
+        """Give the same codec with bounds on its columns; parameters and errors are those of `BoundedCodec`.
 
-        Latents become 6-bit integers unless a number of bits was chosen: more say little that the corrections do not
-        say in fewer bytes.
+        Latents become 6-bit integers unless you chose a number of bits: with more bits, corrections get smaller by less than the
+        latents grow.
         """
         asked = bounds if isinstance(bounds, Bounds) else Bounds.parse(bounds or {}, edges or {})
         return self._with(self.integers.bits if self.integers else BOUNDED_BITS, asked)
@@ -139,7 +139,7 @@ class LatentCodec:
         )
 
     def replaced(self, jets: ak.Array) -> dict[str, int]:
-        """How many values of each column the features cannot say and replace: m ≤ 0 in ``physics``, NaN and −999 for example."""
+        """Number of values of each column that the features cannot represent and replace: m ≤ 0 in ``physics``, NaN and −999 for example."""
         return self.features.replaced(self._flat_columns(jets))
 
     def compress(self, jets: ak.Array) -> CompressedJets:
@@ -150,9 +150,9 @@ class LatentCodec:
         Raises
         ------
         CodecError
-            If the jets lack a column of the codec.
+            If the jets do not have a column of the codec.
         ConfigError
-            If a bound is for a column that the codec does not code or that takes none.
+            If a bound names a column that the codec does not code or that cannot have a bound.
         """
         latents = self.latents(jets)
         if self.bounds is None:
@@ -195,7 +195,7 @@ class LatentCodec:
         Raises
         ------
         CodecError
-            If the jets lack a column of the codec, or the codec has no encoder.
+            If the jets do not have a column of the codec, or the codec has no encoder.
         """
         return self.to_records(self.encode(jets), jets)
 
@@ -231,7 +231,7 @@ class LatentCodec:
         Raises
         ------
         CodecError
-            If the jets lack a column of the codec, or the codec has no encoder.
+            If the jets do not have a column of the codec, or the codec has no encoder.
         """
         if not self.has_encoder:
             raise CodecError(
@@ -319,8 +319,8 @@ class LatentCodec:
 
     def _lacking(self, missing: Sequence[str], columns: Sequence[str]) -> CodecError:
         return CodecError(
-            f"the model codes columns {', '.join(self.columns)}; these jets have no {', '.join(missing)}, "
-            f"only {', '.join(columns)}"
+            f"the model codes columns {listed(self.columns)}; these jets have no {listed(missing)}, "
+            f"only {listed(columns)}; name columns that they have when you train (--columns)"
         )
 
     def to_bytes(self) -> bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hepae import kinematics
-from hepae.errors import CodecError, ConfigError
+from hepae.errors import CodecError, ConfigError, listed
 from hepae.latent.batches import BUFFER, batches
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Transform:
         return kinematics.wrap_phi(values) if self.column == "phi" else values
 
     def replaced(self, values: ArrayLike) -> int:
-        """How many of these values the feature cannot say: below the floor, or no number."""
+        """Number of these values that the feature cannot represent: below the floor, or not a number."""
         values = np.asarray(values, np.float64)
         kept = _is_number(values)
         return int(np.count_nonzero(~(kept & (values >= self.floor) if self.logarithmic else kept)))
@@ -192,13 +192,13 @@ class FeatureMap:
         }
 
     def replaced(self, columns: Mapping[str, ArrayLike]) -> dict[str, int]:
-        """How many values of each column the features cannot say: m ≤ 0 in ``physics``, sentinels, NaN, infinities."""
+        """Number of values of each column that the features cannot represent: m ≤ 0 in ``physics``, sentinels, NaN, infinities."""
         return {
             transform.column: transform.replaced(columns[transform.column]) for transform in self.transforms
         }
 
     def to_config(self) -> dict[str, Any]:
-        """Say the map as JSON; the inverse is `from_config`."""
+        """Give the map as JSON; the inverse is `from_config`."""
         return {"basis": self.basis, "transforms": [asdict(transform) for transform in self.transforms]}
 
     @classmethod
@@ -231,12 +231,12 @@ def basis_columns(columns: Sequence[str], basis: str) -> tuple[str, ...]:
         for name in columns
     ]
     if len(set(names)) != len(names):
-        raise ConfigError(f"columns {', '.join(columns)} contain the same quantity twice; keep one")
+        raise ConfigError(f"columns {listed(columns)} contain the same quantity twice; keep one")
     if not {"pt", "eta", "phi"} <= {*names} or not {"mass", "E"} & {*names}:
         missing = [name for name in ("pt", "eta", "phi") if name not in names]
         missing += [] if {"mass", "E"} & {*names} else ["mass or E"]
         raise ConfigError(
-            f"columns {', '.join(columns)} do not define a jet: add {', '.join(missing)} to --columns"
+            f"columns {listed(columns)} do not define a jet: add {', '.join(missing)} to --columns"
         )
     return tuple(names)
 
@@ -259,5 +259,5 @@ def match_columns(asked: Sequence[str], names: Sequence[str]) -> tuple[str, ...]
         elif matching := fnmatch.filter(names, pattern):
             found += matching
         else:
-            raise ConfigError(f"no column matches {pattern!r} in --columns: there are {', '.join(names)}")
+            raise ConfigError(f"no column matches {pattern!r} in --columns: there are {listed(names)}")
     return tuple(dict.fromkeys(found))

@@ -38,9 +38,9 @@ def export(codec: LatentCodec, path: str | Path, *, part: Part | None = None, fo
     ``jets`` is float32 of shape (N, columns), in GeV and radians and in the order of the codec's `columns`, which need
     not be those it was asked to train on: ``physics`` codes the mass in place of E. ``latents`` is float32 of shape
     (N, latent). The graph replaces what the codec replaces (NaN, infinities, sentinels, m ≤ 0 in ``physics``); logarithms,
-    offsets and scales are in float64, the network in float32. Latents as integers and bounds are no part of it; restored
-    columns are the codec's, rounded to float32. Where a codec has both mass and E, the graph gives both as the network has
-    them.
+    offsets and scales are in float64, the network in float32. The graph has neither integer latents nor bounds.
+    Restored columns are those of the codec, rounded to float32. If a codec has both mass and E, the graph gives both as the
+    network does.
 
     The file's metadata properties are ``hepae``, ``part``, ``basis``, the JSON lists ``columns``, ``units`` and ``latents``,
     and ``model_sha256``, which is also that of the model file. Equal codecs give equal bytes.
@@ -50,9 +50,9 @@ def export(codec: LatentCodec, path: str | Path, *, part: Part | None = None, fo
     codec
         What to export.
     path
-        The ONNX file; it appears when it was checked, where onnxruntime is installed against torch.
+        The ONNX file. It is written only after a check; if onnxruntime is installed, against the numbers of torch.
     part
-        ``encoder``, ``decoder``, or None for one after the other.
+        ``encoder``, ``decoder``, or None for both, one after the other.
     force
         Replace an output that exists.
 

@@ -47,17 +47,17 @@ class Part:
 
 
 class CompressionProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
-    """Compress the chunks of a fileset, each into a file of its own; `merge` makes one file a dataset of them.
+    """Compress each chunk of a fileset into its own file; `merge` then makes one file for each dataset.
 
-    A file's name says what is in it, and it appears when it is complete: a chunk that is processed twice, because it failed or
-    its worker was killed, leaves the same file. What counts is the manifest, not what lies in the folder.
+    The name of a chunk's file depends only on the chunk, and the file appears only when it is complete. So a chunk that is processed
+    twice, because its worker was killed, writes the same file. `merge` takes the files in the manifest, not all files in the folder.
 
     Parameters
     ----------
     codec
-        What codes the jets, as for `hepae.compress_file`.
+        A `BoundedCodec` or a `LatentCodec`, as for `hepae.compress_file`.
     folder
-        Where the chunks' files are written; all workers and the client see it under this name.
+        Folder for the chunks' files; all workers and the client must see it under this name.
     options
         ``collection``, ``unit``, ``keep``, ``drop`` and ``drop_unreadable``, as for `hepae.compress_file`.
 
@@ -123,25 +123,25 @@ def merge(
     compression: str | None = None,
     force: bool = False,
 ) -> dict[str, Path]:
-    """Make one compressed file a dataset, ``output/DATASET.root``, of the parts that a `CompressionProcessor` wrote.
+    """Join the files that a `CompressionProcessor` wrote into one compressed file for each dataset, ``output/DATASET.root``.
 
-    The events stand in it in the order of the fileset. Parts are checked against their checksums, and against the files of the
-    fileset: no entry may be missing, none there twice.
+    Events are in the order of the fileset. Each part is compared with its checksums and with the fileset: no entry may be missing
+    or appear twice.
 
     Parameters
     ----------
     manifest
-        What the job returned.
+        What the coffea job returned.
     fileset, treename
-        What the job ran over.
+        The fileset and tree name of the job.
     folder
         Where its files are.
     output
-        Folder of the merged files; it is made where there is none.
+        Folder of the merged files; it is created if it does not exist.
     drop
         Patterns of objects (histograms, …) to leave out: those that differ between the files of a dataset.
     compression
-        Of the branches, as ``NAME:LEVEL``.
+        Compression of the branches, as ``NAME:LEVEL``.
     force
         Replace existing outputs.
 
@@ -153,7 +153,7 @@ def merge(
     Raises
     ------
     InputError
-        If the parts are not all of the fileset, or do not go together.
+        If parts of the fileset are missing, or parts cannot be joined.
     OutputError
         If an output exists or cannot be written.
     """

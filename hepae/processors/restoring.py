@@ -48,23 +48,25 @@ def restore(
     schema: type[BaseSchema] | None = None,
     filter_name: Callable[[str], bool] = lambda _: True,
 ) -> Any:
-    """Give the jets of a compressed file back to its events; nothing is decoded until a jet's column is touched.
+    """Restore the jets in the events of a compressed file. Nothing is decoded until a column of a jet is used.
 
-    Of a file with bounds only that column is decoded, with the few that it is predicted from, of the clusters that overlap these
-    events; the latents of a model give all columns at once. The collection keeps what the schema gives it, cross references and
-    methods included. What is read of coded collections is checked; other branches are read by coffea itself, unchecked. Call it first in a processor, before events are selected
-    or columns added; events of a file that is not compressed come back as they are.
+    Call it first in a processor, before you select events or add columns. Events of a file that is not compressed are returned
+    unchanged. The jets have the cross references and methods of the schema.
+
+    In a file with bounds, only the column that is used is decoded, with the few that it is predicted from, for the clusters that
+    overlap these events; latents give all columns at once. What is read of coded collections is checked; coffea reads all other
+    branches itself, without a check.
 
     Parameters
     ----------
     events
         NanoEvents as a coffea Runner or a NanoEventsFactory makes them, of any schema.
     schema
-        The schema to build; that of the events by default. PHYSLITESchema and DelphesSchema want columns that were coded and fail on
-        a compressed file: make its events with BaseSchema, and name the other one here.
+        Schema to build; by default that of the events. PHYSLITESchema and DelphesSchema fail on a compressed file, because they need
+        columns that were coded: make its events with BaseSchema, and name the other schema here.
     filter_name
-        Which of the coded branches to give back, by their names in the original: as the ``filter_name`` among the
-        ``iteritems_options`` that the events were made with. All by default.
+        Which coded branches to restore, by their names in the original; the same as the ``filter_name`` in the
+        ``iteritems_options`` of the events. All by default.
 
     Returns
     -------
@@ -74,8 +76,8 @@ def restore(
     Raises
     ------
     InputError
-        If these are no NanoEvents, or some of them were selected already; or if another coffea is installed than the one that
-        this hepae was made for, without the members that are used.
+        If these are not NanoEvents, or if events were already selected; or if the installed coffea does not have the private
+        members that this hepae uses.
     CodecError
         On first use, if the payload of these events is damaged.
     """
@@ -99,7 +101,7 @@ def restored(schema: type[BaseSchema]) -> type[BaseSchema]:
     """Wrap a schema for a coffea Runner, so that an unchanged processor reads compressed files.
 
     ``Runner(schema=hepae.restored(NanoAODSchema), …)`` gives events as `restore` does. Files that are not compressed
-    are read as ever.
+    are read as usual.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ def restored(schema: type[BaseSchema]) -> type[BaseSchema]:
     Returns
     -------
     type
-        A schema of the same behaviour.
+        A schema with the same behaviour.
     """
     names = {
         "__init__": _build,

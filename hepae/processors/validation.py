@@ -52,32 +52,31 @@ class _Dataset:
 class ValidationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
     """Compare the original jets of a fileset with those that its compressed files give back.
 
-    The job runs over the original files. The histograms of all its chunks, and the sums for the residuals, add up to those of
-    ``hepae compare`` exactly, in whatever order and however the files were cut. Sums of weights do so to the last bits of a double,
-    and exactly where the weights differ in nothing but their sign.
+    The job runs over the original files. Its histograms and residuals are exactly those of ``hepae compare``, in whatever order and
+    chunks the files are read. Sums of weights may differ in the last bits of a double, unless all weights have the same size.
 
     Parameters
     ----------
     fileset, treename
-        What the job will run over.
+        The fileset and tree name of the job.
     versions
         The compressed file of each dataset, as `hepae.processors.merge` gives it.
     output
-        Folder for ``DATASET/metrics.json`` and the figures, written when the job is done; nothing is drawn without.
+        Folder for ``DATASET/metrics.json`` and the figures, written at the end of the job; without it nothing is written.
     collection
         As for `hepae.read_jets`.
     unit
-        Unit of the energies in the files; by default the one that they were compressed with.
+        Unit of the energies in the files, MeV or GeV; by default the unit in which they were compressed.
     weight
-        Branch with the weight of each event, such as genWeight, or of each jet. Spectra are filled with it, and those of events with
-        one of each event alone; residuals, their profiles and matrices count every jet once.
+        Branch with the weight of each event, such as genWeight, or of each jet. It is used for spectra (those of events need a
+        weight of each event); residuals count every jet once.
     style
-        What is written into the figures' corner.
+        Label in the corner of the figures.
 
     Raises
     ------
     InputError
-        If a file is missing, a compressed file has other events than its dataset, or two datasets would be written alike.
+        If a file is missing, a compressed file has other events than its dataset, or two datasets would get the same file name.
     """
 
     def __init__(

@@ -46,26 +46,26 @@ class _Dataset:
 
 
 class VerificationProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
-    """Verify that compressed or restored files hold all of a fileset, but for what their bounds allow.
+    """Check that compressed or restored files lost nothing of a fileset beyond their bounds.
 
     The job runs over the original files and compares the events of each chunk. When it is done, the client compares names,
-    other trees and objects. The certificate of a dataset is that of `hepae.verify`, however the files were cut.
+    other trees and objects. The certificate of a dataset is the same as that of `hepae.verify`.
 
     Parameters
     ----------
     fileset, treename
-        What the job will run over.
+        The fileset and tree name of the job.
     versions
         The compressed or restored file of each dataset.
     output
-        Folder for ``DATASET.json``, the certificates; none are written without.
+        Folder for the certificates, ``DATASET.json``; without it none are written.
     bounds, edges, accept_left_out, collection, unit
         As for `hepae.verify`.
 
     Raises
     ------
     InputError
-        If a file is missing, or two datasets would be written alike.
+        If a file is missing, or two datasets would get the same file name.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""TrainingConfig: what describes a training."""
+"""TrainingConfig: the options of a training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PRESET_OPTIONS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """All that describes a training run.
+    """All options of a training run.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class TrainingConfig:
         Raises
         ------
         ConfigError
-            If one makes no sense.
+            If one is invalid.
         """
         checks = {
             f"no basis {self.basis!r}: it is one of {', '.join(BASES)}": self.basis in BASES,

@@ -71,7 +71,7 @@ def fit(
         Where to record it; the first process alone does. A run that was stopped goes on after its last complete epoch,
         and ends in the weights of an unbroken one.
     progress
-        Called a few times a second.
+        Called a few times per second.
     fingerprint
         Says what was trained on, so that a run is not resumed on other jets.
     columns

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hepae import kinematics
-from hepae.errors import CodecError, ConfigError
+from hepae.errors import CodecError, ConfigError, listed
 from hepae.latent.autoencoder import CACHED_JETS, Autoencoder, evaluate
 from hepae.latent.batches import BUFFER, batches
 from hepae.latent.codec import LatentCodec
@@ -54,11 +54,11 @@ def train(
 ) -> TrainingResult:
     """Train an autoencoder on jets.
 
-    Features are fitted on the training jets alone, after the validation jets were set aside.
+    Features are fitted on the training jets only, after the validation jets are set aside.
 
-    Jets that come in steps, as from ``hepae.iterate_jets(...)``, may be more than memory holds. If there are more than
-    ``buffer``, their features go to a temporary file (in ``runs_dir`` if there is one); every epoch reads it in blocks in
-    random order, and shuffles them in a buffer.
+    Jets that come in steps, as from ``hepae.iterate_jets(...)``, may be larger than memory. If there are more jets than
+    ``buffer``, their features go to a temporary file (in ``runs_dir``, if given); every epoch reads its blocks in random order
+    and shuffles the jets in a buffer.
 
     When torchrun starts several processes, they train one model together: each reads all jets and takes its share of
     every batch, and the first one writes the run's folder.
@@ -76,16 +76,16 @@ def train(
     resume
         A run that was stopped and continues here.
     progress
-        Called a few times a second.
+        Called a few times per second.
     buffer
-        Jets that are in memory, and shuffled among each other, at a time.
+        Number of jets that are in memory and shuffled at the same time.
 
     Raises
     ------
     CodecError
-        If the jets lack a column, or are too few to split.
+        If the jets do not have a column, or are too few to split.
     ConfigError
-        If the columns do not make a jet or are fewer than the latents, the device does not exist, or the network does not fit into memory.
+        If the columns do not define a jet or are fewer than the latents, the device does not exist, or the network does not fit into memory.
     InputError
         If the run to resume was trained on other jets.
     """
@@ -153,14 +153,14 @@ def _prepare(
     Raises
     ------
     CodecError
-        If the jets lack a column, or are too few to split.
+        If the jets do not have a column, or are too few to split.
     ConfigError
         If the columns do not make a jet, or are fewer than the latents.
     """
     names = basis_columns(config.columns, config.basis)
     if config.network.latent > len(names):
         raise ConfigError(
-            f"{config.network.latent} latents of {len(names)} columns ({', '.join(names)}) make jets larger: "
+            f"{config.network.latent} latents of {len(names)} columns ({listed(names)}) make jets larger: "
             f"give --latent a number below {len(names)}"
         )
     new_rows = partial(Rows, len(names), buffer=buffer, folder=config.runs_dir)
@@ -270,6 +270,6 @@ def _columns(jets: ak.Array, names: tuple[str, ...]) -> dict[str, NDArray[np.gen
     missing = [name for name in names if name not in {*jets.fields, *kinematics.MOMENTUM}]
     if missing:
         raise CodecError(
-            f"the jets have no column {missing[0]!r}, only {', '.join(jets.fields)}; choose with --columns"
+            f"the jets have no column {missing[0]!r}, only {listed(jets.fields)}; choose with --columns"
         )
     return {name: kinematics.flat_column(jets, name) for name in names}

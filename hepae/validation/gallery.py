@@ -45,11 +45,11 @@ class Gallery:
     Parameters
     ----------
     folder
-        Where they are saved; it is made where there is none.
+        Folder to save them in; it is created if it does not exist.
     style
         What is written into their corner.
     resolution
-        Jet energy resolution that is drawn beside that of the restored pt.
+        Jet energy resolution to draw beside the residual of pt.
 
     Attributes
     ----------

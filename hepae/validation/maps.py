@@ -54,7 +54,7 @@ def correlations(
     pairs
         Histograms by two columns.
     style
-        What is written into the corner.
+        Label in the corner.
     axes
         Axes to draw on, of shape (columns, columns); by default those of a new figure.
     """
@@ -109,7 +109,7 @@ def largest(
     bound
         Largest residual that was promised, where it is the same for every jet.
     style
-        What is written into the corner.
+        Label in the corner.
     axes
         Axes to draw on; by default those of a new figure.
     """
@@ -160,7 +160,7 @@ def latents(
     pairs
         Histograms by two latents, with a third axis of pt in GeV.
     style
-        What is written into the corner.
+        Label in the corner.
     axes
         Axes to draw on, of shape (latents, latents); by default those of a new figure.
     """

@@ -86,7 +86,7 @@ def comparison(
     original, restored
         Histograms of the same axis, with Weight storage where they have weights; of several restored versions by name.
     style
-        What is written into the corner.
+        Label in the corner.
     axes
         Axes for spectrum, ratio and difference to draw on; by default those of a new figure.
     """
@@ -148,7 +148,7 @@ def residual(
     title
         What stands above the panel, such as the version's name.
     style
-        What is written into the corner.
+        Label in the corner.
     axes
         Axes to draw on; by default those of a new figure.
     """
@@ -203,7 +203,7 @@ def cut_flow(
     histogram
         Entries by cut and by "original", "restored" and "both"; of several versions by name.
     style
-        What is written into the corner.
+        Label in the corner.
     axes
         Axes for numbers and changes to draw on; by default those of a new figure.
     """
@@ -273,7 +273,7 @@ def stored_bytes(
     files
         Bytes a jet by what takes them (a column, a latent, the payload), by file.
     style
-        What is written into the corner.
+        Label in the corner.
     axes
         Axes to draw on; by default those of a new figure.
     """
@@ -356,7 +356,7 @@ def loss(
         Columns of a run's metrics.csv: epoch, train_loss, validation_loss, test_loss. A loss that is missing or
         empty is left out.
     style
-        What is written into the corner.
+        Label in the corner.
     axes
         Axes to draw on; by default those of a new figure.
     """

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     Curve = Callable[[FloatArray], ArrayLike]
 
 
-PROFILE_ENTRIES = 20
-"""Entries that a bin of a profile needs to have quantiles worth drawing."""
+PROFILE_ENTRIES = 50
+"""Fewest entries of a bin whose quantiles are drawn: with 50, half the central 68 % is known to about 15 %."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def response(
 ) -> Figure:
     """Draw the median of a column's residual with its central 68 % in bins of another column; below, half that width.
 
-    The band is filled for one version; of several, lines bound it. Bins of less than :data:`PROFILE_ENTRIES` entries are left out.
+    The band is filled for one version, and has thin lines as edges for several. Bins with fewer than :data:`PROFILE_ENTRIES`
+    entries are left out, and the axis shows only the bins that are drawn.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def response(
     references
         What to draw beside the width, as functions of the other column, by name: a jet energy resolution, for instance.
     style
-        What is written into the corner.
+        Label in the corner.
     axes
         Axes for response and resolution to draw on; by default those of a new figure.
     """
@@ -124,10 +125,10 @@ def response(
         grid = _grid(axis)
         if bound is not None:
             promised = np.broadcast_to(np.asarray(bound(grid), np.float64), grid.shape)
-            for sign in (-1, 1):
-                main.plot(grid, sign * promised, color="black", linestyle="--", linewidth=1.2)
-            below.plot(grid, promised, color="black", linestyle="--", linewidth=1.2, label="bound")
-            # Twice the band, but the bound is worth to be seen near it.
+            for sign, label in ((1, "bound"), (-1, None)):
+                main.plot(grid, sign * promised, color="black", linestyle="--", linewidth=1.2, label=label)
+            below.plot(grid, promised, color="black", linestyle="--", linewidth=1.2)
+            # A bound that is not far from the band is shown.
             if np.nanmax(promised) < 5 * reach or reach == 0:
                 reach = max(reach, float(np.nanmax(promised)))
         for (name, curve), color in zip((references or {}).items(), (GREY, "#a96b59"), strict=False):
@@ -139,7 +140,8 @@ def response(
         main.axhline(0, color="black", linewidth=0.8, zorder=0)
         beyond = beyond_text(versions.values())
         columns = 2 if len(versions) > 2 else 1
-        lines = 2 if len(versions) == 1 else 1 + -(-len(versions) // columns)
+        entries_of_legend = len(versions) + (bound is not None)
+        lines = 1 + (entries_of_legend if len(versions) == 1 else -(-entries_of_legend // columns))
         headroom = headroom_of(lines, style, beyond)
         span = 1.15 * reach or 1e-3
         main.set_ylim(-span, span * (1 + headroom) / (1 - headroom))
@@ -148,10 +150,14 @@ def response(
         _scale_widths(below, widths)
         for panel in (main, below):
             scale_values(panel, axis)
+        drawn = np.flatnonzero(np.isfinite(widths[: len(versions)]).any(axis=0))
+        if drawn.size:
+            for panel in (main, below):
+                panel.set_xlim(axis.edges[drawn[0]], axis.edges[drawn[-1] + 1])
         main.tick_params(labelbottom=False)
         below.set_xlabel(axis.label)
         if below.get_legend_handles_labels()[0]:
-            below.legend(loc="upper right", fontsize="x-small", ncols=2)
+            below.legend(loc="upper right", fontsize="x-small")
         write_corner(main, style, beyond)
         title = None if len(versions) == 1 else "thick: median; thin: central 68%"
         main.legend(loc="upper right", ncols=columns, title=title, fontsize="small" if columns > 1 else None)
@@ -161,7 +167,7 @@ def response(
 def _scale_widths(below: Axes, widths: Sequence[FloatArray]) -> None:
     """Label the axis of the half widths, logarithmic where they are far apart."""
     positive = np.concatenate([width[np.isfinite(width) & (width > 0)] for width in widths])
-    width_label = "68% half-width"
+    width_label = "half width of\ncentral 68%"
     if positive.size:
         least, most = positive.min(), positive.max()
         if most > 20 * least:
@@ -180,7 +186,7 @@ def _scale_widths(below: Axes, widths: Sequence[FloatArray]) -> None:
 def profile(histogram: hist.Hist) -> tuple[FloatArray, FloatArray, FloatArray]:
     """16 %, 50 % and 84 % quantiles of the second axis in each bin of the first, entries spread evenly over their bins.
 
-    NaN where there are less than :data:`PROFILE_ENTRIES` entries, and where the quantile lies beyond the axis.
+    NaN where there are fewer than :data:`PROFILE_ENTRIES` entries, and where the quantile lies beyond the axis.
 
     Returns
     -------

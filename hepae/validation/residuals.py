@@ -177,16 +177,16 @@ def residuals(
     Parameters
     ----------
     original, restored
-        Jets (``Momentum4D`` records in GeV and radians, in lists per event or flat), the same in the same order.
+        Jets (``Momentum4D`` records in GeV and radians, in lists per event or flat): the same jets in the same order.
     columns
-        Columns to compare. By default all numeric ones that both have or, of a four-momentum, that derive from it.
+        Columns to compare. By default all numeric columns that both have, and those that follow from the four-momentum.
     bounds
         Bounds that were promised, by column.
 
     Raises
     ------
     InputError
-        If these are not the same jets, or have no such column.
+        If these are not the same jets, or do not have such a column.
 
     Examples
     --------
@@ -239,7 +239,7 @@ class ResidualSums:
         Raises
         ------
         InputError
-            If these are not the same jets, or have no such column.
+            If these are not the same jets, or do not have such a column.
         """
         require_same_jets(original, restored)
         if not self._columns:

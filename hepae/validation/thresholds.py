@@ -75,7 +75,7 @@ def turn_on(
     title
         What stands above the panels, such as the version's name.
     style
-        What is written into the corner.
+        Label in the corner.
     axes
         Axes to draw on; by default those of a new figure.
     """

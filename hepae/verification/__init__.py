@@ -1,1 +1,1 @@
-"""Proof that a compressed or restored file holds all of its original, but for what its bounds allow."""
+"""Check that a compressed or restored file lost nothing of its original beyond its bounds."""

@@ -1,4 +1,4 @@
-"""verify: proof that a compressed or restored file holds all of its original, but for what its bounds allow.
+"""verify: check that a compressed or restored file lost nothing of its original beyond its bounds.
 
 The encoder checks every cluster when it writes it. This is another check, of the files as they are, which shares nothing with
 that one but what reads files: every branch of every tree is compared bit for bit, every coded column is judged against
@@ -51,42 +51,42 @@ def verify(
     step_size: str | int = STEP_SIZE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Certificate:
-    """Verify that a file holds all of its original, but for what its bounds allow.
+    """Check that a file lost nothing of its original beyond its bounds.
 
-    Both files are streamed. Compared are events, jets, their order, names and types; every branch that was not coded, every other
-    tree and object, bit for bit; every value of a coded column with its bound and edges, in extended precision; and, with
-    their largest change, the bins of each column's histogram, HT, invariant masses and ΔR of the leading pair.
+    Both files are read in steps. It compares events, jets, their order, names and types; every branch that was not coded and every
+    other tree and object, bit for bit; and every value of a coded column with its bound and edges, in extended precision. It also
+    gives the largest change of histogram bins, HT, invariant masses and ΔR of the leading pair.
 
     Parameters
     ----------
     original
-        The file that was compressed; several that were joined, in their order, or a pattern.
+        The file that was compressed; if several were joined, all of them in their order, or a pattern.
     version
-        The compressed file, or the one that was restored from it.
+        The compressed file, or the file that was restored from it.
     bounds, edges
-        What to accept in place of what the version promises, by column. A file of latents promises nothing.
+        Bounds and edges to use instead of those in the file, by column. A file of latents has none.
     accept_left_out
-        Accept that what the user left out when the file was compressed is lost, as the file itself lists it.
+        Accept the loss of branches that the user left out when the file was compressed.
     tree, unit
         As for `hepae.read_jets`; by default those of the compressed file.
     collection
-        What ``bounds`` are for where the version does not know its bounds; as for `hepae.compress_file`.
+        Collection that ``bounds`` apply to, if the file has no bounds of its own; as for `hepae.compress_file`.
     step_size
-        Memory a step may take, or its number of entries.
+        Memory of one step (``"100 MB"``), or its number of entries.
     progress
-        Called with the entries done and all entries after each step.
+        Called after each step with the number of entries done and of all entries.
 
     Returns
     -------
     Certificate
-        Its ``broken`` says in one line each what is lost; ``ok`` is true where nothing is.
+        ``broken`` has one line for each loss; ``ok`` is true if there is none.
 
     Raises
     ------
     InputError
         If a file is missing, or so damaged that it cannot be read.
     ConfigError
-        If a bound is for a column that is not there or takes none.
+        If a bound names a column that does not exist or that cannot have a bound.
     """
     asked = bounds if isinstance(bounds, Bounds) else Bounds.parse(bounds or {}, edges or {})
     path = locate(version)

@@ -24,7 +24,7 @@ def run(*arguments, status=0):
 def test_the_file_is_read_again_and_overridden(sample, tmp_path):
     path, small = tmp_path / "bounds.toml", tmp_path / "small.root"
     printed = run("suggest", sample, "-o", path, "--quiet").stdout
-    assert "resolution of CMS (arXiv:1607.03663)" in printed.replace("\n", " ") or "CMS" in printed
+    assert "resolution of CMS (8 TeV, arXiv:1607.03663)" in printed.replace("\n", " ") or "CMS" in printed
     bounds = read_bounds(path)
     assert set(bounds.columns) == {"Jet.pt", "Jet.eta", "Jet.phi", "Jet.mass"}
     path.write_text(path.read_text() + '\n[edges.Jet]\npt = "20,30"\n')

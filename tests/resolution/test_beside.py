@@ -44,7 +44,7 @@ def test_bounds_and_errors_in_units_of_the_resolution(jets):
     before, after = ({name: ak.to_numpy(ak.flatten(part[name])) for name in part.fields} for part in jets)
     pt = beside.columns["pt"]
     sigma = np.sqrt(1.25**2 + 0.903**2 * before["pt"] + (0.041 * before["pt"]) ** 2)
-    assert (pt.source, pt.values) == ("CMS (arXiv:1607.03663)", before["pt"].size)
+    assert (pt.source, pt.values) == ("CMS (8 TeV, arXiv:1607.03663)", before["pt"].size)
     assert pt.resolution == pytest.approx(sigma.mean())
     assert pt.bound == pytest.approx(1e-3 * before["pt"].mean())
     assert pt.bound_over_resolution == pytest.approx((1e-3 * before["pt"] / sigma).mean())
