@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import click
 import numpy as np
-from study.figures import Line, curves
+from study.figures import COLORS, Line, curves
 from study.rates import PCA, integers_of, stream_bytes
 from study.tables import write
 
@@ -116,7 +116,7 @@ def draw(rows: list[dict[str, Any]], label: str) -> Figure:
     points: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
         points[row["way"]].append((row["bytes_per_jet"], row["error"]))
-    colors = dict(zip(LATENTS, ("#3f90da", "#bd1f01", "#ffa90e", "#832db6"), strict=True))
+    colors = dict(zip(LATENTS, COLORS, strict=False))
     lines = {}
     for name, found in points.items():
         size = "".join(filter(str.isdigit, name))
