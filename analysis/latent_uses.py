@@ -1,6 +1,6 @@
 """Latents used for other things than storage: an anomaly score, and the features of a classifier.
 
-    hepae generate dijets.root --process dijets --events 12000 --seed 3 --constituents
+    hepae generate dijets.root --process dijets --events 6000 --seed 3 --constituents
     hepae generate ttbar.root --process ttbar --events 5000 --seed 2 --constituents
     OMP_NUM_THREADS=1 python analysis/latent_uses.py dijets.root ttbar.root -o plots
 
@@ -246,7 +246,7 @@ def draw(curves: dict[str, dict[str, tuple[Array, Array]]], label: str) -> Figur
             panel.plot(background, signal, color=color, label=name, linewidth=1.8)
         panel.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="a coin")
         panel.set_xlim(0, 1)
-        panel.set_ylim(0, 1.25)
+        panel.set_ylim(0, 1.2)
         panel.set_xlabel("Dijets above the cut")
         panel.set_ylabel("ttbar jets above the cut")
         panel.legend(loc="lower right", fontsize="small", title=f"{title}, equal pt", title_fontsize="small")
