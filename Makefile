@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := plots/demo
+STUDY := runs/study
 # What was imported from elsewhere must not decide what is tested here.
 unexport PYTHONPATH
 
@@ -65,9 +66,17 @@ plots: $(READY)
 	$(BIN)/python analysis/benchmark_rate.py --figure plots/rate_against_bound.png
 	$(BIN)/python analysis/benchmark_spectra.py --figure plots/spectra_shift.png
 
+# Those of many columns where DATA has the jets.
 studies: $(READY)
 	@test -n "$(DATA)" || { echo "name the folder with the trigger jets' pickles: make studies DATA=..." >&2; exit 2; }
-	$(BIN)/python analysis/trigger_jet_study.py $(DATA) -o plots
+	$(BIN)/python analysis/trigger_jet_study.py $(DATA) -o plots --runs $(STUDY)
+	OMP_NUM_THREADS=1 $(BIN)/python analysis/training_ideas.py
+	test -e $(STUDY)/dijets.root || $(BIN)/hepae generate $(STUDY)/dijets.root --process dijets --events 6000 --seed 3 --constituents
+	test -e $(STUDY)/ttbar.root || $(BIN)/hepae generate $(STUDY)/ttbar.root --process ttbar --events 5000 --seed 2 --constituents
+	OMP_NUM_THREADS=1 $(BIN)/python analysis/latent_uses.py $(STUDY)/dijets.root $(STUDY)/ttbar.root -o plots
+	test ! -e $(DATA)/pythia_jets_18columns.root || OMP_NUM_THREADS=1 $(BIN)/python analysis/many_columns.py $(DATA)/pythia_jets_18columns.root -o plots
+	test ! -e $(DATA)/nanoaod_tt_v12.root || OMP_NUM_THREADS=1 $(BIN)/python analysis/many_columns.py $(DATA)/nanoaod_tt_v12.root \
+		-o plots --epochs 400 --name many_columns_nanoaod --label "NanoAOD, 46 columns"
 
 package: $(READY)
 	rm -rf dist

@@ -4,8 +4,9 @@
 
 The default network, 4-512-256-128-3-128-256-512-4, in: a plain torch loop that slices a shuffled tensor (float32, Adam
 with its default options), hepae as it is by default, with large batches, through a
-shuffle buffer smaller than the data, and a plain loop under torch.compile. Then a network
-of AE_3D_200's size: hepae beside a DataLoader that collects sample by sample, the better one of none and two workers.
+shuffle buffer smaller than the data, a plain loop with the fused Adam that hepae has and one under torch.compile besides; and the matrix
+products of a training alone, without which no loop does. Then the same with a network
+of AE_3D_200's size, small batches, and a DataLoader that collects sample by sample, the better one of none and two workers.
 All are measured in turns on the same jets, so a busy machine slows all; the ratios are what to compare. At the end the
 loss of the plain loop and of hepae after the same epochs with the same schedule.
 """
@@ -63,11 +64,12 @@ def by_hand(
     network: AutoencoderConfig,
     feed: Callable[[], Iterable[torch.Tensor]],
     *,
+    fused: bool = False,
     compiled: bool = False,
 ) -> Callable[[], float]:
     """Give an epoch of a plain loop over the batches of ``feed``, which says its jets/s."""
     model = Autoencoder(features.shape[1], network)
-    optimizer = torch.optim.Adam(model.parameters())
+    optimizer = torch.optim.Adam(model.parameters(), fused=fused)
     forward = torch.compile(model) if compiled else model
 
     def epoch() -> float:
@@ -80,6 +82,47 @@ def by_hand(
         return len(features) / (time.monotonic() - started)
 
     return epoch
+
+
+def products(features: torch.Tensor, network: AutoencoderConfig, batch_size: int) -> Callable[[], float]:
+    """Give an epoch of nothing but the products of a training's steps: outputs, gradients of weights and of inputs."""
+    parts = network.layer_shapes(features.shape[1])
+    layers = [
+        (torch.rand(outputs, inputs), torch.rand(batch_size, inputs), torch.rand(batch_size, outputs))
+        for outputs, inputs in (*parts["encoder"], *parts["decoder"])
+    ]
+
+    @torch.inference_mode()
+    def epoch() -> float:
+        steps, started = len(features) // batch_size, time.monotonic()
+        for _ in range(steps):
+            for number, (weights, inputs, gradients) in enumerate(layers):
+                torch.mm(inputs, weights.T)
+                torch.mm(gradients.T, inputs)
+                if number:
+                    torch.mm(gradients, weights)
+        return steps * batch_size / (time.monotonic() - started)
+
+    return epoch
+
+
+def plain_loops(
+    features: torch.Tensor, network: AutoencoderConfig, batch_size: int
+) -> dict[str, Callable[[], float]]:
+    """Plain loops, the one with torch.compile where a compiler is, and the products alone."""
+    loops = {
+        "plain loop": {},
+        "plain loop, fused Adam": {"fused": True},
+        "plain loop, fused Adam, torch.compile": {"fused": True, "compiled": True},
+    }
+    if not (shutil.which("c++") or shutil.which("g++")):
+        click.echo("torch.compile is left out: there is no C++ compiler")
+        del loops["plain loop, fused Adam, torch.compile"]
+    made = {
+        name: by_hand(features, network, lambda: sliced(features, batch_size), **options)
+        for name, options in loops.items()
+    }
+    return {**made, "matrix products alone": products(features, network, batch_size)}
 
 
 def sliced(features: torch.Tensor, batch_size: int) -> Iterable[torch.Tensor]:
@@ -142,17 +185,11 @@ def main(jets: str | None, count: int, repeats: int, epochs: int) -> None:
     """Measure all loops on random features, and losses on the features of JETS, by default the bundled sample."""
     features = torch.rand(count, 4, generator=torch.Generator().manual_seed(0))
     loops = {
-        "plain loop": by_hand(features, DEFAULT, lambda: sliced(features, 1024)),
+        **plain_loops(features, DEFAULT, 1024),
         "hepae": with_hepae(features, DEFAULT, 1024),
         "hepae, batches of 8192": with_hepae(features, DEFAULT, 8192),
         "hepae, a buffer of a tenth of the jets": with_hepae(features, DEFAULT, 1024, parts=10),
     }
-    if shutil.which("c++") or shutil.which("g++"):
-        loops["plain loop, torch.compile"] = by_hand(
-            features, DEFAULT, lambda: sliced(features, 1024), compiled=True
-        )
-    else:
-        click.echo("torch.compile is left out: there is no C++ compiler")
     threads = f"{torch.get_num_threads()} threads"
     title = f"default network, batches of 1024, {threads}, {count} jets"
     show(title, in_turns(loops, repeats), "plain loop")
@@ -163,7 +200,7 @@ def main(jets: str | None, count: int, repeats: int, epochs: int) -> None:
         )
         for workers in (0, 2)
     }
-    loops["plain loop"] = by_hand(features, SMALL, lambda: sliced(features, 256))
+    loops |= plain_loops(features, SMALL, 256)
     for size in (256, 1024, 8192):
         loops[f"hepae, batches of {size}"] = with_hepae(features, SMALL, size)
     speeds = in_turns(loops, repeats)

@@ -5,12 +5,11 @@
 All numeric columns of JETS are coded; a tenth of the jets is held apart and measured. The autoencoder has 4, 6, 8 and 12 latents of 6, 8 and 10
 bits (preset ``folded``), principal components likewise. Bounds are the same share of each column's standard deviation (of pt and mass: of their logarithm's); integers are exact.
 Every way goes through pcodec, without a file's own bytes and without the model. The error is the root mean square over the columns of (restored −
-original) / standard deviation, the median column; σ68 of pt and mass is relative. Writes many_columns.csv and many_columns.png.
+original) / standard deviation, the median column; σ68 of pt and mass is relative. Writes NAME.csv and NAME.png, by default many_columns.
 """
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import click
 import numpy as np
-from study.figures import Line, curves
+from study.figures import COLORS, Line, curves
 from study.rates import PCA, integers_of, stream_bytes
+from study.tables import write
 
 import hepae
 from hepae.kinematics import difference, flat_column, momenta
@@ -116,7 +116,7 @@ def draw(rows: list[dict[str, Any]], label: str) -> Figure:
     points: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
         points[row["way"]].append((row["bytes_per_jet"], row["error"]))
-    colors = dict(zip(LATENTS, ("#3f90da", "#bd1f01", "#ffa90e", "#832db6"), strict=True))
+    colors = dict(zip(LATENTS, COLORS, strict=False))
     lines = {}
     for name, found in points.items():
         size = "".join(filter(str.isdigit, name))
@@ -139,7 +139,8 @@ def draw(rows: list[dict[str, Any]], label: str) -> Figure:
 )
 @click.option("--epochs", default=12, show_default=True, help="Epochs of each training.")
 @click.option("--label", default="PYTHIA jets", show_default=True, help="What the figure's corner says.")
-def main(path: str, output: Path, epochs: int, label: str) -> None:
+@click.option("--name", default="many_columns", show_default=True, help="Name of figure and table.")
+def main(path: str, output: Path, epochs: int, label: str, name: str) -> None:
     """Measure all ways on the jets of PATH."""
     train, test = split(path)
     output.mkdir(parents=True, exist_ok=True)
@@ -149,12 +150,8 @@ def main(path: str, output: Path, epochs: int, label: str) -> None:
         click.echo(
             "  ".join(f"{value:.4g}" if isinstance(value, float) else value for value in rows[-1].values())
         )
-    with (output / "many_columns.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()})
-    canvas.save(draw(rows, label), output / "many_columns", formats=["png"])
+    write(output / f"{name}.csv", rows)
+    canvas.save(draw(rows, label), output / name, formats=["png"])
 
 
 if __name__ == "__main__":

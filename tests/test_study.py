@@ -215,3 +215,106 @@ def test_what_cannot_be_varied_is_said(script, text):
 def test_a_range_needs_a_number_of_draws(script):
     with pytest.raises(ConfigError, match="--random"):
         script("scan").points({"learning_rate": (1e-4, 1e-2)}, None, 0)
+
+
+def test_training_ideas_differ_in_one_thing_each(script, files):
+    ideas = script("training_ideas")
+    output = CliRunner().invoke(ideas.main, [str(files[0]), "--seeds", "1", "--epochs", "2"]).output
+    lines = output.splitlines()[1:]
+    assert len(lines) == len(ideas.ideas(2)) == 6
+    assert all(0 < float(line.split(" epochs ")[1].split()[0]) < 1 for line in lines)
+    configs = [*ideas.ideas(60).values()]
+    assert configs[-2] == TrainingConfig(epochs=60).with_preset("folded")
+
+
+def test_many_columns_in_all_ways(script, files, tmp_path, monkeypatch):
+    many = script("many_columns")
+    for name, values in (("LATENTS", (3,)), ("BITS", (8, 10)), ("SHARES", (0.06, 0.25))):
+        monkeypatch.setattr(many, name, values)
+    done = CliRunner().invoke(
+        many.main, [str(files[0]), "-o", str(tmp_path), "--epochs", "2", "--name", "four"]
+    )
+    assert done.exit_code == 0, done.output
+    table = rows(tmp_path / "four.csv")
+    assert [row["way"] for row in table] == ["3 latents", "PCA-3"] * 2 + ["bounds"] * 2
+    wide, narrow = (float(row["error"]) for row in (table[-1], table[-2]))
+    assert wide == pytest.approx(0.25, rel=0.15)
+    assert narrow == pytest.approx(0.06, rel=0.15)
+    assert (tmp_path / "four.png").exists()
+
+
+@pytest.fixture(scope="module")
+def two_kinds(tmp_path_factory):
+    """Events of two jets: of ten particles within 0.1, and of twenty within 0.35 at higher pt; by the name of their file."""
+    folder, rng, paths = tmp_path_factory.mktemp("kinds"), np.random.default_rng(1), []
+    for name, count, width, softest in (("dijets", 10, 0.1, 25.0), ("ttbar", 20, 0.35, 30.0)):
+        shape, many = (400, 2), (400, 2, count)
+        eta, phi = rng.uniform(-2, 2, shape), rng.uniform(-3.1, 3.1, shape)
+        share = rng.dirichlet(np.ones(count), shape)
+        pt = softest / rng.uniform(0.1, 1, shape)
+        cands = {
+            "pt": share * pt[..., None],
+            "eta": eta[..., None] + rng.uniform(-width, width, many) / 1.5,
+            "phi": phi[..., None] + rng.uniform(-width, width, many) / 1.5,
+            "pdgId": rng.choice([211, -211, 22, 130, 11], many).astype(np.int32),
+        }
+        jets = {"pt": pt, "eta": eta, "phi": phi, "mass": pt * rng.uniform(0.05, 0.15, shape)}
+        paths.append(folder / f"{name}.root")
+        with uproot.recreate(paths[-1]) as file:
+            branches = {f"Jet_{key}": ak.from_regular(values) for key, values in jets.items()}
+            branches |= {f"GenCands_{key}": ak.from_regular(v.reshape(400, -1)) for key, v in cands.items()}
+            file.mktree("Events", {key: values.type.content for key, values in branches.items()})
+            file["Events"].extend(branches)
+    return paths
+
+
+def test_latents_tell_jets_apart(script, two_kinds, tmp_path, monkeypatch):
+    uses = script("latent_uses")
+    monkeypatch.setattr(uses, "PT_EDGES", np.geomspace(20, 500, 9))
+    done = CliRunner().invoke(
+        uses.main, [*map(str, two_kinds), "-o", str(tmp_path), "--epochs", "3", "--seeds", "2"]
+    )
+    assert done.exit_code == 0, done.output
+    table = {row["input"]: row for row in rows(tmp_path / "latent_uses.csv")}
+    assert float(table["all 17 columns"]["auc_equal_pt"]) > 0.95
+    assert float(table["8 latents"]["auc_equal_pt"]) > 0.8
+    assert float(table["error of 8 components"]["auc_equal_pt"]) > 0.7
+    assert float(table["pt"]["auc"]) > 0.55
+    assert float(table["pt"]["auc_equal_pt"]) == pytest.approx(0.5, abs=0.05)
+    assert np.ptp(imread(tmp_path / "latent_uses.png")[..., :3]) > 0.5
+
+
+def test_shapes_of_a_jet_of_two_particles(script):
+    """A charged pion with three quarters of the pt, and a photon 0.2 away in phi across ±π; a third one lies outside."""
+    events = ak.Array(
+        {
+            **{
+                f"Jet_{name}": [[value]]
+                for name, value in (("pt", 40.0), ("eta", 0.0), ("phi", 3.1), ("mass", 5.0))
+            },
+            "GenCands_pt": [[30.0, 10.0, 50.0]],
+            "GenCands_eta": [[0.0, 0.0, 1.0]],
+            "GenCands_phi": [[3.1, 3.3 - 2 * np.pi, 3.1]],
+            "GenCands_pdgId": [[-211, 22, 211]],
+        }
+    )
+    (jet,) = script("latent_uses").jets_of(events).tolist()
+    assert (jet["nConstituents"], jet["nCharged"]) == (2, 1)
+    expected = {
+        "chHEF": 0.75,
+        "neEmEF": 0.25,
+        "charge": -0.75,
+        "leadFraction": 0.75,
+        "leadTrackFraction": 0.75,
+    }
+    expected |= {"axis2": 0, "axis1": 0.2 * 0.3, "neHEF": 0, "chEmEF": 0, "ptD": (0.75**2 + 0.25**2) ** 0.5}
+    assert {name: jet[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_area_under_the_curve(script):
+    uses = script("latent_uses")
+    ttbar = np.array([False, True, False, True])
+    for scores, area in (([0, 1, 0, 1], 1), ([1, 0, 1, 0], 0), ([2, 2, 2, 2], 0.5), ([0, 1, 2, 3], 0.75)):
+        assert uses.area(uses.roc(np.array(scores), ttbar, np.ones(4))) == pytest.approx(area)
+    weighted = uses.roc(np.array([0, 1, 2, 3]), ttbar, np.array([1, 1, 0, 1]))  # without the dijet in front
+    assert uses.area(weighted) == pytest.approx(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,8 @@ import awkward as ak
 import click
 
 import hepae
-from hepae.io.outputs import atomic_output
 from hepae.validation import canvas, profiles
+from study.tables import write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,17 +43,7 @@ class Study:
 
     def write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a table as CSV; numbers with four digits."""
-        with (
-            atomic_output(self.output / f"{name}.csv", force=True) as temporary,
-            temporary.open("w", newline="") as file,
-        ):
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            for row in rows:
-                rounded = {
-                    k: f"{value:.4g}" if isinstance(value, float) else value for k, value in row.items()
-                }
-                writer.writerow(rounded)
+        write(self.output / f"{name}.csv", rows)
         click.echo(self.output / f"{name}.csv")
 
     def draw(self, name: str, figure: Figure) -> None:
