@@ -476,3 +476,46 @@ def test_a_partial_output_is_found(script, sample, tmp_path):
     command = replace(faults.commands()["compress"], words=(sys.executable, "-c", half))
     faults.killed(command, tmp_path, signal.SIGKILL, 1.0, counts)
     assert (counts["killed"], counts["partial"], counts["input changed"]) == (1, 1, 0)
+
+
+def test_repeated_jets_differ_and_event_numbers_go_on(script, sample, tmp_path):
+    load = script("load")
+    count = load.generate(tmp_path / "jets.root", 100_000)
+    with uproot.open(tmp_path / "jets.root") as file:
+        events = file["Events"].arrays(["event", "Jet_pt", "Jet_phi", "Jet_mass"])
+    assert count == ak.count(events.Jet_pt) == 2 * ak.count(hepae.read_jets(sample).pt)
+    first, second = events[:20_000], events[20_000:]
+    assert len(np.unique(events.event)) == 40_000
+    assert not ak.any(first.Jet_pt == second.Jet_pt)
+    assert not ak.any(first.Jet_phi == second.Jet_phi)
+    assert ak.all(abs(events.Jet_phi) <= np.float32(np.pi))
+    assert ak.all(np.isclose(second.Jet_mass * first.Jet_pt, first.Jet_mass * second.Jet_pt, rtol=1e-5))
+
+
+def test_a_steps_memory_has_that_of_its_children(script, tmp_path):
+    child = "import time; held = bytearray(300_000_000); time.sleep(1)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    step = script("load").measure(["-c", parent], tmp_path)
+    assert 300 < step.memory < 400
+    assert step.wall > 1
+
+
+def test_files_of_killed_workers_are_compared_to_the_bit(script, tmp_path):
+    load = script("load")
+    (fileset,) = load.many_files(tmp_path, 3, 10).values()
+    one, other = (tmp_path / f"{name}.root" for name in ("one", "other"))
+    hepae.compress_file([*fileset["files"]], one, hepae.BoundedCodec())
+    hepae.compress_file([*fileset["files"]], other, hepae.BoundedCodec({"pt": "0.2%"}))
+    assert load.content(one) == load.content(one)
+    differing = {key for key, found in load.content(one).items() if found != load.content(other)[key]}
+    assert ("hepae_payload", "blob") in differing
+    assert ("Events", "event") not in differing
+
+
+def test_a_mutant_is_more_than_another_annotation(script):
+    code = script("mutants").code
+    source = "def double(x: int | None) -> int:\n    y: int = 2 * x\n    return y\n"
+    assert code(source) == code(
+        source.replace("|", "+").replace("-> int", "-> float").replace("y: int", "y: str")
+    )
+    assert code(source) != code(source.replace("2 *", "3 *"))
