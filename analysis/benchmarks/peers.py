@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,20 +75,20 @@ class Evened:
     dtype: np.dtype[Any]
 
     @classmethod
-    def of(cls, values: NDArray[Any], bound: Bound) -> Evened | None:
-        """Logarithms where the bound is relative; None where every bit of a float has to be kept."""
+    def all_of(cls, values: NDArray[Any], bound: Bound) -> list[Evened]:
+        """Logarithms where the bound is relative, about zero in two ways; none where every bit of a float has to be kept."""
         if values.dtype.kind != "f":
-            return cls(0.0, 0.49, values.dtype)
+            return [cls(0.0, 0.49, values.dtype)]
         if bound.exact or not np.all(np.isfinite(values)):
-            return None
+            return []
         if not bound.relative:
-            return cls(0.0, bound.absolute, values.dtype)
+            return [cls(0.0, bound.absolute, values.dtype)]
         smallest = float(np.abs(values[values != 0]).min(initial=1.0))
-        return cls(
-            bound.relative / (bound.absolute or smallest * bound.relative / 1e6),
-            float(np.log1p(bound.relative) * (1 - bound.relative)),
-            values.dtype,
+        error = float(np.log1p(bound.relative) * (1 - bound.relative))
+        absolutes = (
+            [bound.absolute] if bound.absolute else [smallest * bound.relative / part for part in (100, 1e6)]
         )
+        return [cls(bound.relative / absolute, error, values.dtype) for absolute in absolutes]
 
     def forward(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Values to what is coded; the inverse is `inverse`."""
@@ -113,16 +114,14 @@ class Chosen:
     @classmethod
     def of(cls, name: str, values: NDArray[Any], bound: Bound, settings: Sequence[Setting]) -> Chosen | None:
         """Try all; None where none holds the bound."""
-        evened = Evened.of(values, bound)
-        if evened is None:
-            return None
         tried = []
-        for setting in settings:
-            for dtype in (np.float32, np.float64):
-                chosen = cls(evened, setting, dtype)
-                data, restore = chosen.code(values)
-                if not beyond(name, values, restore(), bound).any():
-                    tried.append((len(data), len(tried), chosen))
+        for evened, setting, dtype in product(
+            Evened.all_of(values, bound), settings, (np.float32, np.float64)
+        ):
+            chosen = cls(evened, setting, dtype)
+            data, restore = chosen.code(values)
+            if not beyond(name, values, restore(), bound).any():
+                tried.append((len(data), len(tried), chosen))
         return min(tried)[2] if tried else None
 
     def code(self, values: NDArray[Any]) -> tuple[bytes, Callable[[], NDArray[Any]]]:
