@@ -265,12 +265,12 @@ def test_as_many_events_with_other_lists_are_refused(make_tree, tmp_path):
         (
             "pt eta phi m",
             "pt eta phi btag",
-            "Jet is a four-momentum in .*before.root but not in .*after.root",
+            "is a four-momentum in .*before.root but not in .*after.root",
         ),
         (
             "pt eta phi btag",
             "pt eta phi m",
-            "Jet is a four-momentum in .*after.root but not in .*before.root",
+            "is a four-momentum in .*after.root but not in .*before.root",
         ),
     ],
 )
