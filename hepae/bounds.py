@@ -35,7 +35,7 @@ _BOUND = re.compile(rf"\s*(?:({_NUMBER})\s*%)?\s*(\+)?\s*(?:({_NUMBER})\s*(MeV|G
 
 @dataclass(frozen=True)
 class Bound:
-    """Largest error of a column: ``relative`` · |value| + ``absolute``, or no error at all (``exact``).
+    """Largest error of a column: ``relative`` times the size of the value, plus ``absolute``; or no error at all (``exact``).
 
     ``unit`` is the unit of ``absolute``: MeV, GeV or TeV, or empty for the column's own unit.
 
