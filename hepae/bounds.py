@@ -35,7 +35,7 @@ _BOUND = re.compile(rf"\s*(?:({_NUMBER})\s*%)?\s*(\+)?\s*(?:({_NUMBER})\s*(MeV|G
 
 @dataclass(frozen=True)
 class Bound:
-    """Largest error of a column: ``relative`` · |value| + ``absolute``, or no error at all (``exact``).
+    """Largest error of a column: ``relative`` times the size of the value, plus ``absolute``; or no error at all (``exact``).
 
     ``unit`` is the unit of ``absolute``: MeV, GeV or TeV, or empty for the column's own unit.
 
@@ -390,11 +390,13 @@ def _keys(collection: str, column: str) -> tuple[str, str]:
 def _checked(column: str, dtype: np.dtype[Any], asked: Bound | None) -> Bound:
     """Bound of a column of this type."""
     if dtype.kind not in "fiub" or dtype.itemsize > 8:
-        raise ConfigError(f"column {column!r} holds no numbers that can be coded, but {dtype}")
+        raise ConfigError(f"column {column!r} cannot be coded: its type is {dtype}, not a number")
     if dtype.kind == "f":
         return asked or DEFAULT_BOUNDS.get(column, EXACT)
     if asked not in (None, EXACT):
-        raise ConfigError(f"column {column!r} holds integers, which are always exact: not {asked}")
+        raise ConfigError(
+            f"column {column!r} holds integers, which are always exact: leave out its bound {asked}"
+        )
     return EXACT
 
 

@@ -345,8 +345,8 @@ def _require_same_momentum(before: StoredJets, file: VersionJets) -> None:
         paths = (before.source.path, file.path)
         lacking, has = paths if having[1] else paths[::-1]
         raise InputError(
-            f"{lacking} has no mass or E, or no momentum, of {after.name}, and {has} has: compare a file with "
-            "what was compressed or restored from it"
+            f"{after.name} is a four-momentum in {has} but not in {lacking}: compare a file with what was compressed or "
+            "restored from it"
         )
     if not {*before.collection.column_names} & {*after.column_names} and not having[0]:
         raise InputError(f"{before.source.path} and {file.path} have no column of {after.name} in common")

@@ -303,7 +303,7 @@ def test_what_is_refused(bounds, edges, words):
 
 
 def test_what_cannot_be_coded_is_named():
-    with pytest.raises(ConfigError, match="'name' holds no numbers"):
+    with pytest.raises(ConfigError, match="'name' cannot be coded"):
         resolved({}, columns={"name": np.dtype("S5")})
 
 

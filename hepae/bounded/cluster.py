@@ -188,7 +188,9 @@ def _check(
     decoder = _Decoder(cluster, work.ranks, work.prediction)
     for name, column in quantized.items():
         if not decoder.quantized(name).same_as(column):
-            raise CodecError(f"column {name!r} did not come back as it was coded; nothing was written")
+            raise CodecError(
+                f"column {name!r} did not come back as it was coded; nothing was written. This is a bug of hepae: please report it"
+            )
     if coordinates is None:
         names = [name for name, column in quantized.items() if column.grid is None]
         original, restored = work.columns, {name: decoder.values(name) for name in names}
@@ -199,7 +201,7 @@ def _check(
         broken = violations(original[name], values, *work.bounds.of(name))
         if broken.any():
             raise CodecError(
-                f"{int(broken.sum())} values of column {name!r} would break their bound; nothing was written"
+                f"{int(broken.sum())} values of column {name!r} would break their bound; nothing was written. This is a bug of hepae: please report it"
             )
 
 

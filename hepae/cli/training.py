@@ -125,7 +125,7 @@ def train(
     if resume is not None:
         if given or config_file or preset:
             raise click.UsageError(
-                "--resume takes its options from the run's config.toml; give none beside it"
+                "--resume takes all options from the run's config.toml: leave out the other options"
             )
         run, config = Run.resume(resume)
     else:

@@ -260,7 +260,7 @@ def _checked(
     lost = [path for path in first - clones.keys() if not within(path, gone)]
     if wrong := [*lost, *before.differing(clones)]:
         raise OutputError(
-            f"branches {', '.join(sorted(wrong)[:5])} of tree {name!r} changed when ROOT cloned them; nothing was written"
+            f"branches {', '.join(sorted(wrong)[:5])} of tree {name!r} changed when ROOT cloned them; nothing was written. Set HEPAE_ROOT=off to copy them with uproot"
         )
     return clones
 
@@ -314,5 +314,5 @@ def restore_clone(
         for name, parts in cloned.items():
             if wrong := wrong_branches(file, name, parts):
                 raise OutputError(
-                    f"branches {', '.join(wrong[:5])} of tree {name!r} changed when ROOT cloned them; nothing was written"
+                    f"branches {', '.join(wrong[:5])} of tree {name!r} changed when ROOT cloned them; nothing was written. Set HEPAE_ROOT=off to copy them with uproot"
                 )

@@ -34,7 +34,7 @@ def open_source(path: str | Path | Url, *, tree: str | None = None, unit: str | 
     """
     path = locate(path)
     if unit is not None and unit not in kinematics.GEV:
-        raise ConfigError(f"no unit {unit!r}: it is one of {', '.join(kinematics.GEV)}")
+        raise ConfigError(f"no unit {unit!r}; choose one of {', '.join(kinematics.GEV)}")
     fingerprint = fingerprint_of(path)
     source: Source | None
     kind = file_kind(path)

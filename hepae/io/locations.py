@@ -80,7 +80,7 @@ class Url:
         """
         size = self.filesystem.info(self.inside).get("size")
         if size is None:
-            raise InputError(f"the server does not tell how large {self} is; copy it here and name the copy")
+            raise InputError(f"the server does not report the size of {self}: copy the file to this machine")
         return Stat(int(size))
 
     def read_bytes(self) -> bytes:
@@ -215,7 +215,7 @@ def expand(inputs: str | Path | Url | Sequence[str | Path | Url]) -> list[Locati
             raise InputError(f"no file matches {str(each)!r}")
         found += matching
     if not found:
-        raise InputError("no input: name one file at least")
+        raise InputError("no input: name at least one file")
     return found
 
 

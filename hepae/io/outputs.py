@@ -89,7 +89,7 @@ def output_folder(path: Path, *, marker: str, force: bool = False) -> Iterator[P
     try:
         (path if path.exists() else path.parent).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder {path}: {error.strerror}") from error
+        raise OutputError(f"cannot make the folder {path}: {error.strerror}; choose another place") from error
     with _temporary_folder(path, path if exists else path.parent) as temporary:
         folder = temporary / "files"
         folder.mkdir()

@@ -133,7 +133,7 @@ def read_darkmachines(path: Path) -> dict[str, ak.Array]:
                 letter, _, numbers = text.partition(",")
                 if numbers.count(",") != 3:
                     raise InputError(
-                        f"cannot read {path}: line {number + 1} has {text!r} where an object is due"
+                        f"cannot read {path}: line {number + 1} has {text!r} where an object is expected"
                     )
                 texts.setdefault(letter, []).append(numbers)
                 own = counts.setdefault(letter, {})

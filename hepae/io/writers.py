@@ -57,7 +57,7 @@ def parse_compression(text: str | None) -> Any:
     limits = {"zstd": 22, "lz4": 12, "lzma": 9, "zlib": 9}
     if match is None or not 1 <= int(match[2]) <= limits[match[1]]:
         known = ", ".join(f"{name}:1–{limit}" for name, limit in limits.items())
-        raise ConfigError(f"no compression {text!r}: it is one of {known}")
+        raise ConfigError(f"no compression {text!r}; choose one of {known}")
     return getattr(uproot, match[1].upper())(int(match[2]))
 
 
@@ -395,7 +395,7 @@ def open_writer(
         If a branch cannot be written into it.
     """
     if storage not in STORAGES:
-        raise ConfigError(f"no format {storage!r}: it is one of {', '.join(STORAGES)}")
+        raise ConfigError(f"no format {storage!r}; choose one of {', '.join(STORAGES)}")
     if storage == "ttree":
         return TreeWriter(
             file, name, branches, compression=compression, counters=counters, title=title, compact=compact

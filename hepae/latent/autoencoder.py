@@ -59,7 +59,7 @@ class AutoencoderConfig:
             If one is invalid.
         """
         if self.activation not in ACTIVATIONS:
-            raise ConfigError(f"no activation {self.activation!r}: it is one of {', '.join(ACTIVATIONS)}")
+            raise ConfigError(f"no activation {self.activation!r}; choose one of {', '.join(ACTIVATIONS)}")
         if any(type(width) is not int or width < 1 for width in (*self.hidden, self.latent)):
             raise ConfigError(
                 f"hidden and latent widths must be integers above 0, got {list(self.hidden)} and {self.latent}"
@@ -88,7 +88,7 @@ class AutoencoderConfig:
             return cls(hidden=(200 if name == "AE_3D_200" else 100, 100, 50), activation="tanh")
         if name == "folded":
             return cls(hidden=(64, 64, 64), octaves=4)
-        raise ConfigError(f"no preset {name!r}: it is one of {', '.join(PRESETS)}")
+        raise ConfigError(f"no preset {name!r}; choose one of {', '.join(PRESETS)}")
 
     def to_config(self) -> dict[str, Any]:
         """Give the configuration as JSON; the inverse is `from_config`."""

@@ -168,7 +168,7 @@ class FeatureMap:
             If a column holds nothing that the basis can scale.
         """
         if basis not in BASES:
-            raise ConfigError(f"no basis {basis!r}: it is one of {', '.join(BASES)}")
+            raise ConfigError(f"no basis {basis!r}; choose one of {', '.join(BASES)}")
         fitted = (Transform.fit(name, values, basis, buffer=buffer) for name, values in columns.items())
         return cls(basis, tuple(fitted))
 
@@ -211,7 +211,7 @@ class FeatureMap:
             If there is no such basis, or a transform cannot be inverted.
         """
         if config["basis"] not in BASES:
-            raise CodecError(f"no basis {config['basis']!r}: it is one of {', '.join(BASES)}")
+            raise CodecError(f"no basis {config['basis']!r}; choose one of {', '.join(BASES)}")
         return cls(config["basis"], tuple(Transform(**transform) for transform in config["transforms"]))
 
 

@@ -166,7 +166,9 @@ def merge(
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder {output}: {error.strerror}") from None
+        raise OutputError(
+            f"cannot make the folder {output}: {error.strerror}; choose another place"
+        ) from None
     written = {}
     for dataset, parts in chosen.items():
         path = output / f"{names[dataset]}.root"
@@ -251,7 +253,7 @@ def _in_order(dataset: str, parts: Iterable[Part], files: Mapping[str, str]) -> 
     for part in sorted(parts):
         if part.filename not in of_file:
             raise InputError(
-                f"the job's parts of {dataset} come from {part.filename}, which is not in the fileset"
+                f"the job's parts of {dataset} come from {part.filename}, which is not in the fileset; give the fileset that the job ran over"
             )
         of_file[part.filename].append(part)
     for name, tree in files.items():

@@ -70,9 +70,11 @@ def executor(name: str, *, workers: int = 1, scheduler: str | None = None) -> It
         If there is no such executor, or what it needs is not installed.
     """
     if name not in EXECUTORS:
-        raise ConfigError(f"no executor {name!r}: it is one of {', '.join(EXECUTORS)}")
+        raise ConfigError(f"no executor {name!r}; choose one of {', '.join(EXECUTORS)}")
     if scheduler is not None and name not in ("dask", "taskvine"):
-        raise ConfigError(f"the executor {name} has no scheduler; dask and taskvine have one")
+        raise ConfigError(
+            f"the executor {name} has no scheduler; leave out --scheduler, or choose the executor dask or taskvine"
+        )
     if name == "iterative":
         yield processor.IterativeExecutor(status=False)
     elif name == "futures":

@@ -130,9 +130,9 @@ def suggest(
         If there are no jets.
     """
     if not 0 < widen < 1:
-        raise ConfigError(f"--widen is between 0 and 100 %, not {widen:.4g}")
+        raise ConfigError(f"--widen must be above 0 and below 100 %, got {widen:.4g}")
     if bytes_per_jet is not None and not bytes_per_jet > 0:
-        raise ConfigError(f"--bytes is above 0, not {bytes_per_jet:g}")
+        raise ConfigError(f"--bytes must be above 0, got {bytes_per_jet:g}")
     notes = []
     with Inputs(inputs, tree=tree, unit=unit) as files:
         first = files.open(0)

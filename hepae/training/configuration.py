@@ -104,11 +104,12 @@ class TrainingConfig:
             If one is invalid.
         """
         checks = {
-            f"no basis {self.basis!r}: it is one of {', '.join(BASES)}": self.basis in BASES,
-            f"no optimizer {self.optimizer!r}: it is one of {', '.join(OPTIMIZERS)}": self.optimizer
+            f"no basis {self.basis!r}; choose one of {', '.join(BASES)}": self.basis in BASES,
+            f"no optimizer {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}": self.optimizer
             in OPTIMIZERS,
-            f"no schedule {self.schedule!r}: it is one of {', '.join(SCHEDULES)}": self.schedule in SCHEDULES,
-            f"no precision {self.precision!r}: it is one of {', '.join(PRECISIONS)}": self.precision
+            f"no schedule {self.schedule!r}; choose one of {', '.join(SCHEDULES)}": self.schedule
+            in SCHEDULES,
+            f"no precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}": self.precision
             in PRECISIONS,
             f"epochs and batch size must be integers above 0, got {self.epochs} and {self.batch_size}": all(
                 type(number) is int and number > 0 for number in (self.epochs, self.batch_size)

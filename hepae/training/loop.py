@@ -97,7 +97,9 @@ def fit(
     model.to(device)
     rank, world = rank_and_world()
     if world > 1 and model.config.batch_norm:
-        raise ConfigError("batch norm is over the jets of one process; train it without torchrun")
+        raise ConfigError(
+            "a network with batch normalisation cannot be trained in several processes; start it without torchrun"
+        )
     state = _State.begin(model, config, config.epochs * math.ceil(len(train) / config.batch_size))
     if run is not None:
         state.load(run, fingerprint)
@@ -132,7 +134,9 @@ def fit(
     if recorded is not None:
         recorded.close()
     if state.best["epoch"] < 0:
-        raise CodecError("no epoch has a finite validation loss; lower --learning-rate or validate on jets")
+        raise CodecError(
+            "no epoch has a finite validation loss; lower --learning-rate, or check the validation jets"
+        )
     model.load_state_dict(state.best["model"])
     model.to("cpu").eval()
     return state.history

@@ -46,7 +46,7 @@ def process_group(device: torch.device) -> Iterator[None]:
         yield
     except RuntimeError as error:
         if "gloo" in str(error).lower() or isinstance(error, distributed.DistError):
-            raise CodecError("another process of this training stopped; its error says why") from error
+            raise CodecError("another process of this training stopped; see its error message") from error
         raise
     finally:
         distributed.destroy_process_group()

@@ -54,7 +54,9 @@ class Run:
                     path.mkdir()
                     break
         except OSError as error:
-            raise OutputError(f"cannot make a run folder in {config.runs_dir}: {error.strerror}") from None
+            raise OutputError(
+                f"cannot make a run folder in {config.runs_dir}: {error.strerror}; choose another place with --runs-dir"
+            ) from None
         run = cls(path)
         run._replace("config.toml", tomli_w.dumps(config.to_config()).encode())
         return run

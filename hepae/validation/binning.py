@@ -80,7 +80,7 @@ class AxisBinning:
                 f"an axis needs bins between two ends, not {self.bins} from {self.low} to {self.high}"
             )
         if self.scale not in get_args(Scale):
-            raise ConfigError(f"no scale {self.scale!r}: it is one of {', '.join(get_args(Scale))}")
+            raise ConfigError(f"no scale {self.scale!r}; choose one of {', '.join(get_args(Scale))}")
         if self.scale == "log" and self.low <= 0:
             raise ConfigError(f"a logarithmic axis cannot start at {self.low}")
 

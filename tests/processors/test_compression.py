@@ -194,7 +194,7 @@ def test_filesets_say_their_trees():
 
 def test_executors_say_what_they_cannot():
     for name, options, message in (
-        ("nope", {}, "no executor 'nope': it is one of iterative"),
+        ("nope", {}, "no executor 'nope'; choose one of iterative"),
         ("futures", {"scheduler": "tcp://127.0.0.1:1"}, "has no scheduler"),
     ):
         with pytest.raises(hepae.ConfigError, match=message), executor(name, **options):
