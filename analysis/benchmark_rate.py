@@ -53,9 +53,9 @@ def ways(jets: Jets, codec: hepae.LatentCodec | None) -> dict[str, tuple[str, St
     """What each way promises, and how it stores; None where it cannot hold the bounds."""
     cut = {name: truncated(values, jets.bound(name)) for name, values in jets.columns.items()}
     found: dict[str, tuple[str, Store | None]] = {
-        "as it is, ROOT, LZMA-9": ("every bit", branches(jets, jets.columns, "lzma:9")),
-        "as it is, ROOT, ZSTD-9": ("every bit", branches(jets, jets.columns, "zstd:9")),
-        "as it is, LZMA-9 alone": ("every bit", lzma_alone(jets)),
+        "float32, ROOT, LZMA-9": ("every bit", branches(jets, jets.columns, "lzma:9")),
+        "float32, ROOT, ZSTD-9": ("every bit", branches(jets, jets.columns, "zstd:9")),
+        "float32, LZMA-9 alone": ("every bit", lzma_alone(jets)),
         "truncated, ROOT, LZMA-9": ("relative", branches(jets, cut, "lzma:9")),
         "truncated, ROOT, ZSTD-9": ("relative", branches(jets, cut, "zstd:9")),
         "float16, ROOT, LZMA-9": ("nothing", half_precision(jets)),
@@ -145,7 +145,7 @@ def show(title: str, jets: int, results: dict[str, dict[str, Measured]], promise
     for ours, peers in (
         (
             "hepae, payload",
-            ("SZ3", "pcodec, each column alone", "truncated, ROOT, LZMA-9", "as it is, LZMA-9 alone"),
+            ("SZ3", "pcodec, each column alone", "truncated, ROOT, LZMA-9", "float32, LZMA-9 alone"),
         ),
         ("hepae, whole file", ("truncated, ROOT, LZMA-9", "int16, RNTuple, ZSTD-9")),
     ):

@@ -21,7 +21,7 @@ from hepae.validation.canvas import (
     write_above,
     write_corner,
 )
-from hepae.validation.labels import change_label, residual_unit
+from hepae.validation.labels import change_label, column_symbol, residual_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,7 +203,7 @@ def tails(
         panel.xaxis.set_major_locator(LogLocator(numticks=8))
         panel.xaxis.set_minor_formatter(NullFormatter())
         unit = residual_unit(column)
-        where = "" if floor is None else f", ≥ {floor:g} GeV"
+        where = "" if floor is None else f", {column_symbol(column)} ≥ {floor:g} GeV"
         panel.set_xlabel(f"x = |{change_label(column)}|{where}" + (f" [{unit}]" if unit else ""))
         panel.set_ylabel("Share of jets with residuals ≥ x", fontsize="medium")
         if panel.get_legend_handles_labels()[0]:

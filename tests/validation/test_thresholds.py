@@ -47,5 +47,5 @@ def test_tails_end_at_the_largest_residual(texts):
 def test_tails_of_nothing_and_of_values_that_came_back(texts):
     nothing = np.empty(0)
     figure = tails("mass", {"a": (nothing, nothing), "b": (np.zeros(1), np.ones(1))}, floor=1.0)
-    assert "≥ 1 GeV" in texts(figure)
+    assert "$m$ ≥ 1 GeV" in texts(figure)
     assert not figure.axes[0].lines
