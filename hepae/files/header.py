@@ -341,7 +341,9 @@ class Header:
                 outside=sum(header.collections[name].outside for header in headers),
                 replaced={
                     column: sum(header.collections[name].replaced.get(column, 0) for header in headers)
-                    for column in {**coded.replaced, **headers[-1].collections[name].replaced}
+                    for column in dict.fromkeys(
+                        column for header in headers for column in header.collections[name].replaced
+                    )
                 },
             )
             for name, coded in first.collections.items()

@@ -56,7 +56,9 @@ def test_positions_rise_with_values_and_are_inverted(values, relative, offset):
     assert offset or np.all(np.abs(position) >= 1 - 1e-6)  # both signs stay apart
 
 
-@pytest.mark.parametrize("grid", [UniformGrid(0.1), GrowingGrid(1.4, 0.1, -100.5)], ids=str)
+@pytest.mark.parametrize(
+    "grid", [UniformGrid(0.1), GrowingGrid(1.4, 0.1, -100.5), GrowingGrid(1.4, 0.0, -100.5)], ids=str
+)
 def test_a_grid_survives_being_written(grid):
     assert Grid.read(grid.kind, Reader(written(grid))) == grid
 
@@ -69,8 +71,17 @@ def test_a_grid_that_makes_no_sense_is_refused(grid):
         Grid.read(grid.kind, Reader(written(grid)))
 
 
+@pytest.mark.parametrize("error", [1e-30, 1e-3, 0.7, 5.0])
+def test_equal_steps_use_up_the_error_but_a_millionth(error):
+    grid = UniformGrid.of(error)
+    assert (1 - 1e-6) * error < grid.step / 2 < error
+    values = np.array([-3.5, 0.0, 1.0, 1e6])
+    assert grid.inverse(grid.forward(values)) == pytest.approx(values, rel=1e-14)
+
+
 def test_a_bound_too_fine_has_no_grid():
-    assert GrowingGrid.of(1e-13, 0.0, np.ones(1)) is None
+    assert GrowingGrid.of(2.0**-40, 0.0, np.ones(1)) is not None
+    assert GrowingGrid.of(np.nextafter(2.0**-40, 0), 0.0, np.ones(1)) is None
     assert UniformGrid.of(0.0) is None
 
 

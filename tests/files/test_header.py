@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hepae.errors import InputError
 from hepae.files import parts as parts_module
 from hepae.files.agreement import differences
 from hepae.files.header import CodedCollection, Header, Sizes, StoredTree
+from hepae.files.json_record import MalformedError
 from hepae.files.parts import Part, Parts, is_compressed, read_parts, write_part
 from hepae.io.layouts import Branch, Collection, Column
 from hepae.io.objects import ObjectRecord
@@ -150,6 +152,24 @@ def test_parts_agree_on_all_but_bounds_where_hadd_joined_them():
     assert differences(HEADER, Header.from_json({**config, "tree": "other"}), strict=False) == ["tree"]
     total = Header.added([HEADER, looser])
     assert (total.events, total.jets, total.bytes.original) == (10, 18, 100)
+
+
+def test_parts_that_are_joined_add_up():
+    jet = HEADER.collections["Jet"]
+    counts = ({}, 0), ({"mass": 3}, 2), ({"pt": 1}, 4)
+    parts = [replace(HEADER, collections={"Jet": replace(jet, replaced=r, outside=o)}) for r, o in counts]
+    total = Header.added([*parts, parts[0]])
+    assert total.collections["Jet"].replaced == {"mass": 3, "pt": 1}
+    assert total.collections["Jet"].outside == 6
+    assert total.bytes == Sizes(400, 200)
+
+
+@pytest.mark.parametrize("text", ["f16", "c8", "S3", "(2,)f4", "nothing"])
+def test_what_is_no_type_of_numbers_is_refused(text):
+    config = HEADER.to_json()
+    config["branches"][0][1] = text
+    with pytest.raises(MalformedError, match="not a type of numbers"):
+        Header.from_json(config)
 
 
 def test_compressed_files_are_told_by_their_tree(tmp_path, sample):
