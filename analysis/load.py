@@ -35,6 +35,7 @@ import numpy as np
 import uproot
 from coffea.nanoevents import BaseSchema
 from coffea.processor import DaskExecutor, Runner
+from distributed import Client, LocalCluster, Status
 from rich.console import Console
 from rich.table import Table
 
@@ -226,7 +227,7 @@ def content(path: Path) -> dict[tuple[str, str], list[bytes]]:
 
 
 class Killer(threading.Thread):
-    """Kill a worker of a cluster, chosen at random, at random moments, until told to stop."""
+    """Kill a worker of a cluster that runs, chosen at random, at random moments, until told to stop."""
 
     def __init__(self, cluster: Any, every: float, most: int, seed: int):
         super().__init__(daemon=True)
@@ -236,16 +237,17 @@ class Killer(threading.Thread):
     def run(self) -> None:
         """Wait, kill, and again."""
         while self.kills < self.most and not self.done.wait(self.random.expovariate(1 / self.every)):
-            nanny = self.random.choice([*self.cluster.workers.values()])
-            if nanny.process is not None and nanny.process.pid is not None:
-                os.kill(nanny.process.pid, signal.SIGKILL)
+            # one that is killed while it starts is given up by dask's local cluster
+            running = [
+                n for n in self.cluster.workers.values() if n.process and n.process.status == Status.running
+            ]
+            if running:
+                os.kill(self.random.choice(running).process.pid, signal.SIGKILL)
                 self.kills += 1
 
 
 def job(fileset: dict[str, Any], folder: Path, every: float, most: int, seed: int) -> tuple[Path, int, float]:
     """Compress a fileset with two workers, some of which are killed; give the merged file, the kills and the seconds."""
-    from distributed import Client, LocalCluster
-
     parts, started = folder / "parts", time.perf_counter()
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,

@@ -4,7 +4,7 @@
     python analysis/mutants.py hepae/files/header.py tests/files/test_header.py --count 80
 
 cosmic-ray finds the places and makes the mutants; ``--count`` of them are drawn at random, of those that change more than annotations. Each is run in a fork
-that imports it in place of the module: nothing is written. The tests of a module should fail with every mutant: those with which they pass are printed. Programs that a test starts
+that imports it in place of the module: nothing is written. The tests of a module should fail with every mutant: those with which they pass are printed. Ctrl-C ends it, with the counts so far. Programs that a test starts
 run the module as it is.
 """
 
@@ -19,7 +19,6 @@ import os
 import random
 import signal
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +120,7 @@ def mutants(source: str, seed: int) -> Iterator[Mutant]:
 
 def passes(path: Path, source: str, tests: Sequence[str], seconds: float, *, quiet: bool = True) -> bool:
     """Whether the tests pass with another source of a module, in a fork, before so many seconds of processor time are over."""
+    sys.stdout.flush()
     child = os.fork()
     if not child:
         signal.alarm(int(20 * seconds) + 60)  # one that sleeps
@@ -155,18 +155,19 @@ def main(path: Path, tests: tuple[str, ...], count: int, seed: int) -> None:
         raise click.ClickException(f"{' '.join(tests)} fail with {path} as it is")
     ended = os.times()
     seconds = PATIENCE * (ended.children_user - started.children_user) + 5
-    chosen = [*itertools.islice(mutants(source, seed), count)]
-    lines, survived, begin = source.splitlines(), 0, time.perf_counter()
-    for mutant in sorted(chosen, key=lambda mutant: mutant.line):
-        if passes(path, mutant.source, tests, seconds):
-            survived += 1
-            was = lines[mutant.line - 1].strip()
-            new = mutant.source.splitlines()[mutant.line - 1].strip()
-            click.echo(f"{path}:{mutant.line} {mutant.operator}\n  - {was}\n  + {new}")
-    click.echo(
-        f"{path}: {len(places(source))} places, {len(chosen)} mutants tried, {len(chosen) - survived} killed, {survived} survived "
-        f"({time.perf_counter() - begin:.0f} s)"
-    )
+    lines, survived, tried = source.splitlines(), 0, 0
+    try:
+        for mutant in itertools.islice(mutants(source, seed), count):
+            if passes(path, mutant.source, tests, seconds):
+                survived += 1
+                was = lines[mutant.line - 1].strip()
+                new = mutant.source.splitlines()[mutant.line - 1].strip()
+                click.echo(f"{path}:{mutant.line} {mutant.operator}\n  - {was}\n  + {new}")
+            tried += 1
+    except KeyboardInterrupt:
+        click.echo("interrupted")
+    found = f"{tried} mutants tried, {tried - survived} killed, {survived} survived"
+    click.echo(f"{path}: {len(places(source))} places, {found}")
 
 
 if __name__ == "__main__":

@@ -21,21 +21,18 @@ def written(grid):
 @pytest.mark.parametrize("relative", [0.5, 0.1, 0.0109, 1e-2, 2.7e-3, 1e-3, 1e-6])
 @pytest.mark.parametrize("offset", [0.0, 0.1])
 def test_half_a_step_is_what_is_allowed_and_no_less(relative, offset):
-    """From any value half a step up or down stays within the bound; on average little of it is given away."""
+    """From any value half a step up or down stays within the bound; half a step away from 0 uses 99.8 % of it on average."""
     values = np.concatenate(
         [np.exp(np.random.default_rng(1).uniform(-9, 9, 100_000)), 2.0 ** np.arange(-9, 9)]
     )
     values = np.concatenate([values, -values])
     grid = GrowingGrid.of(relative, offset, values)
     position = grid.forward(values)
-    used = []
+    allowed = relative * (np.abs(values) + offset)
     for half in (-0.5, 0.5):
-        error = np.abs(grid.inverse(position + half) - values) / (relative * (np.abs(values) + offset))
-        assert error.max() <= 1
-        used.append(error)
-    assert np.mean(np.abs(grid.inverse(position + 0.5) - grid.inverse(position - 0.5))) > 0
-    if relative < 0.01:
-        assert np.mean(used) > 0.99
+        assert np.max(np.abs(grid.inverse(position + half) - values) / allowed) <= 1
+    outward = grid.inverse(position + np.copysign(0.5, values))
+    assert np.mean(np.abs(outward - values) / allowed) > 0.998
 
 
 @given(

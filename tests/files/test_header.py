@@ -172,6 +172,12 @@ def test_what_is_no_type_of_numbers_is_refused(text):
         Header.from_json(config)
 
 
+@pytest.mark.parametrize("place", [["jets", "pt", 0, 1], ["jets", 1, 0], ["jets", "pt", True], "jets"])
+def test_places_of_the_wrong_type_are_refused(place):
+    with pytest.raises(MalformedError, match="does not say where branch 'Jet_pt' stood"):
+        Header.from_json({**HEADER.to_json(), "places": {"Jet_pt": place}})
+
+
 def test_compressed_files_are_told_by_their_tree(tmp_path, sample):
     assert is_compressed(_write(tmp_path / "x.root", (HEADER.to_json(), 5, b"")))
     assert not is_compressed(sample)
