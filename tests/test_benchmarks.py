@@ -368,6 +368,10 @@ def test_branches_that_pass_through_are_repeated(script, sample, tmp_path):
         assert ak.all(one["Events/Jet_pt_again2"].array() == other["Events/Jet_pt_again2"].array())
 
 
+def test_jets_of_many_columns(script):
+    assert "50 columns of 1042 jets" in run(script("benchmark_files").main, "--columns", 50, "--turns", 1)
+
+
 def test_each_idea_of_the_prediction_saves_bytes(script):
     found = dict(re.findall(r"│ (\w+)[^│]*│ ([\d.]+)", run(script("benchmark_ideas").main)))
     sizes = {name: float(size) for name, size in found.items()}
