@@ -21,10 +21,11 @@ import tempfile
 import warnings
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import awkward as ak
 import click
@@ -33,6 +34,7 @@ import uproot
 from coffea.nanoevents import BaseSchema, NanoEventsFactory
 from rich.console import Console
 from rich.table import Table
+from uproot.source.file import MultithreadedFileSource
 from uproot.source.fsspec import FSSpecSource
 
 import hepae
@@ -141,22 +143,22 @@ def every_place(path: Path, ways: Sequence[str]) -> list[tuple[int, int]]:
 @contextmanager
 def asked_for(asked: NDArray[np.bool_]) -> Iterator[None]:
     """Note which bytes uproot reads of a file."""
-    chunk, chunks = FSSpecSource.chunk, FSSpecSource.chunks
+    with ExitStack() as stack:
+        for kind in (FSSpecSource, MultithreadedFileSource):  # coffea's files, and hepae's
+            chunk, chunks = kind.chunk, kind.chunks
 
-    def one(source: FSSpecSource, start: int, stop: int) -> Any:
-        asked[start:stop] = True
-        return chunk(source, start, stop)
+            def one(source: Any, start: int, stop: int, *, read: Any = chunk) -> Any:
+                asked[start:stop] = True
+                return read(source, start, stop)
 
-    def several(source: FSSpecSource, ranges: list[tuple[int, int]], notifications: Any) -> Any:
-        for start, stop in ranges:
-            asked[start:stop] = True
-        return chunks(source, ranges, notifications)
+            def several(source: Any, ranges: Any, notifications: Any, *, read: Any = chunks) -> Any:
+                for start, stop in ranges:
+                    asked[start:stop] = True
+                return read(source, ranges, notifications)
 
-    FSSpecSource.chunk, FSSpecSource.chunks = one, several
-    try:
+            stack.enter_context(patch.object(kind, "chunk", one))
+            stack.enter_context(patch.object(kind, "chunks", several))
         yield
-    finally:
-        FSSpecSource.chunk, FSSpecSource.chunks = chunk, chunks
 
 
 def damaged_places(path: Path, kind: str, count: int, seed: int) -> list[tuple[int, int]]:

@@ -159,7 +159,8 @@ def test_scripts_and_their_options_are_real(page, monkeypatch):
     found = re.findall(r"python (analysis/\w+)\.py([^`\n]*)", page.read_text(encoding="utf-8"))
     for script, arguments in found:
         command = importlib.import_module(Path(script).name).main
-        known = {option for parameter in command.params for option in parameter.opts}
+        commands = [command, *getattr(command, "commands", {}).values()]
+        known = {option for one in commands for parameter in one.params for option in parameter.opts}
         words = shlex.split(arguments, comments=True)
         assert {word.split("=")[0] for word in words if word.startswith("-")} <= known, (script, arguments)
 

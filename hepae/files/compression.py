@@ -259,7 +259,7 @@ class ClonedCompression(Compression):
             output,
             side,
             added,
-            root_compression(usual) if compression else None,
+            None if compression is None else root_compression(usual),
         )
         side.unlink()
         with update(output, usual) as file:

@@ -203,7 +203,7 @@ class _Restoring:
                 )
                 for path, names in filled.items()
             ],
-            root_compression(parse_compression(self.compression)) if self.compression else None,
+            None if self.compression is None else root_compression(parse_compression(self.compression)),
         )
         side.unlink()
         with update(self.output, parse_compression(self.compression)) as file:

@@ -235,7 +235,7 @@ class _Sample:
             return after, first.rest
         gone = {(self._tree, branch) for branch in first.branches}
         kept = {key: size for key, size in before.items() if key not in gone}
-        if self._compression:
+        if self._compression is not None:
             kept |= self._recompressed(kept)
         return {**after, **kept}, rest + first.rest
 

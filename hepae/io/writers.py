@@ -52,7 +52,7 @@ def parse_compression(text: str | None) -> Any:
     >>> parse_compression("zstd:5")
     ZSTD(5)
     """
-    text = text or COMPRESSION
+    text = COMPRESSION if text is None else text
     match = re.fullmatch(r"(zstd|lz4|lzma|zlib):(\d+)", text.lower())
     limits = {"zstd": 22, "lz4": 12, "lzma": 9, "zlib": 9}
     if match is None or not 1 <= int(match[2]) <= limits[match[1]]:
@@ -330,7 +330,7 @@ class ParquetWriter(Writer):
         import pyarrow.parquet  # late: it takes a while to import
 
         super().__init__("jets", branches)
-        compression = compression or COMPRESSION
+        compression = COMPRESSION if compression is None else compression
         parse_compression(compression)
         codec, level = compression.lower().split(":")
         codec, level = ("gzip", level) if codec == "zlib" else (codec, level)

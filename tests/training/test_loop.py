@@ -117,7 +117,7 @@ def test_the_last_epochs_are_in_float32(small, jets):
 def test_a_training_that_diverges_is_said(small, jets):
     with pytest.raises(CodecError, match="--learning-rate"):
         train(jets, replace(small, learning_rate=1e30))
-    with pytest.raises(CodecError, match="validate on jets"):
+    with pytest.raises(CodecError, match="check the validation jets"):
         train(jets, small, validation=jets[:0])
 
 

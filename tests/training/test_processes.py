@@ -119,4 +119,4 @@ def test_batch_norm_is_refused(sample, tmp_path):
     (tmp_path / "c.toml").write_text("[network]\nbatch_norm = true\n")
     code, _, err = _run(sample, "-o", tmp_path / "m.safetensors", "--config", tmp_path / "c.toml")
     assert code == 1
-    assert "Error: batch norm" in err
+    assert "Error: a network with batch normalisation" in err
