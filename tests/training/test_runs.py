@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -83,9 +84,11 @@ def test_tensorboard_shows_each_epoch_of_a_resumed_run_once(small, jets, tmp_pat
     checkpoint = (folder / "last.pt").read_bytes()
     for stop in (5, 6):
         run, config = Run.resume(folder)
+        time.sleep(1.1)  # TensorBoard orders its files by the second that they were begun in
         with pytest.raises(_Stopped):
             train(jets, config, resume=run, progress=_stop_after(stop))
         (folder / "last.pt").write_bytes(checkpoint)  # as if it was killed before an epoch's checkpoint
+    time.sleep(1.1)
     result = train(jets, config, resume=Run(folder))
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
