@@ -25,7 +25,7 @@ demo: $(READY)
 	$(BIN)/hepae compress $(DEMO)/jets.root -o $(DEMO)/bounded.root
 	$(BIN)/hepae verify $(DEMO)/jets.root $(DEMO)/bounded.root
 	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/bounded.root -o $(DEMO)/bounded
-	$(BIN)/hepae train $(DEMO)/jets.root -o $(DEMO)/model.safetensors --runs-dir $(DEMO)/runs
+	$(BIN)/hepae train $(DEMO)/jets.root --spectra -o $(DEMO)/model.safetensors --runs-dir $(DEMO)/runs
 	$(BIN)/hepae compress $(DEMO)/jets.root -m $(DEMO)/model.safetensors -o $(DEMO)/small.root
 	$(BIN)/hepae decompress $(DEMO)/small.root -o $(DEMO)/restored.root
 	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/small.root -o $(DEMO)

@@ -24,6 +24,7 @@ from hepae.latent.autoencoder import Autoencoder, AutoencoderConfig, evaluate
 from hepae.latent.features import FeatureMap, basis_columns
 from hepae.latent.integers import BOUNDED_BITS, LatentIntegers
 from hepae.latent.model_file import check_shapes, pack_model, read_latent_range, read_model, unpack_model
+from hepae.latent.spectra import Spectra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -67,6 +68,9 @@ class LatentCodec:
         Summary of the training, stored in the model file.
     has_encoder
         Whether the codec has an encoder; a codec that was read from a compressed file has none and can only restore.
+    spectra
+        Map of restored features that keeps the spectra of the training jets. Corrections to bounds do without it: they are
+        smaller for what the decoder itself gives.
     """
 
     kind = "latent"
@@ -81,6 +85,7 @@ class LatentCodec:
         bounds: Bounds | None = None,
         summary: dict[str, Any] | None = None,
         has_encoder: bool = True,
+        spectra: Spectra | None = None,
     ):
         self.features = features
         self.network = network.eval()
@@ -89,6 +94,7 @@ class LatentCodec:
         self.bounds = bounds
         self.summary = summary or {}
         self.has_encoder = has_encoder
+        self.spectra = spectra
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -136,6 +142,7 @@ class LatentCodec:
             bounds=bounds,
             summary=self.summary,
             has_encoder=self.has_encoder,
+            spectra=self.spectra,
         )
 
     def replaced(self, jets: ak.Array) -> dict[str, int]:
@@ -200,7 +207,7 @@ class LatentCodec:
         return self.to_records(self.encode(jets), jets)
 
     def jets(self, latents: ak.Array) -> ak.Array:
-        """Give the decoder's jets for latents, in GeV, with the codec's columns; the inverse is `latents`.
+        """Give the restored jets of latents, in GeV, with the codec's columns; the inverse is `latents`.
 
         Raises
         ------
@@ -208,6 +215,8 @@ class LatentCodec:
             If these are not latents of this codec.
         """
         features = evaluate(self.network.decoder, self._stored(latents), len(self.columns))
+        if self.spectra is not None:
+            features = self.spectra(features)
         return _like(latents, self._momenta(features))
 
     def encode_step(self, make_jets: Callable[[], ak.Array]) -> StepLatents:
@@ -350,6 +359,8 @@ class LatentCodec:
             for name, tensor in self.network.state_dict().items()
             if encoder or not name.startswith("encoder.")
         }
+        if self.spectra is not None:
+            tensors["spectra"] = self.spectra.to_tensor()
         return pack_model(header, tensors)
 
     @property
@@ -377,6 +388,7 @@ class LatentCodec:
             config = AutoencoderConfig.from_config(header["network"])
             check_shapes(tensors, len(features.columns), config)  # before the network takes memory
             network = Autoencoder(len(features.columns), config)
+            spectra = tensors.pop("spectra", None)
             state = {name: torch.from_numpy(tensor.copy()) for name, tensor in tensors.items()}
             has_encoder = any(name.startswith("encoder.") for name in state)
             (network if has_encoder else network.decoder).load_state_dict(
@@ -390,6 +402,7 @@ class LatentCodec:
                 bounds=Bounds.from_config(header) if "bounds" in header else None,
                 summary=dict(header["training"]),
                 has_encoder=has_encoder,
+                spectra=None if spectra is None else Spectra.from_tensor(spectra, len(features.columns)),
             )
         except (
             CodecError,

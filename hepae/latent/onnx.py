@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from hepae.latent.codec import LatentCodec
     from hepae.latent.features import FeatureMap
+    from hepae.latent.spectra import Spectra
 
     FloatArray = NDArray[np.float64]
 
@@ -90,6 +91,8 @@ def _model(codec: LatentCodec, part: Part | None) -> Any:
         values = _network(graph, "encoder", codec.network.encoder, values)
     if part != "encoder":
         values = _network(graph, "decoder", codec.network.decoder, values)
+        if codec.spectra is not None:
+            values = _moved(graph, codec.spectra, values)
         values = _inverse(graph, codec.features, values)
     # One name cannot be input and output of a graph at once.
     output = {"encoder": "latents", "decoder": "jets", None: "restored"}[part]
@@ -192,6 +195,22 @@ def _inverse(graph: _Graph, features: FeatureMap, values: str) -> str:
     return graph.add("Cast", values, to=TensorProto.FLOAT)
 
 
+def _moved(graph: _Graph, spectra: Spectra, values: str) -> str:
+    """What `Spectra` does: to each feature its shift, which rises by a slope from one knot to the next."""
+    from onnx import TensorProto
+
+    knots = spectra.knots.astype(np.float64)
+    values = graph.add("Cast", values, to=TensorProto.DOUBLE)
+    axis = graph.constant("axis_of_knots", np.array([2], np.int64))
+    way = graph.add("Sub", graph.add("Unsqueeze", values, axis), graph.constant("knots", knots[:, :-1]))
+    way = graph.add("Max", way, graph.constant("no_way", np.float64(0)))
+    way = graph.add("Min", way, graph.constant("widths", np.diff(knots)))
+    rises = graph.add("Mul", way, graph.constant("slopes", spectra.slopes))
+    shift = graph.add("ReduceSum", rises, axis, keepdims=0)
+    first = graph.constant("first_shift", spectra.shifts[:, 0].astype(np.float64))
+    return graph.add("Add", values, graph.add("Add", shift, first))
+
+
 def _each(features: FeatureMap, name: str) -> FloatArray:
     """One number of each column's transform."""
     return np.array([getattr(transform, name) for transform in features.transforms], np.float64)
@@ -267,7 +286,7 @@ def _compare(content: bytes, codec: LatentCodec, part: Part | None) -> None:
         restored = codec.jets(ak.zip(dict(zip(codec.latent_names, latents.T, strict=True))))
         expected = {name: kinematics.flat_column(restored, name) for name in restored.fields}
         found = dict(zip(codec.columns, outputs.T, strict=True))
-        errors = _restored_errors(codec.features, found, expected)
+        errors = _restored_errors(codec, found, expected)
     if not np.all(errors <= TOLERANCE):
         raise OutputError(
             f"the exported graph differs from the model by {np.max(errors):.1e}, more than {TOLERANCE:.0e}; nothing was written"
@@ -287,11 +306,12 @@ def _some_jets(features: FeatureMap, random: np.random.Generator) -> NDArray[np.
 
 
 def _restored_errors(
-    features: FeatureMap, found: Mapping[str, ArrayLike], expected: Mapping[str, ArrayLike]
+    codec: LatentCodec, found: Mapping[str, ArrayLike], expected: Mapping[str, ArrayLike]
 ) -> FloatArray:
     """Differences of restored float32 columns beyond float32's own, as a share of the feature where above 1."""
     errors = []
-    for transform in features.transforms:
+    steepness = np.ones(len(codec.columns)) if codec.spectra is None else codec.spectra.steepness
+    for transform, steep in zip(codec.features.transforms, steepness, strict=True):
         if transform.column not in expected:
             continue  # E of a model that has the mass as well
         one = np.asarray(found[transform.column], np.float64)
@@ -303,5 +323,5 @@ def _restored_errors(
         rounding = np.spacing(np.abs(other).astype(np.float32)).astype(np.float64)
         # The network's own rounding grows with what it gives, which lies near 1 for jets like those it saw.
         size = np.maximum(1.0, np.abs(transform.forward(other)))
-        errors.append(np.maximum(gap - rounding, 0) / slope / size)
+        errors.append(np.maximum(gap - rounding, 0) / slope / size / steep)
     return np.stack(errors, axis=1)
