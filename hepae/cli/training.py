@@ -52,7 +52,7 @@ _training_options = options_of(
         "--spectra",
         is_flag=True,
         default=None,
-        help="Restore each column with the spectrum of the training jets. The mean squared error grows, about 1.1 times; train prints the factor.",
+        help="Restore each column with the spectrum of the training jets. The mean squared error becomes 1.4 to 1.6 times as large; train prints the factor.",
     ),
     click.option("--fraction", type=float, help="Fraction of the training jets to use.  [default: 1]"),
     click.option(

@@ -120,6 +120,12 @@ class LatentCodec:
         """Give the same codec with latents as n-bit integers, or as float32 for None."""
         return self._with(bits, self.bounds)
 
+    def without_spectra(self) -> LatentCodec:
+        """Give the same codec with nothing added to what the decoder gives."""
+        plain = copy.copy(self)
+        plain.spectra = None
+        return plain
+
     def with_bounds(
         self,
         bounds: Bounds | Mapping[str, Bound | str | float] | None = None,
@@ -360,7 +366,7 @@ class LatentCodec:
             if encoder or not name.startswith("encoder.")
         }
         if self.spectra is not None:
-            tensors["spectra"] = self.spectra.to_tensor()
+            tensors |= self.spectra.to_tensors()
         return pack_model(header, tensors)
 
     @property
@@ -388,7 +394,8 @@ class LatentCodec:
             config = AutoencoderConfig.from_config(header["network"])
             check_shapes(tensors, len(features.columns), config)  # before the network takes memory
             network = Autoencoder(len(features.columns), config)
-            spectra = tensors.pop("spectra", None)
+            maps = {name: tensors.pop(name) for name in [*tensors] if name.startswith("spectra.")}
+            pt = features.columns.index("pt")
             state = {name: torch.from_numpy(tensor.copy()) for name, tensor in tensors.items()}
             has_encoder = any(name.startswith("encoder.") for name in state)
             (network if has_encoder else network.decoder).load_state_dict(
@@ -402,7 +409,7 @@ class LatentCodec:
                 bounds=Bounds.from_config(header) if "bounds" in header else None,
                 summary=dict(header["training"]),
                 has_encoder=has_encoder,
-                spectra=None if spectra is None else Spectra.from_tensor(spectra, len(features.columns)),
+                spectra=Spectra.from_tensors(maps, len(features.columns), pt) if maps else None,
             )
         except (
             CodecError,

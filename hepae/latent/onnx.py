@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from hepae.latent.codec import LatentCodec
     from hepae.latent.features import FeatureMap
-    from hepae.latent.spectra import Spectra
 
     FloatArray = NDArray[np.float64]
 
@@ -39,7 +38,7 @@ def export(codec: LatentCodec, path: str | Path, *, part: Part | None = None, fo
     ``jets`` is float32 of shape (N, columns), in GeV and radians and in the order of the codec's `columns`, which need
     not be those it was asked to train on: ``physics`` codes the mass in place of E. ``latents`` is float32 of shape
     (N, latent). The graph replaces what the codec replaces (NaN, infinities, sentinels, m ≤ 0 in ``physics``); logarithms,
-    offsets and scales are in float64, the network in float32. The graph has neither integer latents nor bounds.
+    offsets and scales are in float64, the network in float32. The graph has no integer latents, no bounds and no `hepae.latent.spectra`.
     Restored columns are those of the codec, rounded to float32. If a codec has both mass and E, the graph gives both as the
     network does.
 
@@ -76,7 +75,7 @@ def export(codec: LatentCodec, path: str | Path, *, part: Part | None = None, fo
         model = _model(codec, part)
         onnx.checker.check_model(model, full_check=True)
         content = model.SerializeToString(deterministic=True)
-        _compare(content, codec.with_latent_bits(None), part)
+        _compare(content, codec.with_latent_bits(None).without_spectra(), part)
         temporary.write_bytes(content)
 
 
@@ -91,8 +90,6 @@ def _model(codec: LatentCodec, part: Part | None) -> Any:
         values = _network(graph, "encoder", codec.network.encoder, values)
     if part != "encoder":
         values = _network(graph, "decoder", codec.network.decoder, values)
-        if codec.spectra is not None:
-            values = _moved(graph, codec.spectra, values)
         values = _inverse(graph, codec.features, values)
     # One name cannot be input and output of a graph at once.
     output = {"encoder": "latents", "decoder": "jets", None: "restored"}[part]
@@ -195,22 +192,6 @@ def _inverse(graph: _Graph, features: FeatureMap, values: str) -> str:
     return graph.add("Cast", values, to=TensorProto.FLOAT)
 
 
-def _moved(graph: _Graph, spectra: Spectra, values: str) -> str:
-    """What `Spectra` does: to each feature its shift, which rises by a slope from one knot to the next."""
-    from onnx import TensorProto
-
-    knots = spectra.knots.astype(np.float64)
-    values = graph.add("Cast", values, to=TensorProto.DOUBLE)
-    axis = graph.constant("axis_of_knots", np.array([2], np.int64))
-    way = graph.add("Sub", graph.add("Unsqueeze", values, axis), graph.constant("knots", knots[:, :-1]))
-    way = graph.add("Max", way, graph.constant("no_way", np.float64(0)))
-    way = graph.add("Min", way, graph.constant("widths", np.diff(knots)))
-    rises = graph.add("Mul", way, graph.constant("slopes", spectra.slopes))
-    shift = graph.add("ReduceSum", rises, axis, keepdims=0)
-    first = graph.constant("first_shift", spectra.shifts[:, 0].astype(np.float64))
-    return graph.add("Add", values, graph.add("Add", shift, first))
-
-
 def _each(features: FeatureMap, name: str) -> FloatArray:
     """One number of each column's transform."""
     return np.array([getattr(transform, name) for transform in features.transforms], np.float64)
@@ -286,7 +267,7 @@ def _compare(content: bytes, codec: LatentCodec, part: Part | None) -> None:
         restored = codec.jets(ak.zip(dict(zip(codec.latent_names, latents.T, strict=True))))
         expected = {name: kinematics.flat_column(restored, name) for name in restored.fields}
         found = dict(zip(codec.columns, outputs.T, strict=True))
-        errors = _restored_errors(codec, found, expected)
+        errors = _restored_errors(codec.features, found, expected)
     if not np.all(errors <= TOLERANCE):
         raise OutputError(
             f"the exported graph differs from the model by {np.max(errors):.1e}, more than {TOLERANCE:.0e}; nothing was written"
@@ -306,12 +287,11 @@ def _some_jets(features: FeatureMap, random: np.random.Generator) -> NDArray[np.
 
 
 def _restored_errors(
-    codec: LatentCodec, found: Mapping[str, ArrayLike], expected: Mapping[str, ArrayLike]
+    features: FeatureMap, found: Mapping[str, ArrayLike], expected: Mapping[str, ArrayLike]
 ) -> FloatArray:
     """Differences of restored float32 columns beyond float32's own, as a share of the feature where above 1."""
     errors = []
-    steepness = np.ones(len(codec.columns)) if codec.spectra is None else codec.spectra.steepness
-    for transform, steep in zip(codec.features.transforms, steepness, strict=True):
+    for transform in features.transforms:
         if transform.column not in expected:
             continue  # E of a model that has the mass as well
         one = np.asarray(found[transform.column], np.float64)
@@ -323,5 +303,5 @@ def _restored_errors(
         rounding = np.spacing(np.abs(other).astype(np.float32)).astype(np.float64)
         # The network's own rounding grows with what it gives, which lies near 1 for jets like those it saw.
         size = np.maximum(1.0, np.abs(transform.forward(other)))
-        errors.append(np.maximum(gap - rounding, 0) / slope / size / steep)
+        errors.append(np.maximum(gap - rounding, 0) / slope / size)
     return np.stack(errors, axis=1)

@@ -1,7 +1,8 @@
 """Spectra: what a decoder restores, moved so that each column is distributed as it was before.
 
-A decoder that learnt the mean of what fits piles jets up. A monotone map of each feature, restored quantiles to original ones,
-takes the pile-up away at the smallest price in squared error that one column allows (Freirich et al. 2021, arXiv:2107.02555).
+A decoder that learnt the mean of what fits piles jets up. In ranges of the restored pt, a monotone map of each feature from restored
+quantiles to original ones spreads them again; of all maps of one feature it costs the least squared error (Freirich et
+al. 2021, arXiv:2107.02555).
 """
 
 from __future__ import annotations
@@ -14,81 +15,111 @@ import numpy as np
 from hepae.errors import CodecError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-_TAILS = 2.0 ** -np.arange(8, 12)
-_SHARES = np.unique(np.concatenate([np.arange(1, 128) / 128, _TAILS, 1 - _TAILS]))
-"""The quantiles that are kept: every 128th of the jets, and 2⁻⁸ to 2⁻¹¹ at both ends."""
-_MOST_KNOTS = 1024
+RANGES = 16
+"""Ranges of the restored pt, with as many jets each."""
+_JETS = 1000
+"""Fewest jets of a range."""
+_QUANTILES = 256
+"""Quantiles of a column in all ranges together; each range has rarer ones too at both ends, down to 2⁻¹¹."""
+_MOST_RANGES, _MOST_KNOTS = 64, 1024
+"""What is accepted from a file."""
 
 
 @dataclass(frozen=True)
 class Spectra:
     """What is added to each restored feature: straight lines between knots, constant beyond them.
 
-    ``knots`` (in ascending order) and ``shifts`` have shape (columns, knots), float32.
+    ``edges`` of the ranges of restored pt have shape (ranges − 1,); ``knots``, in ascending order, and ``shifts`` have shape
+    (ranges, columns, knots); all are float32. ``pt`` is the index of its column.
     """
 
+    pt: int
+    edges: NDArray[np.float32]
     knots: NDArray[np.float32]
     shifts: NDArray[np.float32]
 
     @classmethod
-    def fit(cls, restored: NDArray[Any], original: NDArray[Any]) -> Spectra:
-        """Learn the map from restored and original features of the same jets, each of shape (jets, columns)."""
-        pairs = zip(restored.T, original.T, strict=True)
-        knots, shifts = zip(*(_column(after, before) for after, before in pairs), strict=True)
-        return cls(np.stack(knots), np.stack(shifts))
+    def fit(cls, restored: NDArray[Any], original: NDArray[Any], pt: int, *, ranges: int = RANGES) -> Spectra:
+        """Learn the maps from restored and original features of the same jets, each of shape (jets, columns)."""
+        leading = restored[:, pt].astype(np.float32)
+        ranges = max(1, min(ranges, len(leading) // _JETS))
+        # Edges are values of jets above the lowest one, each once: then no range is without jets.
+        edges = np.unique(np.quantile(leading, np.arange(1, ranges) / ranges, method="lower"))
+        edges = edges[edges > leading.min()]
+        places, shares = np.searchsorted(edges, leading, side="right"), _shares(_QUANTILES // ranges)
+        maps = np.array(
+            [
+                [
+                    _column(restored[places == i, j], original[places == i, j], shares)
+                    for j in range(restored.shape[1])
+                ]
+                for i in range(len(edges) + 1)
+            ],
+            np.float32,
+        )
+        return cls(pt, edges, maps[:, :, 0], maps[:, :, 1])
 
     def __call__(self, features: NDArray[Any]) -> NDArray[np.float64]:
         """Move restored features, shape (jets, columns), each jet by its own values alone."""
         moved = np.array(features, np.float64)
-        for values, knots, shifts in zip(moved.T, self.knots, self.shifts, strict=True):
-            values += np.interp(values, knots, shifts)
+        places = np.searchsorted(self.edges, features[:, self.pt], side="right")
+        for i, maps in enumerate(zip(self.knots, self.shifts, strict=True)):
+            inside = places == i
+            for j, (knots, shifts) in enumerate(zip(*maps, strict=True)):
+                moved[inside, j] += np.interp(moved[inside, j], knots, shifts)
         return moved
 
-    @property
-    def steepness(self) -> NDArray[np.float64]:
-        """Largest slope of each column's map, shape (columns,): how much it widens a difference of features."""
-        steepest: NDArray[np.float64] = np.maximum(1 + self.slopes, 1).max(axis=1)
-        return steepest
-
-    @property
-    def slopes(self) -> NDArray[np.float64]:
-        """Slopes of the shifts between knots, shape (columns, knots − 1); 0 between equal knots, whose shifts are equal."""
-        widths, rises = (np.diff(each.astype(np.float64)) for each in (self.knots, self.shifts))
-        return np.divide(rises, widths, out=np.zeros_like(rises), where=widths > 0)
-
-    def to_tensor(self) -> NDArray[np.float32]:
-        """Give the map as one tensor of a model file, shape (2, columns, knots); the inverse is `from_tensor`."""
-        return np.stack([self.knots, self.shifts])
+    def to_tensors(self) -> dict[str, NDArray[np.float32]]:
+        """Give the maps as tensors of a model file; the inverse is `from_tensors`."""
+        return {f"spectra.{name}": getattr(self, name) for name in ("edges", "knots", "shifts")}
 
     @classmethod
-    def from_tensor(cls, tensor: NDArray[Any], columns: int) -> Spectra:
-        """Rebuild the map from what `to_tensor` gave.
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]], columns: int, pt: int) -> Spectra:
+        """Rebuild the maps from what `to_tensors` gave.
 
         Raises
         ------
         CodecError
-            If it is no map of so many columns.
+            If these are no maps of so many columns.
         """
-        shape = tensor.shape
-        if tensor.dtype != np.float32 or len(shape) != 3 or shape[:2] != (2, columns):
-            raise CodecError(f"the tensor spectra is not float32 of shape (2, {columns}, knots)")
-        if not 1 < shape[2] <= _MOST_KNOTS:
-            raise CodecError(f"the tensor spectra has {shape[2]} knots, not 2 to {_MOST_KNOTS}")
-        knots, shifts = tensor.copy()
-        if not np.isfinite(tensor).all() or np.any(np.diff(knots) < 0):
-            raise CodecError("the knots of the tensor spectra are not finite and in ascending order")
-        return cls(knots, shifts)
+        if {*tensors} != {"spectra.edges", "spectra.knots", "spectra.shifts"}:
+            raise CodecError(f"the tensors {', '.join(sorted(tensors))} are not those of a map of spectra")
+        edges, knots, shifts = (tensors[f"spectra.{name}"] for name in ("edges", "knots", "shifts"))
+        if edges.ndim != 1 or len(edges) >= _MOST_RANGES:
+            raise CodecError(f"spectra.edges has shape {edges.shape}, not one axis below {_MOST_RANGES}")
+        start = (len(edges) + 1, columns)
+        if knots.ndim != 3 or knots.shape[:2] != start or not 1 < knots.shape[2] <= _MOST_KNOTS:
+            raise CodecError(
+                f"spectra.knots has shape {knots.shape}, not {start} and 2 to {_MOST_KNOTS} knots"
+            )
+        if shifts.shape != knots.shape:
+            raise CodecError(f"spectra.shifts has shape {shifts.shape}, not that of spectra.knots")
+        for name, values in tensors.items():
+            if values.dtype != np.float32 or not np.isfinite(values).all():
+                raise CodecError(f"{name} is not of finite float32 numbers")
+            if name != "spectra.shifts" and np.any(np.diff(values) < 0):
+                raise CodecError(f"{name} is not in ascending order")
+        return cls(pt, edges.copy(), knots.copy(), shifts.copy())
+
+
+def _shares(count: int) -> NDArray[np.float64]:
+    """Probabilities of the quantiles: so many, and halves of the last one at both ends."""
+    tails = 2.0 ** -np.arange(1, 12)
+    tails = tails[tails < 1 / count]
+    return np.unique(np.concatenate([np.arange(1, count) / count, tails, 1 - tails]))
 
 
 def _column(
-    restored: NDArray[Any], original: NDArray[Any]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Knots and shifts of one column."""
-    knots, target = (np.quantile(each.astype(np.float64), _SHARES) for each in (restored, original))
+    restored: NDArray[Any], original: NDArray[Any], shares: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Knots and shifts of one column in one range."""
+    knots, target = (np.quantile(each.astype(np.float64), shares) for each in (restored, original))
     different, place = np.unique(knots.astype(np.float32), return_inverse=True)
     # Jets that are restored to one value stay together: they move by the mean of what they lack.
-    shares = np.gradient(_SHARES)
-    shifts = np.bincount(place, shares * (target - knots)) / np.bincount(place, shares)
-    return different[place], shifts[place].astype(np.float32)
+    weights = np.gradient(shares)
+    shifts = np.bincount(place, weights * (target - knots)) / np.bincount(place, weights)
+    return different.astype(np.float64)[place], shifts[place]

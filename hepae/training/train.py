@@ -112,8 +112,10 @@ def train(
                 buffer=buffer,
             )
     summary = _summary(prepared, history, config)
-    spectra = _spectra(network, prepared.training, buffer) if config.spectra else None
-    if spectra is not None:
+    spectra = None
+    if config.spectra:
+        pt = prepared.features.columns.index("pt")
+        spectra = _spectra(network, prepared.training, pt, buffer)
         summary["spectra_mse_factor"] = _price(network, spectra, prepared.validation, buffer)
     codec = LatentCodec(
         prepared.features,
@@ -269,13 +271,13 @@ def _latent_range(
     return tuple(np.min(lows, axis=0).tolist()), tuple(np.max(highs, axis=0).tolist())
 
 
-def _spectra(network: Autoencoder, training: torch.Tensor, buffer: int) -> Spectra:
+def _spectra(network: Autoencoder, training: torch.Tensor, pt: int, buffer: int) -> Spectra:
     """Learn the map of spectra from the training jets, evenly spaced ones if there are more than ``buffer``.
 
     They are ten times as many as the validation jets, whose number alone would leave deviations of 10 % a bin.
     """
     features = training[:: math.ceil(len(training) / buffer)].contiguous()
-    return Spectra.fit(_restored(network, features), features.numpy())
+    return Spectra.fit(_restored(network, features), features.numpy(), pt)
 
 
 def _price(network: Autoencoder, spectra: Spectra, validation: torch.Tensor, buffer: int) -> float | None:
