@@ -25,7 +25,7 @@ demo: $(READY)
 	$(BIN)/hepae compress $(DEMO)/jets.root -o $(DEMO)/bounded.root
 	$(BIN)/hepae verify $(DEMO)/jets.root $(DEMO)/bounded.root
 	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/bounded.root -o $(DEMO)/bounded
-	$(BIN)/hepae train $(DEMO)/jets.root -o $(DEMO)/model.safetensors --runs-dir $(DEMO)/runs
+	$(BIN)/hepae train $(DEMO)/jets.root --spectra -o $(DEMO)/model.safetensors --runs-dir $(DEMO)/runs
 	$(BIN)/hepae compress $(DEMO)/jets.root -m $(DEMO)/model.safetensors -o $(DEMO)/small.root
 	$(BIN)/hepae decompress $(DEMO)/small.root -o $(DEMO)/restored.root
 	$(BIN)/hepae compare $(DEMO)/jets.root $(DEMO)/small.root -o $(DEMO)
@@ -71,6 +71,8 @@ studies: $(READY)
 	@test -n "$(DATA)" || { echo "name the folder with the trigger jets' pickles: make studies DATA=..." >&2; exit 2; }
 	$(BIN)/python analysis/trigger_jet_study.py $(DATA) -o plots --runs $(STUDY)
 	OMP_NUM_THREADS=1 $(BIN)/python analysis/training_ideas.py
+	test -e $(STUDY)/ttbar_spectra.root || $(BIN)/hepae generate $(STUDY)/ttbar_spectra.root --process ttbar --events 6000 --seed 5
+	OMP_NUM_THREADS=1 $(BIN)/python analysis/restored_spectra.py $(STUDY)/ttbar_spectra.root -o plots
 	test -e $(STUDY)/dijets.root || $(BIN)/hepae generate $(STUDY)/dijets.root --process dijets --events 6000 --seed 3 --constituents
 	test -e $(STUDY)/ttbar.root || $(BIN)/hepae generate $(STUDY)/ttbar.root --process ttbar --events 5000 --seed 2 --constituents
 	OMP_NUM_THREADS=1 $(BIN)/python analysis/latent_uses.py $(STUDY)/dijets.root $(STUDY)/ttbar.root -o plots

@@ -227,6 +227,18 @@ def test_training_ideas_differ_in_one_thing_each(script, files):
     assert configs[-2] == TrainingConfig(epochs=60).with_preset("folded")
 
 
+def test_restored_spectra_in_all_ways(script, files, tmp_path, monkeypatch):
+    spectra = script("restored_spectra")
+    monkeypatch.setattr(spectra, "sample_path", lambda: files[0])
+    monkeypatch.setattr(spectra, "FEWEST", 5)
+    done = CliRunner().invoke(spectra.main, [str(files[1]), "-o", str(tmp_path), "--epochs", "1"])
+    assert done.exit_code == 0, done.output
+    table = rows(tmp_path / "restored_spectra.csv")
+    assert len(table) == 2 * 2 * (1 + 2 * 4)
+    assert {row["error"] for row in table if row["way"] == "decoder"} == {"1"}
+    assert (tmp_path / "restored_spectra_mass.png").exists()
+
+
 def test_many_columns_in_all_ways(script, files, tmp_path, monkeypatch):
     many = script("many_columns")
     for name, values in (("LATENTS", (3,)), ("BITS", (8, 10)), ("SHARES", (0.06, 0.25))):

@@ -28,8 +28,8 @@ def export(model: Path, output: Path, part: Literal["encoder", "decoder"] | None
     """Write the network of MODEL as ONNX, which runs without Python.
 
     Jets are float32 [N, columns] in GeV and radians, in the order that the command prints; latents are float32 [N, latents].
-    The scaling is in the graph; integer latents (--latent-bits) and bounds are not. The file is checked against the
-    model. It needs an extra: pip install 'hepae[onnx]'.
+    The scaling is in the graph. Integer latents (--latent-bits), bounds, and what train --spectra adds to the decoder's jets
+    are not. The file is checked against the model. It needs an extra: pip install 'hepae[onnx]'.
 
     \b
     For example:
@@ -44,4 +44,8 @@ def export(model: Path, output: Path, part: Literal["encoder", "decoder"] | None
     columns = [f"{name} {kinematics.UNITS.get(name, '')}".strip() for name in codec.columns]
     ends = {"encoder": "jets → latents", "decoder": "latents → jets", None: "jets → restored"}[part]
     click.echo(f"{output}: {ends}, {output.stat().st_size / 1e6:.2f} MB")
+    if codec.spectra is not None and part != "encoder":
+        click.echo(
+            "restored jets are the decoder's own: the graph does not contain the spectra of train --spectra"
+        )
     click.echo(f"columns: {', '.join(columns)}; latents: {', '.join(codec.latent_names)}")

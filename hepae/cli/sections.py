@@ -12,7 +12,7 @@ SECTIONS = {
     "Leave out": "--keep --drop --drop-unreadable --accept-left-out",
     "Events": "--process --events --constituents",
     "Network": "--columns --basis --preset --hidden --latent --activation",
-    "Training": "--epochs --batch-size --learning-rate --fraction --validation --test --device --config --runs-dir --resume",
+    "Training": "--epochs --batch-size --learning-rate --spectra --fraction --validation --test --device --config --runs-dir --resume",
     "Label of the figures": "--experiment --label --com --lumi",
     "Other": "--seed --quiet --help",
 }

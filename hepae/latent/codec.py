@@ -24,6 +24,7 @@ from hepae.latent.autoencoder import Autoencoder, AutoencoderConfig, evaluate
 from hepae.latent.features import FeatureMap, basis_columns
 from hepae.latent.integers import BOUNDED_BITS, LatentIntegers
 from hepae.latent.model_file import check_shapes, pack_model, read_latent_range, read_model, unpack_model
+from hepae.latent.spectra import Spectra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -67,6 +68,9 @@ class LatentCodec:
         Summary of the training, stored in the model file.
     has_encoder
         Whether the codec has an encoder; a codec that was read from a compressed file has none and can only restore.
+    spectra
+        Map of restored features that keeps the spectra of the training jets. Corrections to bounds do without it: they are
+        smaller for what the decoder itself gives.
     """
 
     kind = "latent"
@@ -81,6 +85,7 @@ class LatentCodec:
         bounds: Bounds | None = None,
         summary: dict[str, Any] | None = None,
         has_encoder: bool = True,
+        spectra: Spectra | None = None,
     ):
         self.features = features
         self.network = network.eval()
@@ -89,6 +94,7 @@ class LatentCodec:
         self.bounds = bounds
         self.summary = summary or {}
         self.has_encoder = has_encoder
+        self.spectra = spectra
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -114,6 +120,12 @@ class LatentCodec:
         """Give the same codec with latents as n-bit integers, or as float32 for None."""
         return self._with(bits, self.bounds)
 
+    def without_spectra(self) -> LatentCodec:
+        """Give the same codec with nothing added to what the decoder gives."""
+        plain = copy.copy(self)
+        plain.spectra = None
+        return plain
+
     def with_bounds(
         self,
         bounds: Bounds | Mapping[str, Bound | str | float] | None = None,
@@ -136,6 +148,7 @@ class LatentCodec:
             bounds=bounds,
             summary=self.summary,
             has_encoder=self.has_encoder,
+            spectra=self.spectra,
         )
 
     def replaced(self, jets: ak.Array) -> dict[str, int]:
@@ -200,7 +213,7 @@ class LatentCodec:
         return self.to_records(self.encode(jets), jets)
 
     def jets(self, latents: ak.Array) -> ak.Array:
-        """Give the decoder's jets for latents, in GeV, with the codec's columns; the inverse is `latents`.
+        """Give the restored jets of latents, in GeV, with the codec's columns; the inverse is `latents`.
 
         Raises
         ------
@@ -208,6 +221,8 @@ class LatentCodec:
             If these are not latents of this codec.
         """
         features = evaluate(self.network.decoder, self._stored(latents), len(self.columns))
+        if self.spectra is not None:
+            features = self.spectra(features)
         return _like(latents, self._momenta(features))
 
     def encode_step(self, make_jets: Callable[[], ak.Array]) -> StepLatents:
@@ -350,6 +365,8 @@ class LatentCodec:
             for name, tensor in self.network.state_dict().items()
             if encoder or not name.startswith("encoder.")
         }
+        if self.spectra is not None:
+            tensors |= self.spectra.to_tensors()
         return pack_model(header, tensors)
 
     @property
@@ -377,6 +394,8 @@ class LatentCodec:
             config = AutoencoderConfig.from_config(header["network"])
             check_shapes(tensors, len(features.columns), config)  # before the network takes memory
             network = Autoencoder(len(features.columns), config)
+            maps = {name: tensors.pop(name) for name in [*tensors] if name.startswith("spectra.")}
+            pt = features.columns.index("pt")
             state = {name: torch.from_numpy(tensor.copy()) for name, tensor in tensors.items()}
             has_encoder = any(name.startswith("encoder.") for name in state)
             (network if has_encoder else network.decoder).load_state_dict(
@@ -390,6 +409,7 @@ class LatentCodec:
                 bounds=Bounds.from_config(header) if "bounds" in header else None,
                 summary=dict(header["training"]),
                 has_encoder=has_encoder,
+                spectra=Spectra.from_tensors(maps, len(features.columns), pt) if maps else None,
             )
         except (
             CodecError,

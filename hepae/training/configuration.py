@@ -68,6 +68,9 @@ class TrainingConfig:
         Share of the jets that is set aside for validation, where no validation input is given.
     fraction
         Share of the training jets that is used.
+    spectra
+        Whether restored jets keep the spectrum of each column (`hepae.latent.spectra`). The squared error grows; the codec's
+        summary has the factor.
     seed
         Of the split, the initial weights, the order of the jets and dropout.
     device
@@ -91,6 +94,7 @@ class TrainingConfig:
     patience: int | None = None
     validation_fraction: float = 0.1
     fraction: float = 1.0
+    spectra: bool = False
     seed: int = 0
     device: str = "auto"
     runs_dir: Path | None = None
@@ -125,6 +129,7 @@ class TrainingConfig:
                 0 < self.validation_fraction < 1
             ),
             f"the fraction must be above 0 and at most 1, got {self.fraction}": 0 < self.fraction <= 1,
+            f"spectra must be true or false, got {self.spectra!r}": type(self.spectra) is bool,
             f"columns must be names such as pt and eta, got {self.columns!r}": len(self.columns) > 0
             and not isinstance(self.columns, str)
             and all(isinstance(name, str) for name in self.columns),
